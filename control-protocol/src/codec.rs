@@ -1,0 +1,66 @@
+//! Bytes of a message, and their bound.
+
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
+
+/// The largest message, in bytes. A page: nothing that fits the protocol comes near it but a very long path.
+pub const MESSAGE_BYTES_MAX: usize = 4096;
+
+/// The longest text one message carries, in bytes; longer text is sent in pieces ([`split_text`]).
+pub const TEXT_BYTES_MAX: usize = 3072;
+
+/// Why a message has no bytes, or bytes are no message.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum CodecError {
+    /// The message is larger than any process accepts.
+    #[error("message of {actual} bytes, {MESSAGE_BYTES_MAX} are allowed")]
+    TooLarge {
+        /// Its size in bytes.
+        actual: usize,
+    },
+    /// The bytes are not a message of this protocol.
+    #[error("not a message of this protocol: {0}")]
+    Malformed(String),
+}
+
+/// The bytes of a message (postcard: little-endian varints, no padding).
+///
+/// # Errors
+/// [`CodecError::TooLarge`] beyond [`MESSAGE_BYTES_MAX`].
+pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, CodecError> {
+    let bytes = postcard::to_allocvec(message).map_err(|e| CodecError::Malformed(e.to_string()))?;
+    if bytes.len() > MESSAGE_BYTES_MAX {
+        return Err(CodecError::TooLarge { actual: bytes.len() });
+    }
+    Ok(bytes)
+}
+
+/// The message of some bytes; every byte must belong to it.
+///
+/// # Errors
+/// [`CodecError::TooLarge`] before anything is read, [`CodecError::Malformed`] otherwise.
+pub fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, CodecError> {
+    if bytes.len() > MESSAGE_BYTES_MAX {
+        return Err(CodecError::TooLarge { actual: bytes.len() });
+    }
+    match postcard::take_from_bytes(bytes) {
+        Ok((message, [])) => Ok(message),
+        Ok((_, rest)) => Err(CodecError::Malformed(format!("{} bytes too many", rest.len()))),
+        Err(e) => Err(CodecError::Malformed(e.to_string())),
+    }
+}
+
+/// Cuts text into pieces of at most [`TEXT_BYTES_MAX`] bytes, never inside a character. Joined they are the text.
+#[must_use]
+pub fn split_text(text: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while rest.len() > TEXT_BYTES_MAX {
+        let cut = (0..=TEXT_BYTES_MAX).rev().find(|&at| rest.is_char_boundary(at)).unwrap_or(rest.len());
+        let (piece, tail) = rest.split_at(cut);
+        pieces.push(piece);
+        rest = tail;
+    }
+    pieces.push(rest);
+    pieces
+}

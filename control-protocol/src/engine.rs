@@ -1,0 +1,156 @@
+//! Supervisor and audio engine.
+
+use crate::{Hello, StreamName};
+use serde::{Deserialize, Serialize};
+use shm_layout::{Epoch, FrameIndex, SessionId};
+
+/// What the engine's tick follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClockKind {
+    /// Deadlines on `CLOCK_MONOTONIC`: live.
+    Monotonic,
+    /// Credit from the supervisor: as fast as the readers allow.
+    Virtual,
+}
+
+/// Everything an engine needs before its sources.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineConfig {
+    /// The private folder of the rings.
+    pub runtime_dir: String,
+    /// The session all frame indices belong to.
+    pub session: SessionId,
+    /// Epoch of every ring this engine opens.
+    pub epoch: Epoch,
+    /// The first index this engine may write, at `first_frame_ns`.
+    pub first_frame: FrameIndex,
+    /// The `CLOCK_MONOTONIC` time, in nanoseconds, at which `first_frame` is due. Later starts add to the index.
+    pub first_frame_ns: u64,
+    /// Rate of all rings.
+    pub sample_rate_hz: u32,
+    /// Frames of one tick.
+    pub block_frames: u32,
+    /// History wanted in each ring.
+    pub history_ms: u32,
+    /// What the tick follows.
+    pub clock: ClockKind,
+}
+
+/// One source to open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceSpec {
+    /// Name of the stream and of its ring.
+    pub stream: StreamName,
+    /// `device:`, `file:`, `stdin:`, `test:` or `virtual:` URI.
+    pub uri: String,
+    /// Frames (at the engine's rate) of the source that were delivered before; not zero after a restart.
+    pub resume_frames: u64,
+}
+
+/// Supervisor to engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToEngine {
+    /// The greeting.
+    Hello(Hello),
+    /// First, once.
+    Configure(EngineConfig),
+    /// Before [`ToEngine::Start`], once a source.
+    AddSource(SourceSpec),
+    /// Open the rings and begin.
+    Start,
+    /// Virtual clock only: frames before `until` may be written.
+    Credit {
+        /// One past the last frame allowed.
+        until: FrameIndex,
+    },
+    /// Stop capturing: write what has been captured, close the rings, say [`FromEngine::Stopped`].
+    Close,
+    /// End the process.
+    Shutdown,
+}
+
+/// Why frames are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapCause {
+    /// The source delivered nothing in time.
+    Underrun,
+    /// The queue from the device was full.
+    Overrun,
+    /// The device itself reported a glitch.
+    Xrun,
+    /// The device went away.
+    Disappeared,
+    /// The engine was not running.
+    EngineDown,
+}
+
+/// Engine to supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromEngine {
+    /// The greeting.
+    Hello(Hello),
+    /// A source is open. Comes before its [`FromEngine::RingOpened`].
+    SourceOpened {
+        /// Its stream.
+        stream: StreamName,
+        /// What it is, for people: a device's name, a file's name and format.
+        description: String,
+        /// The rate it delivers.
+        sample_rate_hz: u32,
+        /// The channels it delivers.
+        channels: u32,
+        /// Whether it has an own clock (a device) and so loses what nobody takes.
+        live: bool,
+        /// The URI to open after a restart where that differs (a WAV header on standard input is gone by then).
+        resume_uri: Option<String>,
+        /// Its whole length at the engine's rate, where known: for progress.
+        total_frames: Option<u64>,
+    },
+    /// A source cannot be opened; no ring of this name will come.
+    SourceFailed {
+        /// Its stream.
+        stream: StreamName,
+        /// What, on what, why, and what to do.
+        reason: String,
+        /// Whether trying again may help (a busy device) or not (a missing file).
+        retry: bool,
+    },
+    /// A ring can be attached.
+    RingOpened {
+        /// Its stream.
+        stream: StreamName,
+        /// Its epoch.
+        epoch: Epoch,
+        /// Its first frame.
+        first_frame: FrameIndex,
+        /// Channels.
+        channels: u32,
+        /// Frames of history.
+        capacity_frames: u64,
+    },
+    /// Frames `from..to` were never captured and are zeros in the ring.
+    Gap {
+        /// Its stream.
+        stream: StreamName,
+        /// First missing frame.
+        from: FrameIndex,
+        /// One past the last missing frame.
+        to: FrameIndex,
+        /// Why.
+        cause: GapCause,
+    },
+    /// A source has come to its end; its ring is closed at this frame.
+    SourceEnded {
+        /// Its stream.
+        stream: StreamName,
+        /// One past its last frame.
+        at: FrameIndex,
+        /// An error in the middle (a truncated file), where it was one.
+        error: Option<String>,
+    },
+    /// Everything captured is written and all rings are closed.
+    Stopped,
+    /// The engine cannot go on (no room for the rings); it exits after this.
+    Fault(String),
+}

@@ -1,0 +1,74 @@
+//! A job names frames; it carries no audio and never crosses an epoch.
+
+use crate::StreamName;
+use serde::{Deserialize, Serialize};
+use shm_layout::{Epoch, FrameIndex};
+
+/// One piece of speech to be written down. Unique in a session: the listener's generation and a count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct JobId(pub u64);
+
+impl JobId {
+    /// The `count`-th job of a listener's life.
+    #[must_use]
+    pub const fn new(generation: u32, count: u32) -> Self {
+        Self(((generation as u64) << 32) | count as u64)
+    }
+}
+
+/// How a job's text will be used, and so how it is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum JobKind {
+    /// A whole utterance of a live stream.
+    Final,
+    /// An utterance that is still being spoken; thrown away when a final waits.
+    Partial,
+    /// A long piece of a recording, with times inside it.
+    Offline,
+}
+
+/// Where a job's samples are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Samples {
+    /// In the ring of the job's stream and epoch.
+    Ring,
+    /// In a WAV file (16 kHz, mono, f32) in the spill folder: its file name.
+    Spill(String),
+}
+
+/// Frames `from..to` of one epoch of one stream, to be written down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its name.
+    pub id: JobId,
+    /// What it is for.
+    pub kind: JobKind,
+    /// Whose sound.
+    pub stream: StreamName,
+    /// Which ring file.
+    pub epoch: Epoch,
+    /// First frame.
+    pub from: FrameIndex,
+    /// One past the last frame.
+    pub to: FrameIndex,
+    /// The frame at which the speech itself ended; the hang-over follows.
+    pub speech_end: FrameIndex,
+    /// Where the samples are.
+    pub samples: Samples,
+}
+
+/// Why a worker could not do a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobFault {
+    /// The frames are not in the ring any more.
+    Overwritten {
+        /// First frame lost.
+        from: FrameIndex,
+        /// One past the last frame lost.
+        to: FrameIndex,
+    },
+    /// The ring or the spill file cannot be read.
+    Unreadable(String),
+    /// The recogniser refused.
+    Recogniser(String),
+}

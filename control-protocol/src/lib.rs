@@ -1,0 +1,34 @@
+//! The messages between Tympan's supervisor and its children.
+//!
+//! What it does: names every message, gives it bytes and bounds, and types the exit codes that the
+//! restart policy reads. What it never does: I/O. Carrying the bytes is `control-link`'s work.
+//!
+//! The rules of the format:
+//! - Variant 0 of every enum is [`Hello`], for ever, so that two versions can tell each other apart.
+//! - Variants are append-only; golden bytes pin them.
+//! - A message is at most [`MESSAGE_BYTES_MAX`] bytes. Audio never travels here: a job *names* frames.
+//!
+//! ```
+//! use control_protocol::{decode, encode, Hello, Role, ToWorker};
+//! let bytes = encode(&ToWorker::Hello(Hello::new(Role::Supervisor, 0)))?;
+//! assert!(matches!(decode::<ToWorker>(&bytes)?, ToWorker::Hello(_)));
+//! # Ok::<(), control_protocol::CodecError>(())
+//! ```
+
+mod codec;
+mod engine;
+mod exit;
+mod job;
+mod listener;
+mod name;
+mod role;
+mod worker;
+
+pub use codec::{CodecError, MESSAGE_BYTES_MAX, TEXT_BYTES_MAX, decode, encode, split_text};
+pub use engine::{ClockKind, EngineConfig, FromEngine, GapCause, SourceSpec, ToEngine};
+pub use exit::Exit;
+pub use job::{Job, JobFault, JobId, JobKind, Samples};
+pub use listener::{FromListener, ListenerConfig, Mark, ToListener};
+pub use name::{NameError, StreamName};
+pub use role::{Hello, PROTOCOL_VERSION, Role};
+pub use worker::{FromWorker, ToWorker, WorkerConfig};

@@ -1,0 +1,100 @@
+//! Supervisor and listener.
+
+use crate::{Hello, Job, JobId, StreamName};
+use serde::{Deserialize, Serialize};
+use shm_layout::{Epoch, FrameIndex};
+
+/// Everything a listener needs before its streams.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerConfig {
+    /// The folder of the rings.
+    pub runtime_dir: String,
+    /// The folder for spilled utterances.
+    pub spill_dir: String,
+    /// The voice detector's model file.
+    pub vad_model: String,
+    /// Whether pieces are as long as the recogniser takes (recordings) or end at the first pause (live).
+    pub offline: bool,
+}
+
+/// How far a stream has been dealt with: from here on a new listener begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Which ring file.
+    pub epoch: Epoch,
+    /// Everything before is in a job or holds no speech.
+    pub frame: FrameIndex,
+}
+
+/// Supervisor to listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToListener {
+    /// The greeting.
+    Hello(Hello),
+    /// First, once.
+    Configure(ListenerConfig),
+    /// Follow this stream, through all its epochs.
+    Listen {
+        /// Which.
+        stream: StreamName,
+        /// Where to begin; a little before it is re-read to warm up. `None`: at the oldest frame of the newest ring.
+        mark: Option<Mark>,
+    },
+    /// An open job of an earlier listener, now yours to keep safe.
+    Adopt(Job),
+    /// This job is done, or lost for good: forget it (and remove its spill file).
+    JobDone(JobId),
+    /// Spill every open job now, then say [`FromListener::SpilledAll`].
+    SpillAll,
+    /// End the process.
+    Shutdown,
+}
+
+/// Listener to supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromListener {
+    /// The greeting.
+    Hello(Hello),
+    /// The model is loaded.
+    Ready,
+    /// A whole utterance. The mark of its stream moves to `job.to` with it.
+    Utterance(Job),
+    /// The utterance being spoken has grown to this (kind `Partial`; `id` is the one its final will have).
+    Growing(Job),
+    /// Nothing was said up to `mark`; everything up to `position` has been looked at.
+    Scanned {
+        /// Which stream.
+        stream: StreamName,
+        /// Where a new listener would begin.
+        mark: Mark,
+        /// One past the last frame looked at.
+        position: FrameIndex,
+    },
+    /// The samples of a job are now in this file of the spill folder.
+    Spilled {
+        /// Which job.
+        id: JobId,
+        /// The file's name.
+        file: String,
+    },
+    /// All open jobs are spilled.
+    SpilledAll,
+    /// Frames that were overwritten before they were looked at.
+    Lost {
+        /// Which stream.
+        stream: StreamName,
+        /// First frame lost.
+        from: FrameIndex,
+        /// One past the last frame lost.
+        to: FrameIndex,
+    },
+    /// The stream is closed and all of it has been reported.
+    Finished {
+        /// Which stream.
+        stream: StreamName,
+        /// One past its last frame.
+        at: FrameIndex,
+    },
+    /// The listener cannot go on; it exits after this.
+    Fault(String),
+}

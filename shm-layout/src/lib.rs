@@ -1,0 +1,3 @@
+//! Placeholder.
+mod frame;
+pub use frame::{Epoch, FrameIndex, SessionId};
