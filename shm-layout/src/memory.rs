@@ -1,0 +1,176 @@
+//! The mapping: every byte another process may write is reached through an atomic, here and only here.
+#![expect(unsafe_code, reason = "atomics inside a shared mapping")]
+
+use memmap2::{MmapOptions, MmapRaw};
+use rustix::thread::futex;
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A mapped file. Offsets are in bytes and checked at each use; a wrong one panics and touches nothing.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    map: MmapRaw,
+    writable: bool,
+}
+
+impl Mapping {
+    pub(crate) fn read_only(file: &File, bytes: usize) -> io::Result<Self> {
+        let map = MmapOptions::new().len(bytes).map_raw_read_only(file)?;
+        Ok(Self { map, writable: false })
+    }
+
+    pub(crate) fn read_write(file: &File, bytes: usize) -> io::Result<Self> {
+        let map = MmapOptions::new().len(bytes).map_raw(file)?;
+        Ok(Self { map, writable: true })
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.map.len()
+    }
+
+    /// The address of `bytes` bytes at `offset`, aligned to `align`.
+    fn address(&self, offset: usize, bytes: usize, align: usize) -> *mut u8 {
+        let inside = offset.checked_add(bytes).is_some_and(|end| end <= self.map.len());
+        assert!(inside && offset.is_multiple_of(align), "offset {offset} outside of the mapping");
+        // SAFETY: `offset` lies inside the mapping, as checked above, so the result does too.
+        unsafe { self.map.as_mut_ptr().add(offset) }
+    }
+
+    pub(crate) fn load_u64(&self, offset: usize, order: Ordering) -> u64 {
+        self.atomic_u64(offset).load(order)
+    }
+
+    pub(crate) fn load_u32(&self, offset: usize, order: Ordering) -> u32 {
+        self.atomic_u32(offset).load(order)
+    }
+
+    pub(crate) fn store_u64(&self, offset: usize, value: u64, order: Ordering) {
+        assert!(self.writable, "store through a read-only mapping");
+        self.atomic_u64(offset).store(value, order);
+    }
+
+    pub(crate) fn store_u32(&self, offset: usize, value: u32, order: Ordering) {
+        assert!(self.writable, "store through a read-only mapping");
+        self.atomic_u32(offset).store(value, order);
+    }
+
+    /// Replaces `from` by `to`; whether it was `from`.
+    pub(crate) fn exchange_u32(&self, offset: usize, from: u32, to: u32) -> bool {
+        assert!(self.writable, "store through a read-only mapping");
+        self.atomic_u32(offset).compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    pub(crate) fn add_u32(&self, offset: usize, order: Ordering) {
+        assert!(self.writable, "store through a read-only mapping");
+        self.atomic_u32(offset).fetch_add(1, order);
+    }
+
+    fn atomic_u64(&self, offset: usize) -> &AtomicU64 {
+        let at = self.address(offset, 8, 8).cast::<u64>();
+        // SAFETY: inside the mapping and aligned (checked by `address`; mappings are page-aligned). It lives as long
+        // as `self`. Nobody has a plain reference to these bytes: every process uses atomics. Callers only load
+        // through read-only mappings, and a load of 8 aligned bytes is one plain instruction.
+        unsafe { AtomicU64::from_ptr(at) }
+    }
+
+    fn atomic_u32(&self, offset: usize) -> &AtomicU32 {
+        let at = self.address(offset, 4, 4).cast::<u32>();
+        // SAFETY: as in `atomic_u64`, with 4 bytes.
+        unsafe { AtomicU32::from_ptr(at) }
+    }
+
+    /// Copies samples out, in relaxed loads of two (twice as fast as one by one, and no data race).
+    ///
+    /// # Real time
+    /// Wait-free; does not allocate.
+    pub(crate) fn copy_out(&self, offset: usize, samples: &mut [f32]) {
+        let base = self.address(offset, samples.len() * 4, 4);
+        let (head, rest) = samples.split_at_mut(usize::from(!offset.is_multiple_of(8)).min(samples.len()));
+        let mut at = base;
+        for sample in head {
+            // SAFETY: `at` walks over the range that `address` checked, 4 bytes a sample.
+            *sample = f32::from_bits(unsafe { AtomicU32::from_ptr(at.cast()).load(Ordering::Relaxed) });
+            // SAFETY: at most one past the end of the checked range.
+            at = unsafe { at.add(4) };
+        }
+        let mut pairs = rest.chunks_exact_mut(2);
+        for pair in &mut pairs {
+            // SAFETY: two samples of the checked range; `at` is a multiple of 8 after the head.
+            let both = unsafe { AtomicU64::from_ptr(at.cast()).load(Ordering::Relaxed) }.to_le_bytes();
+            pair[0] = f32::from_le_bytes([both[0], both[1], both[2], both[3]]);
+            pair[1] = f32::from_le_bytes([both[4], both[5], both[6], both[7]]);
+            // SAFETY: at most one past the end of the checked range.
+            at = unsafe { at.add(8) };
+        }
+        if let [last] = pairs.into_remainder() {
+            // SAFETY: the last sample of the checked range.
+            *last = f32::from_bits(unsafe { AtomicU32::from_ptr(at.cast()).load(Ordering::Relaxed) });
+        }
+    }
+
+    /// Copies samples in, in relaxed stores of two.
+    ///
+    /// # Real time
+    /// Wait-free; does not allocate.
+    pub(crate) fn copy_in(&self, offset: usize, samples: &[f32]) {
+        assert!(self.writable, "store through a read-only mapping");
+        let mut at = self.address(offset, samples.len() * 4, 4);
+        let (head, rest) = samples.split_at(usize::from(!offset.is_multiple_of(8)).min(samples.len()));
+        for sample in head {
+            // SAFETY: `at` walks over the range that `address` checked, 4 bytes a sample.
+            unsafe { AtomicU32::from_ptr(at.cast()).store(sample.to_bits(), Ordering::Relaxed) };
+            // SAFETY: at most one past the end of the checked range.
+            at = unsafe { at.add(4) };
+        }
+        let mut pairs = rest.chunks_exact(2);
+        for pair in &mut pairs {
+            let both = u64::from(pair[0].to_bits()) | (u64::from(pair[1].to_bits()) << 32);
+            // SAFETY: two samples of the checked range; `at` is a multiple of 8 after the head.
+            unsafe { AtomicU64::from_ptr(at.cast()).store(both, Ordering::Relaxed) };
+            // SAFETY: at most one past the end of the checked range.
+            at = unsafe { at.add(8) };
+        }
+        if let [last] = pairs.remainder() {
+            // SAFETY: the last sample of the checked range.
+            unsafe { AtomicU32::from_ptr(at.cast()).store(last.to_bits(), Ordering::Relaxed) };
+        }
+    }
+
+    /// Copies header bytes out; `offset` is a multiple of 4.
+    pub(crate) fn copy_bytes(&self, offset: usize, out: &mut [u8]) {
+        let base = self.address(offset, out.len(), 4);
+        for (at, piece) in out.chunks_mut(4).enumerate() {
+            // SAFETY: the piece begins inside the checked range, which is a multiple of 4 from an aligned base; a
+            // last partial piece still lies in a page of the mapping because offsets and lengths are header fields.
+            let word = unsafe { AtomicU32::from_ptr(base.add(at * 4).cast()).load(Ordering::Relaxed) };
+            piece.copy_from_slice(&word.to_le_bytes()[..piece.len()]);
+        }
+    }
+
+    /// Makes the pages of a range present and writable without changing a byte.
+    pub(crate) fn touch(&self, offset: usize, bytes: usize) {
+        assert!(self.writable, "store through a read-only mapping");
+        let end = (offset + bytes).min(self.bytes()) & !3;
+        let mut at = offset & !4095;
+        while at + 4 <= end {
+            // An atomic "or nothing" is a write for the page table and changes nothing for a concurrent writer.
+            self.atomic_u32(at).fetch_or(0, Ordering::Relaxed);
+            at += 4096;
+        }
+    }
+
+    /// Sleeps until woken, while the word at `offset` is `expected`. Spurious returns are normal.
+    pub(crate) fn futex_wait(&self, offset: usize, expected: u32, timeout: Duration) {
+        let timeout = futex::Timespec::try_from(timeout).ok();
+        let word = self.atomic_u32(offset);
+        // Each outcome (woken, changed, timed out, interrupted) means the same to the caller: look again.
+        let _ = futex::wait(word, futex::Flags::empty(), expected, timeout.as_ref());
+    }
+
+    /// Wakes all that wait for the word at `offset`.
+    pub(crate) fn futex_wake_all(&self, offset: usize) {
+        let _ = futex::wake(self.atomic_u32(offset), futex::Flags::empty(), i32::MAX as u32);
+    }
+}

@@ -1,0 +1,325 @@
+//! The one writer of a ring.
+
+use crate::directory::{ring_file, stream_link};
+use crate::header::{
+    self, CHANNELS_MAX, DATA_OFFSET, NAME_BYTES_MAX, RingInfo, RingState, SAMPLE_RATE_HZ_MAX, TABLE_ENTRIES,
+    TABLE_ENTRY_BYTES, TABLE_OFFSET, at,
+};
+use crate::memory::Mapping;
+use crate::table::{Entry, GapSpan, TableWriter};
+use crate::{Epoch, FrameIndex, SessionId, process};
+use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::time::{ClockId, clock_gettime};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use thiserror::Error;
+
+/// What a ring is to be.
+#[derive(Debug, Clone)]
+pub struct RingSpec {
+    /// Name of the stream: a file name of at most 64 bytes.
+    pub stream: String,
+    /// The session its frame indices belong to.
+    pub session: SessionId,
+    /// Which life of the stream; each file has its own.
+    pub epoch: Epoch,
+    /// The life before.
+    pub previous_epoch: Option<Epoch>,
+    /// 1 to 192,000.
+    pub sample_rate_hz: u32,
+    /// 1 to 64.
+    pub channels: u32,
+    /// Frames of history, at least 1.
+    pub capacity_frames: u64,
+    /// Index of the first frame that will be written.
+    pub first_frame: FrameIndex,
+}
+
+/// Why a ring cannot be made.
+#[derive(Debug, Error)]
+pub enum CreateError {
+    /// The wish is outside of the layout's bounds.
+    #[error("a ring cannot have {0}")]
+    Invalid(&'static str),
+    /// The file system is too full.
+    #[error("no room for the rings in {path}: {} MB free, at least {} MB needed", free_bytes >> 20, needed_bytes.div_ceil(1 << 20))]
+    NoRoom {
+        /// Where.
+        path: String,
+        /// What is there.
+        free_bytes: u64,
+        /// What the shortest history needs.
+        needed_bytes: u64,
+    },
+    /// The operating system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Writes one epoch of one stream. Dropped without [`RingWriter::close`], the ring counts as crashed.
+#[derive(Debug)]
+pub struct RingWriter {
+    map: Arc<Mapping>,
+    info: RingInfo,
+    path: PathBuf,
+    table: TableWriter,
+    next: FrameIndex,
+    time_due: FrameIndex,
+}
+
+impl RingWriter {
+    /// Allocates the whole file, fills its header, prefaults the first second and publishes it by rename, as
+    /// `<stream>.<epoch>.ring` and as a hard link `<stream>.ring`.
+    ///
+    /// # Errors
+    /// [`CreateError`]; no file is left behind then.
+    pub fn create(dir: &Path, spec: &RingSpec) -> Result<Self, CreateError> {
+        let info = plan(spec)?;
+        let path = dir.join(ring_file(&spec.stream, spec.epoch));
+        let draft = dir.join(format!(".{}.{}.draft", spec.stream, spec.epoch));
+        let io = |source: io::Error| CreateError::Io { path: path.display().to_string(), source };
+        let _ = std::fs::remove_file(&draft);
+        let made = allocate(&draft, info.total_bytes).and_then(|file| {
+            let bytes = usize::try_from(info.total_bytes).map_err(io::Error::other)?;
+            Mapping::read_write(&file, bytes)
+        });
+        let publish = made.and_then(|map| {
+            header::fill(&map, &info);
+            let ring = Self {
+                map: Arc::new(map),
+                table: TableWriter::default(),
+                next: info.first_frame,
+                time_due: info.first_frame,
+                path: path.clone(),
+                info: info.clone(),
+            };
+            ring.prefaulter().run_first_second();
+            std::fs::rename(&draft, &path)?;
+            let link = dir.join(format!(".{}.link", spec.stream));
+            let _ = std::fs::remove_file(&link);
+            std::fs::hard_link(&path, &link)?;
+            std::fs::rename(&link, dir.join(stream_link(&spec.stream)))?;
+            Ok(ring)
+        });
+        publish.map_err(|e| {
+            let _ = std::fs::remove_file(&draft);
+            if e.raw_os_error() == Some(rustix::io::Errno::NOSPC.raw_os_error()) {
+                let free_bytes = rustix::fs::statvfs(dir).map_or(0, |fs| fs.f_bavail * fs.f_frsize);
+                return CreateError::NoRoom {
+                    path: dir.display().to_string(),
+                    free_bytes,
+                    needed_bytes: info.total_bytes,
+                };
+            }
+            io(e)
+        })
+    }
+
+    /// Writes `frames` frames, given as `[channels][frames]`, and wakes the readers.
+    ///
+    /// # Panics
+    /// If `planar` is not `channels * frames` long, or `frames` more than the capacity.
+    ///
+    /// # Real time
+    /// Wait-free: no allocation, no lock; one system call (`FUTEX_WAKE`, which does not block). The cost does not
+    /// grow with the number of readers that do not wait.
+    pub fn write(&mut self, planar: &[f32], frames: usize) {
+        let channels = self.info.channels as usize;
+        assert!(planar.len() == channels * frames && frames as u64 <= self.info.capacity_frames, "wrong shape");
+        if frames == 0 {
+            return;
+        }
+        let end = self.next.plus(frames as u64);
+        // Readers whose frames lie beyond `end - capacity` are safe; the others must see this before any new sample.
+        self.map.store_u64(at::RESERVE, end.0, Ordering::Relaxed);
+        // Pairs with the Acquire fence in `RingReader::read`: who saw one of the samples below sees `reserve`.
+        fence(Ordering::Release);
+        for (channel, samples) in planar.chunks_exact(frames).enumerate() {
+            for (offset, part) in parts(&self.info, channel, self.next, samples.len()) {
+                self.map.copy_in(offset, &samples[part]);
+            }
+        }
+        let now_ns = clock_ns(ClockId::Monotonic);
+        if end >= self.time_due {
+            let wall_ns = clock_ns(ClockId::Realtime);
+            self.table.push(&self.map, &self.info, Entry::Time { frame: end, monotonic_ns: now_ns, wall_ns });
+            self.time_due = end.plus(u64::from(self.info.sample_rate_hz));
+        }
+        self.map.store_u64(at::COMMIT_TIME, now_ns, Ordering::Relaxed);
+        // Pairs with the Acquire load of `commit` in `RingReader`.
+        self.map.store_u64(at::COMMIT, end.0, Ordering::Release);
+        self.next = end;
+        self.wake();
+    }
+
+    /// Names frames `from..to` as never captured. Comes before the write that covers them with zeros; gaps that
+    /// continue one another become one.
+    ///
+    /// # Real time
+    /// Wait-free.
+    pub fn mark_gap(&mut self, from: FrameIndex, to: FrameIndex, cause: u32) {
+        if from < to {
+            self.table.push_gap(&self.map, &self.info, GapSpan { from, to, cause });
+            let frames = self.map.load_u64(at::GAP_FRAMES, Ordering::Relaxed) + to.since(from);
+            self.map.store_u64(at::GAP_FRAMES, frames, Ordering::Relaxed);
+        }
+    }
+
+    /// Where the next write goes: one past the newest committed frame.
+    #[must_use]
+    pub const fn next_frame(&self) -> FrameIndex {
+        self.next
+    }
+
+    /// Samples a frame.
+    #[must_use]
+    pub const fn channels(&self) -> u32 {
+        self.info.channels
+    }
+
+    /// Frames of history.
+    #[must_use]
+    pub const fn capacity_frames(&self) -> u64 {
+        self.info.capacity_frames
+    }
+
+    /// What was published.
+    #[must_use]
+    pub const fn info(&self) -> &RingInfo {
+        &self.info
+    }
+
+    /// The file of this epoch.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Touches the ring's pages from another thread, so that the writer's first lap takes no page faults.
+    #[must_use]
+    pub fn prefaulter(&self) -> Prefaulter {
+        Prefaulter { map: Arc::clone(&self.map), info: self.info.clone() }
+    }
+
+    /// Ends the ring in order: its readers read to the end and then learn that it is closed.
+    pub fn close(self) {
+        // Pairs with the Acquire load in `RingReader::state`: who sees it closed sees the last commit.
+        self.map.store_u32(at::STATE, RingState::Closed.to_bits(), Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        // The word changes before the wake, so a reader that is about to sleep does not. Pairs with the Acquire
+        // load in `RingReader::wait`.
+        self.map.add_u32(at::FUTEX, Ordering::Release);
+        self.map.futex_wake_all(at::FUTEX);
+    }
+}
+
+/// See [`RingWriter::prefaulter`].
+#[derive(Debug)]
+pub struct Prefaulter {
+    map: Arc<Mapping>,
+    info: RingInfo,
+}
+
+impl Prefaulter {
+    /// Touches all pages once, in the order in which the writer will reach them, and returns. Changes no byte.
+    pub fn run(&self) {
+        let second = u64::from(self.info.sample_rate_hz);
+        let mut done = 0;
+        while done < self.info.capacity_frames {
+            self.touch(done, second.min(self.info.capacity_frames - done));
+            done += second;
+        }
+    }
+
+    fn run_first_second(&self) {
+        self.map.touch(0, TABLE_OFFSET * 5);
+        self.touch(0, u64::from(self.info.sample_rate_hz).min(self.info.capacity_frames));
+    }
+
+    fn touch(&self, after: u64, frames: u64) {
+        let first = self.info.first_frame.plus(after);
+        for channel in 0..self.info.channels as usize {
+            for (offset, part) in parts(&self.info, channel, first, usize::try_from(frames).unwrap_or(usize::MAX)) {
+                self.map.touch(offset, part.len() * 4);
+            }
+        }
+    }
+}
+
+/// The one or two places of `frames` frames of a channel from `position` on: byte offset, and which of the frames.
+#[expect(clippy::cast_possible_truncation, reason = "offsets inside a mapping fit usize")]
+pub(crate) fn parts(
+    info: &RingInfo,
+    channel: usize,
+    position: FrameIndex,
+    frames: usize,
+) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> + use<> {
+    let plane = info.data_offset as usize + channel * info.stride_bytes as usize;
+    let index = (position.0 % info.capacity_frames) as usize;
+    let before_wrap = frames.min(info.capacity_frames as usize - index);
+    [(plane + index * 4, 0..before_wrap), (plane, before_wrap..frames)].into_iter().filter(|(_, part)| !part.is_empty())
+}
+
+fn plan(spec: &RingSpec) -> Result<RingInfo, CreateError> {
+    let name_fits = (1..=NAME_BYTES_MAX).contains(&spec.stream.len());
+    if !name_fits || spec.stream.contains(['/', '\0']) || spec.stream.starts_with('.') {
+        return Err(CreateError::Invalid("this name"));
+    }
+    if spec.channels == 0 || u64::from(spec.channels) > CHANNELS_MAX {
+        return Err(CreateError::Invalid("this number of channels: 1 to 64"));
+    }
+    if spec.sample_rate_hz == 0 || u64::from(spec.sample_rate_hz) > SAMPLE_RATE_HZ_MAX {
+        return Err(CreateError::Invalid("this rate: up to 192,000 Hz"));
+    }
+    if spec.epoch.0 == 0 || spec.first_frame.0 > u64::MAX / 2 {
+        return Err(CreateError::Invalid("this epoch or first frame"));
+    }
+    // 2^40 frames of 64 channels stay far below 2^64 bytes.
+    if spec.capacity_frames == 0 || spec.capacity_frames > 1 << 40 {
+        return Err(CreateError::Invalid("this capacity"));
+    }
+    let stride_bytes = (spec.capacity_frames * 4).next_multiple_of(4096);
+    Ok(RingInfo {
+        stream: spec.stream.clone(),
+        session: spec.session,
+        epoch: spec.epoch,
+        previous_epoch: spec.previous_epoch,
+        sample_rate_hz: spec.sample_rate_hz,
+        channels: spec.channels,
+        capacity_frames: spec.capacity_frames,
+        first_frame: spec.first_frame,
+        writer_pid: std::process::id(),
+        writer_start_time: process::start_time_of(std::process::id()).unwrap_or(0),
+        stride_bytes,
+        data_offset: DATA_OFFSET,
+        table_offset: TABLE_OFFSET as u64,
+        table_entries: TABLE_ENTRIES,
+        table_entry_bytes: TABLE_ENTRY_BYTES,
+        total_bytes: DATA_OFFSET + stride_bytes * u64::from(spec.channels),
+    })
+}
+
+/// A new private file of this size, with its blocks: no space is an error here and never a SIGBUS later.
+fn allocate(path: &Path, bytes: u64) -> io::Result<File> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
+    rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes)?;
+    Ok(File::from(file))
+}
+
+#[expect(clippy::cast_sign_loss, reason = "both clocks are far past zero")]
+pub(crate) fn clock_ns(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}

@@ -1,0 +1,265 @@
+//! The ring's promises: what is read is what was written, and what is not read is counted.
+
+use proptest::prelude::*;
+use shm_layout::{
+    AttachError, Epoch, Follow, Follower, FrameIndex, GapSpan, ReadError, RingReader, RingSpec, RingState, RingWarden,
+    RingWriter, SessionId, Wait,
+};
+use std::path::Path;
+use std::time::Duration;
+
+fn spec(channels: u32, capacity_frames: u64, first: u64) -> RingSpec {
+    RingSpec {
+        stream: "mic".into(),
+        session: SessionId([9; 16]),
+        epoch: Epoch(1),
+        previous_epoch: None,
+        sample_rate_hz: 48_000,
+        channels,
+        capacity_frames,
+        first_frame: FrameIndex(first),
+    }
+}
+
+/// What frame `index` of `channel` holds in these tests.
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
+fn sample(index: u64, channel: u64) -> f32 {
+    ((index * 7 + channel * 1_000_003) % (1 << 24)) as f32
+}
+
+fn planar(from: u64, frames: u64, channels: u64) -> Vec<f32> {
+    (0..channels).flat_map(|c| (from..from + frames).map(move |i| sample(i, c))).collect()
+}
+
+fn len(frames: u64) -> usize {
+    usize::try_from(frames).unwrap()
+}
+
+#[test]
+fn the_hot_line_lies_where_version_1_had_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = RingWriter::create(dir.path(), &spec(2, 100, 1_000)).unwrap();
+    writer.write(&planar(1_000, 10, 2), 10);
+    let bytes = std::fs::read(dir.path().join("mic.ring")).unwrap();
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    assert_eq!(&bytes[..8], b"AUDITAB!");
+    let fields = [8, 16, 24, 32, 40, 48, 56].map(word);
+    assert_eq!(fields, [2, 48_000, 2, 100, 1_010, 1, 1_010]);
+    // Frame 1,005 of channel 1 lies at its index modulo the capacity, in the second plane.
+    let (stride, data) = (len(word(352)), len(word(360)));
+    let at = data + stride + (1_005 % 100) * 4;
+    assert_eq!(f32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()).to_bits(), sample(1_005, 1).to_bits());
+}
+
+proptest! {
+    #[test]
+    fn every_frame_is_read_as_written_or_lost_exactly(
+        channels in 1_u64..4, capacity in 8_u64..300, first in 0_u64..1_000,
+        steps in prop::collection::vec((1_u64..64, prop::bool::ANY, 1_u64..80), 1..60),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = RingWriter::create(dir.path(), &spec(u32::try_from(channels).unwrap(), capacity, first)).unwrap();
+        let reader = RingReader::attach_stream(dir.path(), "mic").unwrap();
+        let (mut position, mut read, mut lost) = (first, 0, 0);
+        for (write, look, frames) in steps {
+            let write = write.min(capacity);
+            writer.write(&planar(writer.next_frame().0, write, channels), len(write));
+            if !look { continue; }
+            let frames = frames.min(writer.next_frame().0 - position);
+            let mut out = vec![f32::NAN; len(frames * channels)];
+            let lapped = writer.next_frame().0 > position + capacity;
+            match reader.read(FrameIndex(position), &mut out, len(frames)) {
+                Ok(()) => {
+                    prop_assert!(!lapped || frames == 0);
+                    prop_assert_eq!(out, planar(position, frames, channels));
+                    position += frames;
+                    read += frames;
+                }
+                Err(ReadError::Lost { from, to }) => {
+                    prop_assert!(lapped);
+                    prop_assert_eq!(from.0, position);
+                    prop_assert!(to.0 >= writer.next_frame().0 - capacity && to <= writer.next_frame());
+                    lost += to.since(from);
+                    position = to.0;
+                }
+                Err(other) => prop_assert!(false, "{other}"),
+            }
+        }
+        prop_assert_eq!(read + lost, position - first);
+        let next = reader.commit();
+        prop_assert_eq!(reader.read(next, &mut vec![0.0; len(channels)], 1), Err(ReadError::NotYet { available: next }));
+    }
+
+    /// One changed byte of what never changes is noticed; any bytes at all do no harm.
+    #[test]
+    fn a_damaged_header_is_refused(changes in prop::collection::vec((0_usize..512, 1_u8..), 1..6)) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mic.1.ring");
+        RingWriter::create(dir.path(), &spec(2, 64, 5)).unwrap().close();
+        let mut bytes = std::fs::read(&path).unwrap();
+        for (at, flip) in &changes { bytes[*at] ^= flip; }
+        std::fs::write(&path, &bytes).unwrap();
+        // Hot fields and spare bytes may hold anything; the frozen part may not.
+        let frozen = |at: usize| (0..40).contains(&at) || at >= 256;
+        let same = std::fs::read(&path).unwrap();
+        match RingReader::attach(&path) {
+            Ok(reader) => {
+                prop_assert!(changes.len() > 1 || !frozen(changes[0].0), "{changes:?}");
+                let mut out = [0.0; 8];
+                let _ = reader.read(reader.oldest(), &mut out, 4);
+                let _ = reader.wait(reader.commit(), Duration::ZERO);
+                let _ = (reader.gaps(FrameIndex(0), FrameIndex(u64::MAX)), reader.instant_of(FrameIndex(9)));
+            }
+            Err(_) => prop_assert!(same == bytes),
+        }
+    }
+}
+
+#[test]
+fn two_threads_torn_reads_are_never_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = RingWriter::create(dir.path(), &spec(2, 256, 0)).unwrap();
+    let reader = RingReader::attach_stream(dir.path(), "mic").unwrap();
+    let total = 3_000_000_u64;
+    let reading = std::thread::spawn(move || {
+        let (mut position, mut read, mut lost, mut laps) = (0, 0, 0, 0);
+        let mut out = vec![0.0; 2 * 100];
+        while position < total {
+            match reader.wait(FrameIndex(position), Duration::from_secs(20)) {
+                Wait::Ready(commit) => {
+                    let frames = commit.since(FrameIndex(position)).min(100);
+                    let out = &mut out[..len(frames * 2)];
+                    match reader.read(FrameIndex(position), out, len(frames)) {
+                        Ok(()) => {
+                            assert_eq!(out, planar(position, frames, 2), "torn at {position}");
+                            position += frames;
+                            read += frames;
+                        }
+                        Err(ReadError::Lost { to, .. }) => {
+                            lost += to.0 - position;
+                            laps += 1;
+                            position = to.0;
+                        }
+                        Err(other) => panic!("{other}"),
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        (read, lost, laps)
+    });
+    let blocks: Vec<_> = (0..total / 50).map(|b| planar(b * 50, 50, 2)).collect();
+    for block in &blocks {
+        writer.write(block, 50);
+    }
+    let (read, lost, laps) = reading.join().unwrap();
+    assert_eq!(read + lost, total);
+    assert!(read > 0 && laps > 0, "the case did not occur: {read} read, {laps} laps");
+}
+
+#[test]
+fn gaps_that_continue_each_other_are_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = RingWriter::create(dir.path(), &spec(1, 4_800, 0)).unwrap();
+    let reader = RingReader::attach_stream(dir.path(), "mic").unwrap();
+    for (from, cause) in [(0, 1), (10, 1), (20, 2), (40, 2)] {
+        while writer.next_frame().0 < from {
+            writer.write(&[0.5; 10], 10);
+        }
+        writer.mark_gap(FrameIndex(from), FrameIndex(from + 10), cause);
+        writer.write(&[0.0; 10], 10);
+    }
+    let span = |from, to, cause| GapSpan { from: FrameIndex(from), to: FrameIndex(to), cause };
+    assert_eq!(reader.gaps(FrameIndex(0), FrameIndex(99)), [span(0, 20, 1), span(20, 30, 2), span(40, 50, 2)]);
+    assert_eq!(reader.gaps(FrameIndex(20), FrameIndex(30)), [span(20, 30, 2)]);
+    assert_eq!(reader.gap_frames(), 40);
+}
+
+#[test]
+fn time_is_found_from_a_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = RingWriter::create(dir.path(), &spec(1, 4_800, 0)).unwrap();
+    let reader = RingReader::attach_stream(dir.path(), "mic").unwrap();
+    assert_eq!(reader.instant_of(FrameIndex(0)), None);
+    writer.write(&[0.0; 480], 480);
+    let at = |frame| reader.instant_of(FrameIndex(frame)).unwrap();
+    assert_eq!(at(48_480) - at(480), 1_000_000_000);
+    assert_eq!(at(480) - at(0), 10_000_000);
+}
+
+fn follow_all(follower: &mut Follower) -> Vec<Follow> {
+    let mut seen = Vec::new();
+    loop {
+        match follower.next(&mut Vec::new(), 1_000, Duration::from_millis(30)) {
+            Follow::Waiting => return seen,
+            next => seen.push(next),
+        }
+    }
+}
+
+fn next_epoch(dir: &Path, epoch: u64, first: u64) -> RingWriter {
+    let spec = RingSpec { epoch: Epoch(epoch), previous_epoch: Some(Epoch(epoch - 1)), ..spec(1, 480, first) };
+    RingWriter::create(dir, &spec).unwrap()
+}
+
+#[test]
+fn a_follower_reads_a_crashed_epoch_to_its_end_and_states_the_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = RingWriter::create(dir.path(), &spec(1, 480, 0)).unwrap();
+    let mut follower = Follower::new(dir.path(), "mic");
+    let entered = follower.next(&mut Vec::new(), 1_000, Duration::ZERO);
+    assert!(matches!(&entered, Follow::NewEpoch { info, gap: None } if info.epoch == Epoch(1)), "{entered:?}");
+    first.write(&[0.5; 100], 100);
+    let warden = RingWarden::attach(dir.path(), "mic", Epoch(1)).unwrap();
+    drop(first);
+    assert_eq!(warden.state(), RingState::Live);
+    warden.mark_crashed();
+    assert_eq!(
+        (warden.state(), warden.commit(), warden.reserve()),
+        (RingState::Crashed, FrameIndex(100), FrameIndex(100))
+    );
+    let mut second = next_epoch(dir.path(), 2, 130);
+    second.write(&[0.5; 20], 20);
+    let third = next_epoch(dir.path(), 3, 150);
+    drop(second);
+    RingWarden::attach(dir.path(), "mic", Epoch(2)).unwrap().mark_crashed();
+    third.close();
+    let seen = follow_all(&mut follower);
+    let frames = |from, frames| Follow::Frames { from: FrameIndex(from), frames };
+    assert_eq!(seen[0], frames(0, 100));
+    let gap = Some((FrameIndex(100), FrameIndex(130)));
+    assert!(matches!(&seen[1], Follow::NewEpoch { info, gap: g } if info.epoch == Epoch(2) && *g == gap), "{seen:?}");
+    assert_eq!(seen[2], frames(130, 20));
+    assert!(matches!(&seen[3], Follow::NewEpoch { info, gap: None } if info.epoch == Epoch(3)), "{seen:?}");
+    assert_eq!(seen[4..], [Follow::Closed { at: FrameIndex(150) }]);
+}
+
+#[test]
+fn a_closed_ring_stays_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    RingWriter::create(dir.path(), &spec(1, 480, 7)).unwrap().close();
+    let warden = RingWarden::attach(dir.path(), "mic", Epoch(1)).unwrap();
+    warden.mark_crashed();
+    let reader = RingReader::attach_stream(dir.path(), "mic").unwrap();
+    assert_eq!(reader.wait(FrameIndex(7), Duration::from_secs(5)), Wait::Closed(FrameIndex(7)));
+}
+
+#[test]
+fn what_is_no_private_regular_file_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let attach = |name: &str| RingReader::attach(&dir.path().join(name)).unwrap_err();
+    assert!(matches!(attach("mic.ring"), AttachError::Missing(_)));
+    RingWriter::create(dir.path(), &spec(1, 480, 0)).unwrap().close();
+    std::os::unix::fs::symlink("mic.ring", dir.path().join("link.ring")).unwrap();
+    assert!(matches!(attach("link.ring"), AttachError::Untrusted { .. }));
+    std::fs::create_dir(dir.path().join("folder.ring")).unwrap();
+    assert!(matches!(attach("folder.ring"), AttachError::Untrusted { .. }));
+    std::fs::write(dir.path().join("short.ring"), b"AUDITAB!").unwrap();
+    assert!(matches!(attach("short.ring"), AttachError::Malformed(_)));
+    let fifo = dir.path().join("fifo.ring");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    assert!(matches!(attach("fifo.ring"), AttachError::Untrusted { .. }));
+    let truncated = std::fs::read(dir.path().join("mic.ring")).unwrap();
+    std::fs::write(dir.path().join("cut.ring"), &truncated[..truncated.len() - 4]).unwrap();
+    assert!(matches!(attach("cut.ring"), AttachError::Malformed(_)));
+}
