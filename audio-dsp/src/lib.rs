@@ -1,1 +1,25 @@
-//! Placeholder.
+//! Pure signal processing: rate conversion with exact frame counts, mixing, test signals.
+//!
+//! What it does: arithmetic on memory the caller owns. What it never does: I/O, threads, clocks,
+//! and (once constructed, into room that suffices) allocation. It knows no other crate of the project.
+//!
+//! Shapes: *planar* is `[channels][frames]` in one slice, *interleaved* is `[frames][channels]`.
+//!
+//! ```
+//! use audio_dsp::RateConverter;
+//! let mut converter = RateConverter::new(48_000, 16_000, 1)?;
+//! let mut out = vec![Vec::with_capacity(converter.out_frames_max(1_000))];
+//! converter.process(&[0.0; 1_000], 1_000, &mut out);
+//! converter.finish(&mut out);
+//! assert_eq!(out[0].len(), 334); // 1000 / 3, rounded up
+//! # Ok::<(), audio_dsp::RateError>(())
+//! ```
+
+mod mix;
+mod rate;
+mod signal;
+mod sinc;
+
+pub use mix::{downmix_to_mono, mix_into};
+pub use rate::{RATE_HZ_MAX, RATE_HZ_MIN, RateConverter, RateError};
+pub use signal::{COUNT_MODULUS, SIGNAL_PEAK, Signal, SignalSource, decode_count};
