@@ -18,6 +18,7 @@
 mod codec;
 mod engine;
 mod exit;
+mod greeting;
 mod job;
 mod listener;
 mod name;
@@ -27,6 +28,7 @@ mod worker;
 pub use codec::{CodecError, MESSAGE_BYTES_MAX, TEXT_BYTES_MAX, decode, encode, split_text};
 pub use engine::{ClockKind, EngineConfig, FromEngine, GapCause, SourceSpec, ToEngine};
 pub use exit::Exit;
+pub use greeting::{greet, greeting};
 pub use job::{Job, JobFault, JobId, JobKind, Samples};
 pub use listener::{FromListener, ListenerConfig, Mark, ToListener};
 pub use name::{NameError, StreamName};
