@@ -1,1 +1,46 @@
-//! Placeholder.
+//! The harness of the system tests: real processes, private folders, watchdogs.
+//!
+//! What it does: starts the built programs (`cargo build --release` first) in folders of their own, reads
+//! their output as it comes, kills their processes, counts word errors, and ends whatever it started.
+//! What it never does: look inside a program (all it knows is the output contract and the rings), measure
+//! a run time as a verdict (a wait ends by a watchdog of ten times the promise), or skip.
+//!
+//! ```no_run
+//! use system_tests::{Setup, watchdog};
+//! let mut instance = Setup::run(&["test:tone"]).start()?;
+//! instance.wait_event("started", watchdog(5.0), |event| event.is("started"))?;
+//! instance.interrupt()?;
+//! instance.wait_exit(watchdog(2.0))?;
+//! instance.assert_clean()?;
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+
+mod event;
+mod finished;
+mod folders;
+mod instance;
+mod load;
+mod machine;
+mod processes;
+mod programs;
+mod pulse;
+mod speech;
+mod status;
+mod terminal;
+mod watch;
+mod words;
+
+pub use event::{Event, EventLog};
+pub use finished::{Finished, run_to_end};
+pub use folders::Folders;
+pub use instance::{Instance, Setup};
+pub use load::Burn;
+pub use machine::{BASE_SPEECH, long, scaled};
+pub use processes::{Process, end_process, processes_of};
+pub use programs::{cache_home, direct, model, program, transcribe, tympan, workspace_root};
+pub use pulse::Pulse;
+pub use speech::{CLIPS, Clip, Speech, clip_file};
+pub use status::{ProcessStatus, Queue, Status, StreamStatus};
+pub use terminal::Terminal;
+pub use watch::{wait_until, watchdog};
+pub use words::{WordErrors, align, errors_of, normalise};

@@ -1,0 +1,84 @@
+//! Private folders of one instance.
+
+use crate::processes::processes_of;
+use anyhow::{Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// A runtime folder in shared memory and a data folder on disk; both go when this goes.
+#[derive(Debug)]
+pub struct Folders {
+    shared: TempDir,
+    data: TempDir,
+}
+
+impl Folders {
+    /// New, empty ones. The runtime folder itself does not exist yet: making it is the program's work.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn new() -> Result<Self> {
+        let prefix = "tympan-test-";
+        Ok(Self {
+            shared: tempfile::Builder::new().prefix(prefix).tempdir_in("/dev/shm")?,
+            data: tempfile::Builder::new().prefix(prefix).tempdir()?,
+        })
+    }
+
+    /// For `TYMPAN_RUNTIME_DIR`.
+    #[must_use]
+    pub fn runtime(&self) -> PathBuf {
+        self.shared.path().join("run")
+    }
+
+    /// For `TYMPAN_DATA_DIR`.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// Puts a command into these folders.
+    pub fn apply(&self, command: &mut Command) {
+        command.env("TYMPAN_RUNTIME_DIR", self.runtime()).env("TYMPAN_DATA_DIR", self.data());
+        command.env_remove("TYMPAN_LIBEXEC");
+    }
+
+    /// All files below the runtime folder, folders not counted.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn runtime_files(&self) -> Result<Vec<PathBuf>> {
+        files_below(&self.runtime())
+    }
+
+    /// Neither a process of this instance nor a file in its runtime folder is left.
+    ///
+    /// # Errors
+    /// What is left.
+    pub fn assert_clean(&self) -> Result<()> {
+        let left = processes_of(&self.runtime());
+        ensure!(left.is_empty(), "processes left: {left:?}");
+        let files = self.runtime_files()?;
+        ensure!(files.is_empty(), "files left in the runtime folder: {files:?}");
+        Ok(())
+    }
+}
+
+fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(files),
+        Err(e) => return Err(e.into()),
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            files.extend(files_below(&entry.path())?);
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(files)
+}

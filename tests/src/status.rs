@@ -1,0 +1,66 @@
+//! What `tympan status --json` says, as far as the contract goes.
+
+use serde::Deserialize;
+
+/// The state of an instance.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Status {
+    /// The session's name.
+    pub session: String,
+    /// Every process, the supervisor too.
+    pub processes: Vec<ProcessStatus>,
+    /// Every stream.
+    pub streams: Vec<StreamStatus>,
+    /// The jobs.
+    pub queue: Queue,
+    /// The largest message between two processes so far.
+    pub largest_message_bytes: u64,
+}
+
+/// One process.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ProcessStatus {
+    /// `supervisor`, `engine`, `listener`, `worker`.
+    pub role: String,
+    /// Its id; none while it is down.
+    pub pid: Option<u32>,
+    /// `starting`, `ready`, …
+    pub state: String,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// Since its start.
+    pub uptime_s: f64,
+}
+
+/// One stream.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StreamStatus {
+    /// Its name.
+    pub stream: String,
+    /// Its source.
+    pub uri: String,
+    /// The epoch of its newest ring.
+    pub epoch: u64,
+    /// How far it has been captured or looked at.
+    pub position_frame: u64,
+}
+
+/// Counts of jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Queue {
+    /// Without a worker.
+    pub waiting: u64,
+    /// At a worker.
+    pub running: u64,
+    /// Written down.
+    pub done: u64,
+    /// Given up.
+    pub lost: u64,
+}
+
+impl Status {
+    /// The processes of a role that have an id.
+    pub fn of_role<'a>(&'a self, role: &'a str) -> impl Iterator<Item = &'a ProcessStatus> {
+        self.processes.iter().filter(move |process| process.role == role && process.pid.is_some())
+    }
+}
