@@ -1,0 +1,162 @@
+//! The listener: follows rings, finds utterances, and keeps their samples safe until they are written down.
+//!
+//! Threads, none of which waits for another:
+//! - one a stream ([`scan`]): ring → 16 kHz → voice detection → segments → jobs;
+//! - one for safe keeping ([`keeper`]): reads what would be overwritten before it is done, and writes it to disk. The
+//!   disk never holds up the listening;
+//! - this one, which takes the supervisor's messages.
+//!
+//! It never writes to a ring, and never decides what becomes of a job.
+
+mod keeper;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use crate::vad::Detector;
+use control_link::{LinkError, LinkReceiver, LinkSender};
+use control_protocol::{Exit, FromListener, ListenerConfig, Role, ToListener};
+use keeper::{Errand, Keeper};
+use scan::Scan;
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::mpsc;
+use std::thread;
+
+/// Where a part of the listener says something to the supervisor.
+pub(crate) trait Report: Clone + Send + 'static {
+    /// Says it; false when nobody hears it any more.
+    fn say(&self, message: FromListener) -> bool;
+}
+
+impl Report for LinkSender<FromListener> {
+    fn say(&self, message: FromListener) -> bool {
+        match self.send(&message) {
+            Ok(()) => true,
+            Err(LinkError::Codec(e)) => {
+                log::error!("a message was not sent: {e}");
+                true
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+/// Runs the listener until the supervisor ends it.
+///
+/// # Errors
+/// [`LinkError`] when the supervisor cannot be reached at all.
+pub fn run() -> Result<Exit, LinkError> {
+    let generation = std::env::var("TYMPAN_GENERATION").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let (sender, receiver) = control_link::connect(Role::Listener)?;
+    Ok(serve(&sender, receiver, generation))
+}
+
+fn serve(sender: &LinkSender<FromListener>, mut receiver: LinkReceiver<ToListener>, generation: u32) -> Exit {
+    let mut hearing: Option<Hearing<LinkSender<FromListener>>> = None;
+    loop {
+        match receiver.recv() {
+            Ok(ToListener::Configure(config)) if hearing.is_none() => match Hearing::new(config, generation, sender) {
+                Ok(new) => {
+                    hearing = Some(new);
+                    sender.say(FromListener::Ready);
+                }
+                Err(reason) => {
+                    log::error!("{reason}");
+                    sender.say(FromListener::Fault(reason));
+                    return Exit::Refused;
+                }
+            },
+            Ok(ToListener::Shutdown) => return Exit::Clean,
+            Ok(ToListener::Hello(_) | ToListener::Configure(_)) => log::warn!("a second greeting or configuration"),
+            Ok(message) => match &mut hearing {
+                Some(hearing) => hearing.take(message),
+                None => log::warn!("a message before the configuration was ignored"),
+            },
+            Err(LinkError::Codec(e)) => log::warn!("a message could not be understood: {e}"),
+            Err(_) => return Exit::Orphaned,
+        }
+    }
+}
+
+/// A listener that has been configured.
+struct Hearing<R> {
+    config: Arc<ListenerConfig>,
+    detector: Detector,
+    generation: u32,
+    jobs: Arc<AtomicU32>,
+    streams: HashSet<String>,
+    errands: mpsc::Sender<Errand>,
+    report: R,
+}
+
+impl<R: Report> Hearing<R> {
+    fn new(config: ListenerConfig, generation: u32, report: &R) -> Result<Self, String> {
+        let detector = Detector::load(Path::new(&config.vad_model)).map_err(|e| e.to_string())?;
+        let (errands, list) = mpsc::channel();
+        let keeper = Keeper::new(&config, report.clone()).map_err(|e| {
+            format!("the folder for spilled speech {}: {e}; make room or choose another data folder", config.spill_dir)
+        })?;
+        vital("keeper", move || keeper.run(&list))?;
+        Ok(Self {
+            config: Arc::new(config),
+            detector,
+            generation,
+            jobs: Arc::default(),
+            streams: HashSet::new(),
+            errands,
+            report: report.clone(),
+        })
+    }
+
+    fn take(&mut self, message: ToListener) {
+        let errand = match message {
+            ToListener::Listen { stream, mark } => {
+                if !self.streams.insert(stream.to_string()) {
+                    log::warn!("already listening to {stream}");
+                    return;
+                }
+                let name = format!("scan-{stream}");
+                let scan = Scan {
+                    config: Arc::clone(&self.config),
+                    stream,
+                    mark,
+                    generation: self.generation,
+                    jobs: Arc::clone(&self.jobs),
+                    errands: self.errands.clone(),
+                    report: self.report.clone(),
+                };
+                let detector = self.detector.sibling();
+                if let Err(reason) = vital(&name, move || detector.inside(|detector| scan.run(detector))) {
+                    self.report.say(FromListener::Fault(reason));
+                }
+                return;
+            }
+            ToListener::Adopt(job) => Errand::Keep(job),
+            ToListener::JobDone(id) => Errand::Done(id),
+            ToListener::SpillAll => Errand::SpillAll,
+            ToListener::Hello(_) | ToListener::Configure(_) | ToListener::Shutdown => return,
+        };
+        // The keeper lives as long as the process: `vital` sees to it.
+        let _ = self.errands.send(errand);
+    }
+}
+
+/// Starts a thread without which the process is of no use: if it panics, the process ends and is restarted.
+fn vital(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    struct Vital;
+    impl Drop for Vital {
+        fn drop(&mut self) {
+            if thread::panicking() {
+                std::process::exit(Exit::Fault.code().into());
+            }
+        }
+    }
+    let body = move || {
+        let _vital = Vital;
+        work();
+    };
+    thread::Builder::new().name(name.into()).spawn(body).map(drop).map_err(|e| format!("no thread for {name}: {e}"))
+}

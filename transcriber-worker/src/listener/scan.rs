@@ -1,0 +1,293 @@
+//! One stream, from its ring to its jobs.
+
+use super::Report;
+use super::keeper::Errand;
+use crate::samples::ToMono;
+use crate::segment::{LOOK_SAMPLES, Look, Policy, Segmenter, Utterance};
+use crate::timeline::Timeline;
+use crate::vad::{Detector, FRAME_SAMPLES, SAMPLE_RATE_HZ};
+use control_protocol::{FromListener, Job, JobId, JobKind, ListenerConfig, Mark, Samples, StreamName};
+use shm_layout::{Epoch, Follow, Follower, FrameIndex, RingInfo, RingReader};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// How long one wait for frames lasts at most; only what nobody sees depends on it.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// A live ring grows by a block every few milliseconds; looking less often costs less than it delays.
+const REST: Duration = Duration::from_millis(50);
+/// What is heard again before a mark, so that the detector knows the room.
+const WARM_UP_MS: u64 = 1_000;
+/// How often the supervisor hears of progress and of an utterance that grows, in samples.
+const SCANNED_EVERY: u64 = SAMPLE_RATE_HZ as u64 / 2;
+const GROWING_EVERY: u64 = SAMPLE_RATE_HZ as u64;
+
+/// What a scanning thread needs.
+pub(super) struct Scan<R> {
+    pub(super) config: Arc<ListenerConfig>,
+    pub(super) stream: StreamName,
+    pub(super) mark: Option<Mark>,
+    pub(super) generation: u32,
+    /// Ids given so far, over all streams.
+    pub(super) jobs: Arc<AtomicU32>,
+    pub(super) errands: mpsc::Sender<Errand>,
+    pub(super) report: R,
+}
+
+impl<R: Report> Scan<R> {
+    /// Follows the stream until nobody hears the reports any more.
+    pub(super) fn run(self, detector: &mut Detector) {
+        let mut follower = self.follower();
+        let mut scanner = Scanner { scan: &self, detector, floor: None, stretch: None, ring: None, id: None };
+        let mut planar = Vec::new();
+        let mut ended = false;
+        loop {
+            // An ended stream has no next epoch but by a surprise: looking for one is not worth much.
+            let patience = if ended { Duration::ZERO } else { PATIENCE };
+            let rate = scanner.ring.as_ref().map_or(SAMPLE_RATE_HZ, |ring| ring.sample_rate_hz);
+            let frames_max = rate as usize / 4;
+            let heard = match follower.next(&mut planar, frames_max, patience) {
+                Follow::Frames { from, frames } => {
+                    let heard = scanner.hear(from, &planar, frames);
+                    if frames < frames_max && !self.config.offline {
+                        thread::sleep(REST);
+                    }
+                    heard
+                }
+                Follow::Lost { from, to } => scanner.lost(from, to),
+                Follow::NewEpoch { info, .. } => {
+                    ended = false;
+                    scanner.enter(info)
+                }
+                Follow::Closed { at } => {
+                    ended = true;
+                    scanner.close() && self.say(FromListener::Finished { stream: self.stream.clone(), at })
+                }
+                Follow::Waiting => {
+                    if ended {
+                        thread::sleep(PATIENCE);
+                    }
+                    true
+                }
+            };
+            if !heard {
+                return;
+            }
+        }
+    }
+
+    fn follower(&self) -> Follower {
+        let (dir, stream) = (Path::new(&self.config.runtime_dir), self.stream.as_str());
+        let Some(mark) = self.mark else { return Follower::new(dir, stream) };
+        let begin = RingReader::attach_epoch(dir, stream, mark.epoch).map_or(mark.frame, |ring| {
+            let warm_up = u64::from(ring.info().sample_rate_hz) * WARM_UP_MS / 1_000;
+            mark.frame.back(warm_up).max(ring.oldest()).min(mark.frame)
+        });
+        Follower::at(dir, stream, mark.epoch, begin)
+    }
+
+    fn say(&self, message: FromListener) -> bool {
+        self.report.say(message)
+    }
+}
+
+/// The state of a scan.
+struct Scanner<'a, R> {
+    scan: &'a Scan<R>,
+    detector: &'a mut Detector,
+    /// Where utterances may begin.
+    floor: Option<Mark>,
+    ring: Option<RingInfo>,
+    /// Frames without an interruption.
+    stretch: Option<Stretch>,
+    /// The name of the utterance that is open, once somebody has heard of it.
+    id: Option<JobId>,
+}
+
+/// Frames of one epoch without an interruption.
+struct Stretch {
+    epoch: Epoch,
+    timeline: Timeline,
+    /// One past the last frame taken.
+    end: FrameIndex,
+    mono: ToMono,
+    segmenter: Segmenter,
+    scanned_said: u64,
+    growing_said: u64,
+}
+
+impl<R: Report> Scanner<'_, R> {
+    /// A ring begins.
+    fn enter(&mut self, info: RingInfo) -> bool {
+        let heard = self.close();
+        // The first ring is the mark's, unless that one is gone with all that was in it.
+        let missed = match (self.ring.is_none(), self.scan.mark) {
+            (true, Some(mark)) if mark.epoch == info.epoch => {
+                self.floor = Some(mark);
+                None
+            }
+            (true, Some(mark)) => (mark.frame < info.first_frame).then_some((mark.frame, info.first_frame)),
+            _ => None,
+        };
+        self.ring = Some(info);
+        heard && missed.is_none_or(|(from, to)| self.report_lost(from, to))
+    }
+
+    fn hear(&mut self, from: FrameIndex, planar: &[f32], frames: usize) -> bool {
+        if self.stretch.as_ref().is_some_and(|stretch| stretch.end != from) && !self.close() {
+            return false;
+        }
+        if self.stretch.is_none() {
+            match self.begin(from) {
+                Ok(stretch) => self.stretch = Some(stretch),
+                Err(reason) => {
+                    self.scan.say(FromListener::Fault(reason));
+                    return false;
+                }
+            }
+        }
+        let Some(stretch) = &mut self.stretch else { return true };
+        stretch.mono.push(planar, frames);
+        stretch.end = from.plus(frames as u64);
+        self.look() && self.progress()
+    }
+
+    fn begin(&mut self, from: FrameIndex) -> Result<Stretch, String> {
+        let info = self.ring.as_ref().ok_or("frames without a ring")?;
+        let refuse = |e| format!("stream {}: {e}", self.scan.stream);
+        let mono = ToMono::new(info.sample_rate_hz, info.channels).map_err(refuse)?;
+        let timeline = Timeline { origin: from, sample_rate_hz: info.sample_rate_hz };
+        let floor = self.floor.filter(|mark| mark.epoch == info.epoch);
+        let floor = floor.map_or(0, |mark| timeline.sample_of(mark.frame));
+        let policy = if self.scan.config.offline { Policy::OFFLINE } else { Policy::LIVE };
+        // Half of the history: an utterance that has just ended is not yet in danger.
+        let kept = timeline.samples_in(info.capacity_frames / 2);
+        let segmenter = Segmenter::new(policy.within(kept), 0, floor);
+        self.detector.reset();
+        let epoch = info.epoch;
+        Ok(Stretch { epoch, timeline, end: from, mono, segmenter, scanned_said: 0, growing_said: 0 })
+    }
+
+    /// Looks at all whole frames of the detector.
+    fn look(&mut self) -> bool {
+        let Some(mut stretch) = self.stretch.take() else { return true };
+        let samples = std::mem::take(stretch.mono.samples());
+        let (frames, rest) = samples.as_chunks::<FRAME_SAMPLES>();
+        for frame in frames {
+            let probability = match self.detector.probability(frame) {
+                Ok(probability) => probability,
+                Err(e) => {
+                    self.scan.say(FromListener::Fault(e.to_string()));
+                    return false;
+                }
+            };
+            #[expect(clippy::cast_precision_loss, reason = "512")]
+            let power = frame.iter().map(|s| s * s).sum::<f32>() / FRAME_SAMPLES as f32;
+            if let Some(utterance) = stretch.segmenter.push(Look { probability, power })
+                && !self.finished(&mut stretch, utterance)
+            {
+                return false;
+            }
+        }
+        stretch.mono.samples().extend_from_slice(rest);
+        self.stretch = Some(stretch);
+        true
+    }
+
+    /// An utterance is complete.
+    fn finished(&mut self, stretch: &mut Stretch, utterance: Utterance) -> bool {
+        let kind = if self.scan.config.offline { JobKind::Offline } else { JobKind::Final };
+        let id = self.id.take().unwrap_or_else(|| self.next_id());
+        let job = self.job(stretch, id, kind, utterance);
+        stretch.growing_said = stretch.segmenter.position();
+        stretch.scanned_said = stretch.segmenter.position();
+        // It is kept before anybody can say that it is done.
+        let _ = self.scan.errands.send(Errand::Keep(job.clone()));
+        self.scan.say(FromListener::Utterance(job))
+    }
+
+    /// Says how far things are, where it is time.
+    fn progress(&mut self) -> bool {
+        let Some(stretch) = &self.stretch else { return true };
+        let position = stretch.segmenter.position();
+        let scanned = position >= stretch.scanned_said + SCANNED_EVERY;
+        let growing = stretch.segmenter.growing().filter(|u| {
+            position >= stretch.growing_said.max(u.from) + GROWING_EVERY && u.speech_end + LOOK_SAMPLES >= position
+        });
+        let mut heard = true;
+        if let Some(utterance) = growing {
+            let id = self.id.unwrap_or_else(|| self.next_id());
+            self.id = Some(id);
+            heard = self.scan.say(FromListener::Growing(self.job(stretch, id, JobKind::Partial, utterance)));
+        }
+        if scanned {
+            let frame = stretch.timeline.frame_of(stretch.segmenter.mark()).min(stretch.end);
+            heard &= self.scan.say(FromListener::Scanned {
+                stream: self.scan.stream.clone(),
+                mark: Mark { epoch: stretch.epoch, frame },
+                position: stretch.timeline.frame_of(position).min(stretch.end),
+            });
+        }
+        if let Some(stretch) = &mut self.stretch {
+            stretch.scanned_said = if scanned { position } else { stretch.scanned_said };
+            stretch.growing_said = if growing.is_some() { position } else { stretch.growing_said };
+        }
+        heard
+    }
+
+    /// Nothing follows without an interruption: what is open is an utterance as it is.
+    fn close(&mut self) -> bool {
+        if let Some(stretch) = &mut self.stretch {
+            stretch.mono.finish();
+        }
+        if !self.look() {
+            return false;
+        }
+        let Some(mut stretch) = self.stretch.take() else { return true };
+        let taken = stretch.end.since(stretch.timeline.origin);
+        let heard = match stretch.segmenter.finish(stretch.timeline.samples_in(taken)) {
+            Some(utterance) => self.finished(&mut stretch, utterance),
+            None => true,
+        };
+        self.id = None;
+        self.floor = Some(Mark { epoch: stretch.epoch, frame: stretch.end });
+        heard
+            && self.scan.say(FromListener::Scanned {
+                stream: self.scan.stream.clone(),
+                mark: Mark { epoch: stretch.epoch, frame: stretch.end },
+                position: stretch.end,
+            })
+    }
+
+    fn lost(&mut self, from: FrameIndex, to: FrameIndex) -> bool {
+        let heard = self.close();
+        // What was to be heard again for the warm-up only is no loss.
+        let from = self.floor.map_or(from, |mark| mark.frame.max(from));
+        heard && (from >= to || self.report_lost(from, to))
+    }
+
+    fn report_lost(&self, from: FrameIndex, to: FrameIndex) -> bool {
+        self.scan.say(FromListener::Lost { stream: self.scan.stream.clone(), from, to })
+    }
+
+    fn next_id(&self) -> JobId {
+        JobId::new(self.scan.generation, self.scan.jobs.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn job(&self, stretch: &Stretch, id: JobId, kind: JobKind, utterance: Utterance) -> Job {
+        let frame_of = |sample| stretch.timeline.frame_of(sample).min(stretch.end);
+        Job {
+            id,
+            kind,
+            stream: self.scan.stream.clone(),
+            epoch: stretch.epoch,
+            from: frame_of(utterance.from),
+            to: frame_of(utterance.to),
+            speech_end: frame_of(utterance.speech_end),
+            samples: Samples::Ring,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What of a recogniser's answer was spoken, and whether it got stuck.
+
+/// The spoken part of a text: without the spaces around it, and without the descriptions of sounds that Whisper gives
+/// ("[BLANK_AUDIO]", "(wind blowing)", "*music*", "♪"). Parentheses are kept where words stand outside of them.
+#[must_use]
+pub(crate) fn spoken(text: &str) -> String {
+    let without_brackets = without(text, '[', ']');
+    let mut bare = without(&without_brackets, '(', ')');
+    bare = without(&bare, '*', '*');
+    if bare.chars().any(char::is_alphanumeric) {
+        without_brackets.split_whitespace().collect::<Vec<_>>().join(" ")
+    } else {
+        String::new()
+    }
+}
+
+/// A text without what stands between two marks. A mark that is never closed is a character like any other.
+fn without(text: &str, open: char, close: char) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(open) {
+        let Some((_, behind)) = after.split_once(close) else { break };
+        kept.push_str(before);
+        rest = behind;
+    }
+    kept + rest
+}
+
+/// The longest phrase that is looked for, in words.
+const PHRASE_WORDS_MAX: usize = 12;
+
+/// Whether a recogniser that decodes greedily has got stuck: a phrase stands there again and again, one of a word or
+/// two five times, a longer one three times.
+#[must_use]
+pub(crate) fn is_stuck(text: &str) -> bool {
+    let words: Vec<String> = text
+        .split_whitespace()
+        .map(|word| word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect())
+        .collect();
+    (1..=PHRASE_WORDS_MAX).any(|length| {
+        let times = if length <= 2 { 5 } else { 3 };
+        words.windows(length * times).any(|window| window.chunks(length).all(|phrase| phrase == &window[..length]))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sounds_are_not_spoken() {
+        for sound in ["", " ", "[BLANK_AUDIO]", " (wind blowing)", "*sighs*", "♪", "[Music] (applause)", "...", "♪ ♪"]
+        {
+            assert_eq!(spoken(sound), "", "{sound:?}");
+        }
+    }
+
+    #[test]
+    fn words_are_spoken() {
+        assert_eq!(spoken(" Hello, world. "), "Hello, world.");
+        assert_eq!(spoken("Yes. [BLANK_AUDIO]"), "Yes.");
+        assert_eq!(spoken("one (or two) of them"), "one (or two) of them");
+        assert_eq!(spoken("a [ b"), "a [ b");
+        assert_eq!(spoken(" 42 "), "42");
+        assert_eq!(spoken("你好"), "你好");
+    }
+
+    #[test]
+    fn loops_are_noticed_and_emphasis_is_not() {
+        assert!(is_stuck("and so, and so, and so, and so, and so,"));
+        assert!(is_stuck("I like it. I like it. I like it."));
+        assert!(is_stuck("well no no no no no"));
+        assert!(!is_stuck("no, no, no, that is very, very good"));
+        assert!(!is_stuck("ask not what your country can do for you, ask what you can do for your country"));
+        assert!(!is_stuck(""));
+    }
+}
