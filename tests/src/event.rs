@@ -132,7 +132,13 @@ impl EventLog {
     ///
     /// # Errors
     /// When `limit` passes, the output ends, or a line is no event.
-    pub fn wait(&self, from: usize, what: &str, limit: Duration, mut fits: impl FnMut(&Event) -> bool) -> Result<Event> {
+    pub fn wait(
+        &self,
+        from: usize,
+        what: &str,
+        limit: Duration,
+        mut fits: impl FnMut(&Event) -> bool,
+    ) -> Result<Event> {
         let begin = Instant::now();
         let mut next = from;
         let mut log = self.lock();
@@ -148,7 +154,10 @@ impl EventLog {
                 bail!("the output ended before {what}; last: {:?}", log.events.last().map(|e| &e.fields));
             }
             let Some(left) = limit.checked_sub(begin.elapsed()) else {
-                bail!("watchdog: {what} did not come within {limit:?}; last: {:?}", log.events.last().map(|e| &e.fields));
+                bail!(
+                    "watchdog: {what} did not come within {limit:?}; last: {:?}",
+                    log.events.last().map(|e| &e.fields)
+                );
             };
             log = self.0.grown.wait_timeout(log, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -164,5 +173,47 @@ impl EventLog {
 
     fn lock(&self) -> MutexGuard<'_, Log> {
         self.0.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watchdog;
+
+    #[test]
+    fn events_come_in_order_and_waits_end() {
+        let log = EventLog::default();
+        log.follow(
+            &br#"{"event":"started","emitted_s":1.5}
+{"event":"final","start_frame":3,"end_frame":9,"text":"hello"}
+"#[..],
+        );
+        let event = log.wait(0, "a final", watchdog(1.0), |e| e.is("final")).expect("it is there");
+        assert_eq!((event.index, event.span().expect("span"), event.text("text").expect("text")), (1, 3..9, "hello"));
+        assert!(event.number("emitted_s").is_err() && event.whole("text").is_err());
+        log.wait_end(watchdog(1.0)).expect("the end");
+        assert_eq!(log.all().expect("events").len(), 2);
+        let late = log.wait(2, "a third", watchdog(1.0), |_| true).expect_err("there is none");
+        assert!(late.to_string().contains("ended before a third"), "{late}");
+    }
+
+    #[test]
+    fn a_line_that_is_no_event_is_an_error() {
+        for line in ["Loading model...\n", "{\"stream\":\"mic\"}\n", "[1]\n"] {
+            let log = EventLog::default();
+            log.follow(line.as_bytes());
+            log.wait_end(watchdog(1.0)).expect("the end");
+            assert!(log.all().is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_watchdog_barks() {
+        let (reader, _writer) = std::io::pipe().expect("pipe");
+        let log = EventLog::default();
+        log.follow(reader);
+        let error = log.wait(0, "anything", Duration::from_millis(20), |_| true).expect_err("nothing comes");
+        assert!(error.to_string().starts_with("watchdog: anything"), "{error}");
     }
 }

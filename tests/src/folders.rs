@@ -20,10 +20,9 @@ impl Folders {
     /// When there is no room.
     pub fn new() -> Result<Self> {
         let prefix = "tympan-test-";
-        Ok(Self {
-            shared: tempfile::Builder::new().prefix(prefix).tempdir_in("/dev/shm")?,
-            data: tempfile::Builder::new().prefix(prefix).tempdir()?,
-        })
+        let shared = tempfile::Builder::new().prefix(prefix).tempdir_in("/dev/shm")?;
+        std::fs::create_dir(shared.path().join("tmp"))?;
+        Ok(Self { shared, data: tempfile::Builder::new().prefix(prefix).tempdir()? })
     }
 
     /// For `TYMPAN_RUNTIME_DIR`.
@@ -41,6 +40,8 @@ impl Folders {
     /// Puts a command into these folders.
     pub fn apply(&self, command: &mut Command) {
         command.env("TYMPAN_RUNTIME_DIR", self.runtime()).env("TYMPAN_DATA_DIR", self.data());
+        // What libraries leave in the folder for temporary files would be left for ever.
+        command.env("TMPDIR", self.shared.path().join("tmp"));
         command.env_remove("TYMPAN_LIBEXEC");
     }
 
@@ -61,6 +62,8 @@ impl Folders {
         ensure!(left.is_empty(), "processes left: {left:?}");
         let files = self.runtime_files()?;
         ensure!(files.is_empty(), "files left in the runtime folder: {files:?}");
+        let temporary: Vec<_> = std::fs::read_dir(self.shared.path().join("tmp"))?.flatten().collect();
+        ensure!(temporary.is_empty(), "temporary files left: {temporary:?}");
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! One `tympan run --json`, watched and ended.
 
-use crate::{Event, EventLog, Finished, Folders, Process, Status, model, processes_of, run_to_end, tympan, wait_until, watchdog};
+use crate::{
+    Event, EventLog, Finished, Folders, Process, Status, model, processes_of, run_to_end, tympan, wait_until, watchdog,
+};
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -132,6 +134,9 @@ impl Instance {
         for role in ["engine", "listener", "worker"] {
             self.wait_event(role, watchdog(10.0), |e| e.is_process(role, "ready"))?;
         }
+        wait_until("readiness of every process", watchdog(10.0), || {
+            Ok(self.status()?.processes.iter().all(|process| process.state == "ready").then_some(()))
+        })?;
         Ok(started)
     }
 

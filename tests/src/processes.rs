@@ -70,7 +70,8 @@ mod tests {
     fn a_process_is_found_by_its_environment_and_ends() {
         let folder = tempfile::tempdir().expect("folder");
         assert!(processes_of(folder.path()).is_empty());
-        let mut child = Command::new("sleep").arg("60").env("TYMPAN_RUNTIME_DIR", folder.path()).spawn().expect("sleep");
+        let mut child =
+            Command::new("sleep").arg("60").env("TYMPAN_RUNTIME_DIR", folder.path()).spawn().expect("sleep");
         let found = crate::wait_until("the process", crate::watchdog(1.0), || Ok(processes_of(folder.path()).pop()));
         let found = found.expect("found");
         assert_eq!(found.pid, child.id());

@@ -77,6 +77,7 @@ pub fn direct(file: &Path) -> Result<String> {
     command.args(["--role", "direct", "--model"]).arg(model()?).arg(file);
     let finished = run_to_end(&mut command, watchdog(30.0))?;
     finished.expect_success()?;
-    let said: Value = serde_json::from_str(&finished.stdout).with_context(|| format!("direct said {:?}", finished.stdout))?;
+    let said: Value =
+        serde_json::from_str(&finished.stdout).with_context(|| format!("direct said {:?}", finished.stdout))?;
     Ok(said["text"].as_str().context("no text")?.to_owned())
 }

@@ -104,7 +104,8 @@ fn variables(home: &Path) -> Result<Vec<(OsString, OsString)>> {
 
 fn environment(command: &mut Command, home: &Path) -> Result<()> {
     command.envs(variables(home)?);
-    for variable in ["PULSE_RUNTIME_PATH", "PULSE_SINK", "PULSE_SOURCE", "ALSA_CONFIG_PATH", "DBUS_SESSION_BUS_ADDRESS"] {
+    for variable in ["PULSE_RUNTIME_PATH", "PULSE_SINK", "PULSE_SOURCE", "ALSA_CONFIG_PATH", "DBUS_SESSION_BUS_ADDRESS"]
+    {
         command.env_remove(variable);
     }
     // The server itself must not look for another one.

@@ -58,11 +58,17 @@ impl Speech {
         let mut clips = Vec::new();
         for name in names {
             noise.pause(&mut samples);
-            let clip = manifest.iter().find(|clip| clip.file == *name).with_context(|| format!("{name}: not in the manifest"))?;
+            let clip = manifest
+                .iter()
+                .find(|clip| clip.file == *name)
+                .with_context(|| format!("{name}: not in the manifest"))?;
             let from_s = seconds(samples.len());
             let mut reader = WavReader::open(clip_file(name)).with_context(|| (*name).to_owned())?;
             let spec = reader.spec();
-            ensure!(spec.sample_rate == RATE_HZ && spec.channels == 1 && spec.bits_per_sample == 16, "{name}: {spec:?}");
+            ensure!(
+                spec.sample_rate == RATE_HZ && spec.channels == 1 && spec.bits_per_sample == 16,
+                "{name}: {spec:?}"
+            );
             for sample in reader.samples::<i16>() {
                 samples.push(sample?);
             }

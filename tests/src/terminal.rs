@@ -19,6 +19,7 @@ pub struct Terminal {
     keyboard: File,
     /// The program's side, kept open so that its settings can be looked at after the program's end.
     line: OwnedFd,
+    before: Termios,
     screen: Arc<Mutex<Vec<u8>>>,
     child: Child,
 }
@@ -31,6 +32,7 @@ impl Terminal {
     pub fn run(sources: &[&str]) -> Result<Self> {
         let size = Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(&size, None)?;
+        let before = tcgetattr(&pty.slave)?;
         let folders = Folders::new()?;
         // `setsid --ctty` gives a new session this terminal, without which Ctrl-C is only a byte.
         let mut command = Command::new("setsid");
@@ -48,10 +50,16 @@ impl Terminal {
                 to.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&bytes[..n]);
             }
         });
-        Ok(Self { folders, keyboard, line: pty.slave, screen, child })
+        Ok(Self { folders, keyboard, line: pty.slave, before, screen, child })
     }
 
-    /// The settings of the line.
+    /// The settings of the line before the program started.
+    #[must_use]
+    pub const fn settings_before(&self) -> &Termios {
+        &self.before
+    }
+
+    /// The settings of the line now.
     ///
     /// # Errors
     /// When the terminal is gone.

@@ -80,7 +80,8 @@ pub fn align<W: PartialEq>(said: &[W], written: &[W]) -> WordErrors {
             let delete = WordErrors { deletions: best[j + 1].deletions + 1, ..best[j + 1] };
             let insert = WordErrors { insertions: best[j].insertions + 1, ..best[j] };
             diagonal = best[j + 1];
-            best[j + 1] = [delete, insert].into_iter().fold(replace, |a, b| if b.errors() < a.errors() { b } else { a });
+            best[j + 1] =
+                [delete, insert].into_iter().fold(replace, |a, b| if b.errors() < a.errors() { b } else { a });
         }
     }
     WordErrors { words: said.len(), ..best[written.len()] }
@@ -110,7 +111,8 @@ mod tests {
 
     #[test]
     fn the_normaliser_is_whispers() {
-        let words = normalise(&["Mr. Smith's colour, um, isn't twenty-one!", ""]).expect("scripts/setup-normaliser has run");
+        let words =
+            normalise(&["Mr. Smith's colour, um, isn't twenty-one!", ""]).expect("scripts/setup-normaliser has run");
         assert_eq!(words[0].join(" "), "mister smith is color is not 21");
         assert!(words[1].is_empty());
     }
