@@ -70,4 +70,14 @@ impl RingWarden {
             self.map.futex_wake_all(at::FUTEX);
         }
     }
+
+    /// Says that a dead writer's stream goes no further: no next epoch will come, so its readers need not wait for one.
+    pub fn close_for_dead_writer(&self) {
+        let closed = RingState::Closed.to_bits();
+        let from_live = self.map.exchange_u32(at::STATE, RingState::Live.to_bits(), closed);
+        if from_live || self.map.exchange_u32(at::STATE, RingState::Crashed.to_bits(), closed) {
+            self.map.add_u32(at::FUTEX, Ordering::Release);
+            self.map.futex_wake_all(at::FUTEX);
+        }
+    }
 }

@@ -1,0 +1,226 @@
+//! One life of one child: started, talked to, watched, killed. First start and restart are this one path.
+//!
+//! Each child has three threads of its own: one that reads its link, one that writes it from a bounded queue, and one
+//! that waits for its death; a fourth reads its standard error. The loop itself never waits for a child.
+
+use crate::event::{ChildEvent, Event, Order, Part, Said};
+use anyhow::{Context, Result};
+use control_link::{LinkError, LinkReceiver, LinkSender, LinkServer};
+use control_protocol::{FromEngine, FromListener, FromWorker};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::de::DeserializeOwned;
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Messages that may wait for a child that does not read. A full queue means that it hangs.
+const OUTBOX: usize = 4096;
+/// Lines of standard error that are kept for the moment a child dies.
+const LAST_WORDS: usize = 12;
+const LINE_BYTES_MAX: u64 = 2_000;
+
+/// What is needed to start a child.
+#[derive(Debug, Clone)]
+pub(crate) struct Recipe<'a> {
+    /// Which place it takes.
+    pub part: Part,
+    /// Which life of this place it is.
+    pub generation: u32,
+    /// The program.
+    pub program: &'a Path,
+    /// Its arguments.
+    pub args: &'a [&'a str],
+    /// The folder for temporary files.
+    pub runtime: &'a Path,
+    /// Whether it reads the supervisor's standard input.
+    pub stdin: bool,
+    /// Whether its standard error is shown as it comes.
+    pub verbose: bool,
+}
+
+/// A living child.
+#[derive(Debug)]
+pub(crate) struct Child {
+    /// Which life of its place.
+    pub generation: u32,
+    /// Its process.
+    pub pid: u32,
+    /// When it was started.
+    pub started: Instant,
+    /// Whether it has said that it is ready.
+    pub ready: bool,
+    pidfd: OwnedFd,
+    outbox: SyncSender<Order>,
+    last_words: Arc<Mutex<VecDeque<String>>>,
+}
+
+impl Child {
+    /// Starts it. Must be called on the main thread: the kernel ends a child whose `PR_SET_PDEATHSIG` is set when the
+    /// *thread* that started it ends.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub(crate) fn spawn(recipe: &Recipe<'_>, events: &Sender<Event>) -> Result<Self> {
+        let server = LinkServer::new().context("cannot open a link")?;
+        let link = server.name().to_owned();
+        let mut command = Command::new(recipe.program);
+        command
+            .args(recipe.args)
+            .envs(control_link::environment(&server, recipe.generation))
+            .env("TMPDIR", recipe.runtime)
+            .stdin(if recipe.stdin { Stdio::inherit() } else { Stdio::null() })
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            // Its own group: Ctrl-C on the terminal is the supervisor's to answer.
+            .process_group(0);
+        let mut process = command.spawn().with_context(|| format!("cannot start {}", recipe.program.display()))?;
+        let pid = process.id();
+        let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).context("a process without an id")?;
+        let pidfd = pidfd_open(raw, PidfdFlags::empty()).context("cannot watch a child")?;
+
+        let last_words = Arc::new(Mutex::new(VecDeque::new()));
+        let (outbox, orders) = sync_channel(OUTBOX);
+        let teller = Teller { part: recipe.part, generation: recipe.generation, events: events.clone() };
+        if let Some(stderr) = process.stderr.take() {
+            let (words, verbose, part) = (Arc::clone(&last_words), recipe.verbose, recipe.part);
+            named("stderr", move || keep_words(stderr, &words, verbose.then_some((part, pid))))?;
+        }
+        let link_teller = teller.clone();
+        named("link", move || talk(server, orders, &link_teller))?;
+        named("death", move || {
+            // An error would mean that somebody else reaped it; then too it is gone.
+            let status = process.wait().unwrap_or_default();
+            control_link::release(&link);
+            teller.tell(ChildEvent::Exited(status));
+        })?;
+        Ok(Self {
+            generation: recipe.generation,
+            pid,
+            started: Instant::now(),
+            ready: false,
+            pidfd,
+            outbox,
+            last_words,
+        })
+    }
+
+    /// Sends, without waiting. A child that does not read is killed; its death then comes as an event.
+    pub(crate) fn send(&self, order: Order) {
+        if let Err(TrySendError::Full(_)) = self.outbox.try_send(order) {
+            self.kill();
+        }
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&self) {
+        // An error means that it is gone already.
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// How long it has run.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The last lines it wrote to standard error.
+    pub(crate) fn last_words(&self) -> Vec<String> {
+        self.last_words.lock().map(|words| words.iter().cloned().collect()).unwrap_or_default()
+    }
+}
+
+#[derive(Clone)]
+struct Teller {
+    part: Part,
+    generation: u32,
+    events: Sender<Event>,
+}
+
+impl Teller {
+    /// Whether the loop still listens.
+    fn tell(&self, event: ChildEvent) -> bool {
+        self.events.send(Event::Child(self.part, self.generation, event)).is_ok()
+    }
+}
+
+fn named(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).context("cannot start a thread")?;
+    Ok(())
+}
+
+/// Greets the child, then writes its orders on one thread and reads its words on this one.
+fn talk(server: LinkServer, orders: Receiver<Order>, teller: &Teller) {
+    match teller.part {
+        Part::Engine => talk_as::<FromEngine>(server, orders, teller, Said::Engine),
+        Part::Listener => talk_as::<FromListener>(server, orders, teller, Said::Listener),
+        Part::Worker(_) => talk_as::<FromWorker>(server, orders, teller, Said::Worker),
+    }
+}
+
+fn talk_as<M: DeserializeOwned>(server: LinkServer, orders: Receiver<Order>, teller: &Teller, said: fn(M) -> Said) {
+    let accepted = server.accept::<Order, M>(teller.part.role(), teller.generation);
+    let (sender, mut receiver): (LinkSender<Order>, LinkReceiver<M>) = match accepted {
+        Ok((_, sender, receiver)) => (sender, receiver),
+        Err(e) => {
+            teller.tell(ChildEvent::LinkFault(e.to_string()));
+            return;
+        }
+    };
+    if !teller.tell(ChildEvent::Connected) {
+        return;
+    }
+    let writer = teller.clone();
+    let writing = named("orders", move || {
+        for order in orders {
+            match sender.send(&order) {
+                Ok(()) => {}
+                // Its death is told elsewhere.
+                Err(LinkError::Closed) => return,
+                Err(e) => {
+                    writer.tell(ChildEvent::LinkFault(e.to_string()));
+                    return;
+                }
+            }
+        }
+    });
+    if let Err(e) = writing {
+        teller.tell(ChildEvent::LinkFault(e.to_string()));
+        return;
+    }
+    loop {
+        let event = match receiver.recv() {
+            Ok(message) => ChildEvent::Said(said(message)),
+            Err(LinkError::Closed) => return,
+            Err(e) => ChildEvent::LinkFault(e.to_string()),
+        };
+        let over = matches!(event, ChildEvent::LinkFault(_));
+        if !teller.tell(event) || over {
+            return;
+        }
+    }
+}
+
+/// Reads standard error to its end, so that the child never blocks on it.
+fn keep_words(stderr: impl Read, words: &Mutex<VecDeque<String>>, shown: Option<(Part, u32)>) {
+    let mut lines = BufReader::new(stderr);
+    let mut line = Vec::new();
+    while lines.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        line.clear();
+        if let Some((part, pid)) = shown {
+            eprintln!("{}[{pid}]: {text}", part.role());
+        }
+        if let Ok(mut words) = words.lock() {
+            if words.len() == LAST_WORDS {
+                words.pop_front();
+            }
+            words.push_back(text);
+        }
+    }
+}

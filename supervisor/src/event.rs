@@ -1,0 +1,86 @@
+//! Everything that can happen to the supervisor: one closed enum, one loop.
+
+use control_protocol::{FromEngine, FromListener, FromWorker, ToEngine, ToListener, ToWorker};
+use serde::Serialize;
+use std::sync::mpsc::SyncSender;
+
+/// A place in the system that a child fills. A worker's place keeps its number over all its lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// Sources to rings.
+    Engine,
+    /// Rings to utterances.
+    Listener,
+    /// Utterances to text.
+    Worker(u32),
+}
+
+impl Part {
+    /// The protocol's word for it.
+    pub(crate) const fn role(self) -> control_protocol::Role {
+        match self {
+            Self::Engine => control_protocol::Role::Engine,
+            Self::Listener => control_protocol::Role::Listener,
+            Self::Worker(_) => control_protocol::Role::Worker,
+        }
+    }
+}
+
+/// What the loop receives.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// From or about the child that had this place in this generation.
+    Child(Part, u32, ChildEvent),
+    /// SIGINT, SIGTERM or SIGHUP.
+    EndAsked,
+    /// A client of the control socket asks; the answer goes through the sender.
+    Request(Request, SyncSender<serde_json::Value>),
+    /// Standard output is closed: nobody reads the words any more.
+    OutputClosed,
+}
+
+/// From or about a child.
+#[derive(Debug)]
+pub(crate) enum ChildEvent {
+    /// Greetings are exchanged.
+    Connected,
+    /// It said something.
+    Said(Said),
+    /// Its link broke, or it said something that is no message.
+    LinkFault(String),
+    /// It is gone, and reaped.
+    Exited(std::process::ExitStatus),
+}
+
+/// A child's message.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// The engine's.
+    Engine(FromEngine),
+    /// The listener's.
+    Listener(FromListener),
+    /// A worker's.
+    Worker(FromWorker),
+}
+
+/// A message to a child; its bytes are those of the message inside.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Order {
+    /// To the engine.
+    Engine(ToEngine),
+    /// To the listener.
+    Listener(ToListener),
+    /// To a worker.
+    Worker(ToWorker),
+}
+
+/// A request on the control socket. `CONTROL.md` documents them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// Processes, streams and queue.
+    Status {},
+    /// End in order, as the first Ctrl-C does.
+    Stop {},
+}

@@ -1,0 +1,373 @@
+//! The jobs: who waits, who works on what, what is done. Pure: no clock, no I/O.
+//!
+//! A job is published at most once and tried at least once: its parts count when the worker that has it says it is
+//! done, and a worker that dies gives it back to the front. Texts leave in the order in which they were spoken, stream
+//! by stream, whichever worker is done first.
+
+use control_protocol::{Job, JobId, JobKind, Samples, StreamName};
+use shm_layout::FrameIndex;
+use std::collections::{HashMap, VecDeque};
+
+/// Tries that end by the worker's own fault before a job is set aside.
+const TRIES_MAX: u32 = 3;
+
+/// A part of a job's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// Where its speech begins.
+    pub from: FrameIndex,
+    /// One past where it ends.
+    pub to: FrameIndex,
+    /// What was said.
+    pub text: String,
+}
+
+/// Why a job has no text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unwritten {
+    /// Its words are lost, for this reason.
+    Lost(String),
+    /// Its sound is kept in a file for later.
+    Kept,
+}
+
+/// A job with its outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finished {
+    /// The job.
+    pub job: Job,
+    /// Its text, or why there is none.
+    pub outcome: Result<Vec<Segment>, Unwritten>,
+}
+
+#[derive(Debug)]
+struct Running {
+    job: Job,
+    parts: Vec<Segment>,
+}
+
+#[derive(Debug)]
+enum Open {
+    /// Waiting or running.
+    Pending { tries: u32 },
+    /// Done; held back until the jobs before it are done.
+    Done(Finished),
+}
+
+/// Counts for people.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Counts {
+    /// Jobs no worker has begun.
+    pub waiting: usize,
+    /// Jobs in work (partial ones too).
+    pub running: usize,
+    /// Jobs with their text delivered.
+    pub done: u64,
+    /// Jobs set aside; each was reported.
+    pub lost: u64,
+}
+
+/// See the module's head. `W` names a worker.
+#[derive(Debug)]
+pub(crate) struct Queue<W> {
+    waiting: VecDeque<Job>,
+    partials: HashMap<StreamName, Job>,
+    running: HashMap<W, Running>,
+    /// Open jobs of each stream in the order they were spoken.
+    order: HashMap<StreamName, VecDeque<JobId>>,
+    open: HashMap<JobId, (Job, Open)>,
+    done: u64,
+    lost: u64,
+}
+
+impl<W> Default for Queue<W> {
+    fn default() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            partials: HashMap::new(),
+            running: HashMap::new(),
+            order: HashMap::new(),
+            open: HashMap::new(),
+            done: 0,
+            lost: 0,
+        }
+    }
+}
+
+impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
+    /// Takes a final or offline job. One that is known already is not taken twice.
+    pub(crate) fn push(&mut self, job: Job) {
+        self.partials.remove(&job.stream);
+        if self.open.contains_key(&job.id) {
+            return;
+        }
+        self.order.entry(job.stream.clone()).or_default().push_back(job.id);
+        self.open.insert(job.id, (job.clone(), Open::Pending { tries: 0 }));
+        self.waiting.push_back(job);
+    }
+
+    /// Takes a partial job; a newer one of the same stream replaces it.
+    pub(crate) fn push_partial(&mut self, job: Job) {
+        if !self.open.contains_key(&job.id) {
+            self.partials.insert(job.stream.clone(), job);
+        }
+    }
+
+    /// The next job for an idle worker: finals first, in order; a partial only when `partial_allowed`.
+    pub(crate) fn assign(&mut self, worker: W, partial_allowed: bool) -> Option<Job> {
+        let job = match self.waiting.pop_front() {
+            Some(job) => job,
+            None if partial_allowed => {
+                let stream = self.partials.keys().next()?.clone();
+                self.partials.remove(&stream)?
+            }
+            None => return None,
+        };
+        self.running.insert(worker, Running { job: job.clone(), parts: Vec::new() });
+        Some(job)
+    }
+
+    /// A part of the text of the job this worker has. Parts of other jobs are stale and dropped.
+    pub(crate) fn part(&mut self, worker: W, id: JobId, part: Segment, continued: bool) {
+        let Some(running) = self.running.get_mut(&worker).filter(|running| running.job.id == id) else { return };
+        match running.parts.last_mut() {
+            Some(last) if continued => {
+                last.text.push_str(&part.text);
+                last.to = part.to;
+            }
+            _ => running.parts.push(part),
+        }
+    }
+
+    /// The worker is done with its job. For a partial: the text so far, unless its final is known already.
+    pub(crate) fn done(&mut self, worker: W, id: JobId) -> Option<(Job, Vec<Segment>)> {
+        let running = self.take(worker, id)?;
+        if running.job.kind == JobKind::Partial {
+            return (!self.open.contains_key(&id)).then_some((running.job, running.parts));
+        }
+        self.settle(id, Ok(running.parts));
+        None
+    }
+
+    /// The job cannot be done as it is; `again` if another try may help.
+    pub(crate) fn failed(&mut self, worker: W, id: JobId, why: &str, again: bool) {
+        if let Some(running) = self.take(worker, id) {
+            self.return_job(running.job, why, true, again);
+        }
+    }
+
+    /// The worker died. Its job goes to the front, unless it took too many workers with it by their own fault.
+    pub(crate) fn worker_died(&mut self, worker: W, by_own_fault: bool, why: &str) {
+        if let Some(running) = self.running.remove(&worker) {
+            self.return_job(running.job, why, by_own_fault, true);
+        }
+    }
+
+    /// The samples of a job have moved to a file.
+    pub(crate) fn spilled(&mut self, id: JobId, file: &str) {
+        if let Some((job, _)) = self.open.get_mut(&id) {
+            job.samples = Samples::Spill(file.to_owned());
+        }
+        if let Some(job) = self.waiting.iter_mut().find(|job| job.id == id) {
+            job.samples = Samples::Spill(file.to_owned());
+        }
+    }
+
+    /// The frames of a job are gone for good.
+    pub(crate) fn lose(&mut self, id: JobId, why: &str) {
+        self.waiting.retain(|job| job.id != id);
+        self.running.retain(|_, running| running.job.id != id);
+        self.settle(id, Err(Unwritten::Lost(why.to_owned())));
+    }
+
+    /// The run ends before the job was written down; its sound is kept.
+    pub(crate) fn keep(&mut self, id: JobId) {
+        self.waiting.retain(|job| job.id != id);
+        self.settle(id, Err(Unwritten::Kept));
+    }
+
+    /// The next finished job whose turn it is.
+    pub(crate) fn release(&mut self) -> Option<Finished> {
+        let first_is_done = |ids: &VecDeque<JobId>| {
+            ids.front().filter(|id| matches!(self.open.get(id), Some((_, Open::Done(_))))).copied()
+        };
+        let id = self.order.values().find_map(first_is_done)?;
+        let (job, open) = self.open.remove(&id)?;
+        if let Some(ids) = self.order.get_mut(&job.stream) {
+            ids.pop_front();
+        }
+        let Open::Done(finished) = open else { return None };
+        match &finished.outcome {
+            Ok(_) => self.done += 1,
+            Err(Unwritten::Lost(_)) => self.lost += 1,
+            Err(Unwritten::Kept) => {}
+        }
+        Some(finished)
+    }
+
+    /// Jobs without a text so far, in no order.
+    pub(crate) fn open_jobs(&self) -> impl Iterator<Item = &Job> {
+        self.open.values().filter(|(_, open)| matches!(open, Open::Pending { .. })).map(|(job, _)| job)
+    }
+
+    /// Whether every job has been released.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Whether a worker has something to do.
+    pub(crate) fn is_busy(&self, worker: W) -> bool {
+        self.running.contains_key(&worker)
+    }
+
+    /// Counts for people.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts { waiting: self.waiting.len(), running: self.running.len(), done: self.done, lost: self.lost }
+    }
+
+    fn take(&mut self, worker: W, id: JobId) -> Option<Running> {
+        if self.running.get(&worker)?.job.id != id {
+            return None;
+        }
+        self.running.remove(&worker)
+    }
+
+    fn return_job(&mut self, job: Job, why: &str, count: bool, again: bool) {
+        if job.kind == JobKind::Partial {
+            return;
+        }
+        let Some((newest, Open::Pending { tries })) = self.open.get_mut(&job.id) else { return };
+        *tries += u32::from(count);
+        if !again || *tries >= TRIES_MAX {
+            self.settle(job.id, Err(Unwritten::Lost(why.to_owned())));
+        } else {
+            // Not `job`: its samples may have been spilled meanwhile.
+            self.waiting.push_front(newest.clone());
+        }
+    }
+
+    fn settle(&mut self, id: JobId, outcome: Result<Vec<Segment>, Unwritten>) {
+        if let Some((job, open)) = self.open.get_mut(&id)
+            && matches!(open, Open::Pending { .. })
+        {
+            *open = Open::Done(Finished { job: job.clone(), outcome });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use shm_layout::Epoch;
+    use std::collections::BTreeMap;
+
+    fn job(count: u32, kind: JobKind) -> Job {
+        Job {
+            id: JobId::new(1, count),
+            kind,
+            stream: StreamName::new(if count.is_multiple_of(3) { "a" } else { "b" }).unwrap(),
+            epoch: Epoch(1),
+            from: FrameIndex(u64::from(count) * 100),
+            to: FrameIndex(u64::from(count) * 100 + 90),
+            speech_end: FrameIndex(u64::from(count) * 100 + 80),
+            samples: Samples::Ring,
+        }
+    }
+
+    fn part(text: &str) -> Segment {
+        Segment { from: FrameIndex(0), to: FrameIndex(1), text: text.into() }
+    }
+
+    #[test]
+    fn texts_leave_in_the_order_they_were_spoken() {
+        let mut queue = Queue::default();
+        for count in [1, 2, 3] {
+            queue.push(job(count, JobKind::Final));
+        }
+        for worker in [1, 2, 3] {
+            queue.assign(worker, true).unwrap();
+        }
+        queue.done(2, JobId::new(1, 2));
+        assert_eq!(queue.release(), None);
+        queue.done(3, JobId::new(1, 3));
+        assert_eq!(queue.release().unwrap().job.id, JobId::new(1, 3));
+        queue.done(1, JobId::new(1, 1));
+        assert_eq!(queue.release().unwrap().job.id, JobId::new(1, 1));
+        assert_eq!(queue.release().unwrap().job.id, JobId::new(1, 2));
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn the_text_of_a_dead_worker_does_not_count_and_its_job_goes_first() {
+        let mut queue = Queue::default();
+        queue.push(job(1, JobKind::Final));
+        queue.push(job(2, JobKind::Final));
+        queue.assign(1, true).unwrap();
+        queue.part(1, JobId::new(1, 1), part("half"), false);
+        queue.spilled(JobId::new(1, 1), "1.wav");
+        queue.worker_died(1, false, "killed");
+        let again = queue.assign(2, true).unwrap();
+        assert_eq!((again.id, again.samples), (JobId::new(1, 1), Samples::Spill("1.wav".into())));
+        // The old worker's last words arrive late.
+        assert_eq!(queue.done(1, JobId::new(1, 1)), None);
+        queue.part(2, JobId::new(1, 1), part("who"), false);
+        queue.part(2, JobId::new(1, 1), part("le"), true);
+        queue.done(2, JobId::new(1, 1));
+        assert_eq!(queue.release().unwrap().outcome.unwrap(), [part("whole")]);
+    }
+
+    #[test]
+    fn a_job_that_crashes_three_workers_is_set_aside_and_one_that_sees_kills_is_not() {
+        let mut queue = Queue::default();
+        queue.push(job(1, JobKind::Final));
+        for _ in 0..100 {
+            queue.assign(1, true).unwrap();
+            queue.worker_died(1, false, "killed");
+        }
+        for _ in 0..3 {
+            queue.assign(1, true).unwrap();
+            queue.worker_died(1, true, "crashed");
+        }
+        assert_eq!(queue.release().unwrap().outcome, Err(Unwritten::Lost("crashed".into())));
+    }
+
+    #[test]
+    fn partials_come_last_and_never_after_their_final() {
+        let mut queue = Queue::default();
+        queue.push_partial(job(1, JobKind::Partial));
+        assert_eq!(queue.assign(1, false), None);
+        assert_eq!(queue.assign(1, true).unwrap().kind, JobKind::Partial);
+        queue.push(job(1, JobKind::Final));
+        assert_eq!(queue.done(1, JobId::new(1, 1)), None, "the final is known: the partial is stale");
+        queue.push_partial(job(1, JobKind::Partial));
+        assert_eq!(queue.assign(1, true).unwrap().kind, JobKind::Final);
+        assert_eq!(queue.assign(2, true), None);
+    }
+
+    proptest! {
+        /// Whatever happens, each job leaves exactly once.
+        #[test]
+        fn every_job_is_published_once(steps in prop::collection::vec((0_u8..6, 0_u32..3), 0..300)) {
+            let mut queue = Queue::default();
+            let (mut pushed, mut released) = (0, BTreeMap::<JobId, u32>::new());
+            let mut at_work = HashMap::new();
+            for (step, worker) in steps {
+                match step {
+                    0 => { pushed += 1; queue.push(job(pushed, JobKind::Final)); }
+                    1 if !queue.is_busy(worker) => { if let Some(job) = queue.assign(worker, true) { at_work.insert(worker, job.id); } }
+                    2 => { if let Some(id) = at_work.remove(&worker) { queue.done(worker, id); } }
+                    3 => { at_work.remove(&worker); queue.worker_died(worker, true, "crashed"); }
+                    4 => { at_work.remove(&worker); queue.worker_died(worker, false, "killed"); }
+                    _ => if let Some(finished) = queue.release() { *released.entry(finished.job.id).or_default() += 1; },
+                }
+            }
+            for worker in 0..3 { queue.worker_died(worker, false, "killed"); }
+            while let Some(job) = queue.assign(9, true) { queue.done(9, job.id); }
+            while let Some(finished) = queue.release() { *released.entry(finished.job.id).or_default() += 1; }
+            prop_assert!(queue.is_empty());
+            prop_assert_eq!(released.len(), pushed as usize);
+            prop_assert!(released.values().all(|&times| times == 1));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What a killed instance left behind: found, saved where it can be, removed.
+
+use crate::paths::Folders;
+use anyhow::{Context, Result, bail};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The one instance of a runtime folder. While it lives, nobody else starts there.
+#[derive(Debug)]
+pub(crate) struct InstanceLock {
+    path: PathBuf,
+    _file: OwnedFd,
+}
+
+impl InstanceLock {
+    /// Takes the lock.
+    ///
+    /// # Errors
+    /// When another instance has it; its pid is named.
+    pub(crate) fn take(runtime: &Path) -> Result<Self> {
+        let path = runtime.join("instance.lock");
+        loop {
+            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+            let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
+                .with_context(|| format!("cannot open {}", path.display()))?;
+            let mut file = File::from(file);
+            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+                let mut pid = String::new();
+                let _ = file.read_to_string(&mut pid);
+                bail!(
+                    "another tympan (pid {}) runs in {}; end it, or choose another TYMPAN_RUNTIME_DIR",
+                    pid.trim(),
+                    runtime.display()
+                );
+            }
+            // The instance before may have removed the file between our open and our lock.
+            let still_there = std::fs::metadata(&path).is_ok_and(|m| file.metadata().is_ok_and(|f| f.ino() == m.ino()));
+            if still_there {
+                file.set_len(0)?;
+                writeln!(file, "{}", std::process::id())?;
+                return Ok(Self { path, _file: file.into() });
+            }
+        }
+    }
+}
+
+impl Drop for InstanceLock {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Removes what an instance leaves in the runtime folder, at its end and before the next begins. The lock stays.
+pub(crate) fn clear_runtime(runtime: &Path) {
+    let Ok(entries) = std::fs::read_dir(runtime) else { return };
+    for entry in entries.flatten() {
+        let (name, path) = (entry.file_name(), entry.path());
+        let name = name.to_string_lossy();
+        // Only what is ours by its name: rings and their drafts, the socket, ipc-channel's socket folders.
+        let ours =
+            name.ends_with(".ring") || name == "control.sock" || name.ends_with(".draft") || name.ends_with(".link");
+        if ours {
+            let _ = std::fs::remove_file(&path);
+        } else if name.starts_with(".tmp") {
+            let _ = std::fs::remove_dir_all(&path);
+        }
+    }
+}
+
+/// A name that only this process has ever had: its pid and start time.
+pub(crate) fn owner_tag() -> String {
+    let pid = std::process::id();
+    format!("{pid}-{}", shm_layout::start_time_of(pid).unwrap_or(0))
+}
+
+fn owner_is_dead(tag: &str) -> bool {
+    let parsed = tag.split_once('-').and_then(|(pid, start)| Some((pid.parse().ok()?, start.parse().ok()?)));
+    parsed.is_some_and(|(pid, start)| !shm_layout::is_alive(pid, start))
+}
+
+/// Subfolders named by owners that are dead.
+fn orphaned(dir: &Path, prefix: &str) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let dead = |path: &PathBuf| {
+        let tag = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(prefix));
+        tag.is_some_and(owner_is_dead)
+    };
+    entries.flatten().map(|entry| entry.path()).filter(dead).collect()
+}
+
+/// Removes the rings of recordings whose process was killed.
+pub(crate) fn clear_orphaned_recordings(runtime: &Path) {
+    for dir in orphaned(runtime, RECORDING) {
+        let _ = std::fs::remove_dir_all(dir);
+    }
+}
+
+/// The folder name of a recording's rings begins with this; its owner's tag follows.
+pub(crate) const RECORDING: &str = "recording-";
+
+/// Keeps what killed instances had spilled; how many utterances there were.
+///
+/// # Errors
+/// When a file cannot be moved.
+pub(crate) fn keep_orphaned_spills(folders: &Folders) -> Result<usize> {
+    let mut kept = 0;
+    for dir in orphaned(&folders.data.join("spill"), "") {
+        kept += keep_spilled(&dir, &folders.pending(), |_| true)?;
+    }
+    Ok(kept)
+}
+
+/// Moves the wanted spilled utterances into the folder of pending ones and removes their old folder; how many there were.
+///
+/// # Errors
+/// When a file cannot be moved.
+pub(crate) fn keep_spilled(spill: &Path, pending: &Path, wanted: impl Fn(&str) -> bool) -> Result<usize> {
+    let Ok(entries) = std::fs::read_dir(spill) else { return Ok(0) };
+    let tag = spill.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut kept = 0;
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let file = entry.file_name().to_string_lossy().into_owned();
+        if file.ends_with(".wav") && wanted(&file) {
+            crate::paths::private_dir(pending)?;
+            let name = format!("{tag}-{file}");
+            std::fs::rename(&path, pending.join(name)).context("cannot keep a spilled utterance")?;
+            kept += 1;
+        }
+    }
+    std::fs::remove_dir_all(spill).context("cannot remove the spill folder")?;
+    Ok(kept)
+}

@@ -1,0 +1,136 @@
+//! What a run tells its user: one closed enum, three ways to show it.
+
+use control_protocol::{Role, StreamName};
+use serde::Serialize;
+use shm_layout::FrameIndex;
+
+/// Frames of a stream, with their times. Times are seconds since the session's frame 0.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Span {
+    /// Which stream.
+    pub stream: StreamName,
+    /// First frame.
+    pub start_frame: FrameIndex,
+    /// One past the last frame.
+    pub end_frame: FrameIndex,
+    /// `start_frame` in seconds.
+    pub start_s: f64,
+    /// `end_frame` in seconds.
+    pub end_s: f64,
+}
+
+impl Span {
+    /// The span of these frames at this rate.
+    pub(crate) fn new(stream: StreamName, from: FrameIndex, to: FrameIndex, sample_rate_hz: u32) -> Self {
+        let (start_s, end_s) = (from.seconds(sample_rate_hz), to.seconds(sample_rate_hz));
+        Self { stream, start_frame: from, end_frame: to, start_s, end_s }
+    }
+
+    /// Its length in seconds.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.end_s - self.start_s
+    }
+}
+
+/// A stream as it was opened.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Opened {
+    /// Its name.
+    pub stream: StreamName,
+    /// What was asked for.
+    pub uri: String,
+    /// What it is.
+    pub description: String,
+}
+
+/// Something worth telling.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Report {
+    /// Every source is open (or has failed).
+    Started {
+        /// The session's UUID.
+        session: String,
+        /// The rate of all frame indices.
+        sample_rate_hz: u32,
+        /// The open streams.
+        streams: Vec<Opened>,
+        /// The recogniser.
+        model: String,
+    },
+    /// The words of an utterance that still goes on; the next one, or its final, replaces it.
+    Partial {
+        /// Where.
+        #[serde(flatten)]
+        span: Span,
+        /// What was said so far.
+        text: String,
+    },
+    /// The words of a whole utterance.
+    Final {
+        /// Where.
+        #[serde(flatten)]
+        span: Span,
+        /// What was said.
+        text: String,
+    },
+    /// Sound that was captured and not looked at, or words that were not recognised.
+    Lost {
+        /// Where.
+        #[serde(flatten)]
+        span: Span,
+        /// Why.
+        cause: String,
+    },
+    /// Sound that was never captured.
+    Gap {
+        /// Where.
+        #[serde(flatten)]
+        span: Span,
+        /// Why.
+        cause: String,
+    },
+    /// A process began or ended.
+    Process {
+        /// What it is for.
+        role: Role,
+        /// Its process id.
+        pid: u32,
+        /// `starting`, `ready`, `exited` or `failed`.
+        state: &'static str,
+        /// Which life of its place.
+        generation: u32,
+        /// Why it ended.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Something a person should know.
+    Notice {
+        /// What.
+        text: String,
+    },
+    /// How far a recording has been listened to.
+    Progress {
+        /// Which stream.
+        stream: StreamName,
+        /// Seconds done.
+        done_s: f64,
+        /// Seconds in all, where known.
+        total_s: Option<f64>,
+    },
+    /// The last report.
+    Stopped {
+        /// Why it ended.
+        reason: String,
+        /// Utterances that were kept for later.
+        pending: usize,
+        /// Frames lost in this run, all streams together.
+        lost_frames: u64,
+    },
+}
+
+/// Shows reports. Called by the loop, so it never blocks.
+pub(crate) trait Reporter {
+    /// Shows one.
+    fn report(&mut self, report: Report);
+}

@@ -1,0 +1,272 @@
+//! The engine's side of the supervisor: its sources, its rings, its death.
+
+use super::streams::SourceState;
+use super::{Part, Phase, Session};
+use crate::report::{Opened, Report, Span};
+use control_protocol::{
+    ClockKind, EngineConfig, FromEngine, GapCause, Mark, Samples, SourceSpec, StreamName, ToEngine,
+};
+use rustix::time::{ClockId, clock_gettime};
+use shm_layout::{Epoch, FrameIndex, RingWarden};
+use std::collections::BTreeMap;
+
+/// Frames of one tick, in a second: a block is 10 ms.
+const BLOCKS_A_SECOND: u32 = 100;
+
+/// The rings of this session.
+#[derive(Debug)]
+pub(super) struct Rings {
+    /// The epoch of the present engine; 0 before the first.
+    pub epoch: Epoch,
+    /// Whether all rings are closed and none will come.
+    pub stopped: bool,
+    /// The present epoch's rings.
+    live: BTreeMap<StreamName, RingWarden>,
+    /// Rings of dead engines, kept for what is still to be read there.
+    old: Vec<(StreamName, RingWarden)>,
+    /// Where and when the next epoch may begin.
+    next_frame: FrameIndex,
+    next_frame_ns: u64,
+}
+
+impl Rings {
+    pub(super) fn new() -> Self {
+        Self {
+            epoch: Epoch(0),
+            stopped: false,
+            live: BTreeMap::new(),
+            old: Vec::new(),
+            next_frame: FrameIndex(0),
+            next_frame_ns: monotonic_ns(),
+        }
+    }
+
+    /// The smallest history of the present rings that listeners read.
+    pub(super) fn capacity_frames(&self) -> Option<u64> {
+        self.live.values().map(|ring| ring.info().capacity_frames).min()
+    }
+
+    /// The present ring of a stream.
+    pub(super) fn of(&self, stream: &StreamName) -> Option<&RingWarden> {
+        self.live.get(stream)
+    }
+}
+
+#[expect(clippy::cast_sign_loss, reason = "the monotonic clock is never negative")]
+pub(super) fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+impl Session<'_> {
+    pub(super) fn configure_engine(&mut self) {
+        self.rings.epoch = Epoch(self.rings.epoch.0 + 1);
+        let rate = self.plan.sample_rate_hz;
+        self.tell_engine(ToEngine::Configure(EngineConfig {
+            runtime_dir: self.plan.folders.runtime.display().to_string(),
+            session: self.id,
+            epoch: self.rings.epoch,
+            first_frame: self.rings.next_frame,
+            first_frame_ns: self.rings.next_frame_ns,
+            sample_rate_hz: rate,
+            block_frames: rate.div_ceil(BLOCKS_A_SECOND),
+            history_ms: self.plan.history_ms,
+            clock: self.plan.clock,
+        }));
+        for (name, stream) in self.streams.iter().filter(|(_, stream)| stream.wants_source()) {
+            self.tell_engine(ToEngine::AddSource(SourceSpec {
+                stream: name.clone(),
+                uri: stream.resume_uri.clone().unwrap_or_else(|| stream.uri.clone()),
+                resume_frames: stream.resume_frames,
+            }));
+        }
+        self.tell_engine(ToEngine::Start);
+        if self.credit > FrameIndex(0) {
+            self.tell_engine(ToEngine::Credit { until: self.credit });
+        }
+    }
+
+    pub(super) fn engine_said(&mut self, message: FromEngine) {
+        match message {
+            FromEngine::Hello(_) => {}
+            FromEngine::SourceOpened { stream, description, live, resume_uri, total_frames, .. } => {
+                let Some(known) = self.streams.get_mut(&stream) else { return };
+                known.description = description;
+                known.live = live;
+                known.resume_uri = resume_uri;
+                known.total_frames = total_frames;
+            }
+            FromEngine::SourceFailed { stream, reason, retry } => self.source_failed(&stream, reason, retry),
+            FromEngine::RingOpened { stream, epoch, first_frame, .. } => self.ring_opened(&stream, epoch, first_frame),
+            FromEngine::Gap { stream, from, to, cause } => self.report_gap(stream, from, to, cause),
+            FromEngine::SourceEnded { stream, error, .. } => {
+                if let Some(known) = self.streams.get_mut(&stream) {
+                    known.state = SourceState::Ended;
+                }
+                if let Some(error) = error {
+                    self.notice(format!("{stream}: {error}"));
+                    self.outcome.failed.push((stream, error));
+                }
+            }
+            FromEngine::Stopped => {
+                self.rings.stopped = true;
+                for stream in self.streams.values_mut().filter(|s| s.state == SourceState::Open) {
+                    stream.state = SourceState::Ended;
+                }
+                self.tell_engine(ToEngine::Shutdown);
+            }
+            FromEngine::Fault(why) => self.cut_off(Part::Engine, &why),
+        }
+        self.say_started();
+    }
+
+    fn source_failed(&mut self, stream: &StreamName, reason: String, retry: bool) {
+        let Some(known) = self.streams.get_mut(stream) else { return };
+        if retry && known.state == SourceState::Open {
+            // It worked before this engine's life: try again, with the pauses of the restart policy.
+            self.cut_off(Part::Engine, &reason);
+            return;
+        }
+        known.state = SourceState::Failed;
+        self.notice(format!("{stream}: {reason}"));
+        self.outcome.failed.push((stream.clone(), reason));
+    }
+
+    fn ring_opened(&mut self, stream: &StreamName, epoch: Epoch, first_frame: FrameIndex) {
+        self.mark_ready(Part::Engine);
+        match RingWarden::attach(&self.plan.folders.runtime, stream.as_str(), epoch) {
+            Ok(warden) => {
+                self.rings.live.insert(stream.clone(), warden);
+            }
+            Err(e) => return self.cut_off(Part::Engine, &format!("it named a ring that is none: {e}")),
+        }
+        let before = self.rings.old.iter().rev().find(|(name, _)| name == stream);
+        let end_before = before.map(|(_, ring)| ring.commit());
+        if let Some(known) = self.streams.get_mut(stream) {
+            known.state = SourceState::Open;
+            if known.mark.is_none() {
+                known.mark = Some(Mark { epoch, frame: first_frame });
+                self.listen(stream.clone());
+            }
+        }
+        if let Some(from) = end_before.filter(|&from| from < first_frame) {
+            self.report_gap(stream.clone(), from, first_frame, GapCause::EngineDown);
+        }
+    }
+
+    fn report_gap(&mut self, stream: StreamName, from: FrameIndex, to: FrameIndex, cause: GapCause) {
+        // The mix has the gaps of its sources, and they are told there.
+        if !self.streams.contains_key(&stream) {
+            return;
+        }
+        let cause = match cause {
+            GapCause::Underrun => "underrun",
+            GapCause::Overrun => "overrun",
+            GapCause::Xrun => "xrun",
+            GapCause::Disappeared => "disappeared",
+            GapCause::EngineDown => "engine_down",
+        };
+        let span = Span::new(stream, from, to, self.plan.sample_rate_hz);
+        self.reporter.report(Report::Gap { span, cause: cause.to_owned() });
+    }
+
+    /// Says, once, that every source has answered; ends the run when none can be opened.
+    fn say_started(&mut self) {
+        let answered = self.streams.values().all(|stream| stream.state != SourceState::Opening);
+        if self.started_said || !answered {
+            return;
+        }
+        self.started_said = true;
+        let open = self.streams.iter().filter(|(_, stream)| stream.state != SourceState::Failed);
+        let opened = |(name, stream): (&StreamName, &super::Stream)| Opened {
+            stream: name.clone(),
+            uri: stream.uri.clone(),
+            description: stream.description.clone(),
+        };
+        let streams: Vec<_> = open.map(opened).collect();
+        if streams.is_empty() {
+            self.outcome.error.get_or_insert_with(|| "no source could be opened".to_owned());
+            self.end("no source could be opened");
+            return;
+        }
+        self.reporter.report(Report::Started {
+            session: self.id.to_string(),
+            sample_rate_hz: self.plan.sample_rate_hz,
+            streams,
+            model: self.plan.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        });
+    }
+
+    /// The engine is gone: its rings are marked, and the next epoch is laid beyond all that it may have begun.
+    pub(super) fn engine_died(&mut self) {
+        let rate = u64::from(self.plan.sample_rate_hz);
+        for (name, ring) in std::mem::take(&mut self.rings.live) {
+            ring.mark_crashed();
+            if let Some(stream) = self.streams.get_mut(&name) {
+                let written = ring.commit().since(ring.info().first_frame);
+                stream.resume_frames += written.saturating_sub(ring.gap_frames());
+            }
+            if ring.reserve() >= self.rings.next_frame {
+                let in_work_ns = ring.reserve().since(ring.commit()) * 1_000_000_000 / rate;
+                self.rings.next_frame = ring.reserve();
+                if ring.commit_time_ns() > 0 {
+                    self.rings.next_frame_ns = ring.commit_time_ns() + in_work_ns;
+                }
+            }
+            self.rings.old.push((name, ring));
+        }
+        if !matches!(self.phase, Phase::Running) || self.rings.stopped {
+            self.close_dead_rings();
+        }
+    }
+
+    /// Tells the readers of dead engines' rings that nothing follows.
+    pub(super) fn close_dead_rings(&mut self) {
+        self.rings.stopped = true;
+        for (name, ring) in &self.rings.old {
+            let newest = self.rings.old.iter().rev().find(|(other, _)| other == name);
+            if newest.is_some_and(|(_, other)| other.info().epoch == ring.info().epoch) {
+                ring.close_for_dead_writer();
+            }
+        }
+    }
+
+    /// Removes rings of dead engines: nothing of them is open, and they are older than their own history.
+    pub(super) fn remove_old_rings(&mut self) {
+        let history_ns = u64::from(self.plan.history_ms) * 1_000_000;
+        let now_ns = monotonic_ns();
+        let (streams, queue) = (&self.streams, &self.queue);
+        let is_needed = |name: &StreamName, ring: &RingWarden| {
+            let epoch = ring.info().epoch;
+            let read = streams.get(name).is_some_and(|s| s.is_unfinished() && s.mark.is_some_and(|m| m.epoch <= epoch));
+            let named = queue.open_jobs().any(|j| j.stream == *name && j.epoch == epoch && j.samples == Samples::Ring);
+            read || named || now_ns < ring.commit_time_ns() + history_ns
+        };
+        let dir = &self.plan.folders.runtime;
+        self.rings.old.retain(|(name, ring)| {
+            let needed = is_needed(name, ring);
+            if !needed {
+                let _ = std::fs::remove_file(dir.join(shm_layout::ring_file(name.as_str(), ring.info().epoch)));
+            }
+            needed
+        });
+    }
+
+    /// Virtual clock: lets the sources run as far as the rings can still hold what is not written down.
+    pub(super) fn give_credit(&mut self) {
+        if self.plan.clock != ClockKind::Virtual {
+            return;
+        }
+        let Some(capacity) = self.rings.capacity_frames() else { return };
+        let unheard = self.streams.values().filter(|s| s.is_unfinished()).filter_map(|s| s.mark.map(|mark| mark.frame));
+        let unwritten = self.queue.open_jobs().filter(|job| job.samples == Samples::Ring).map(|job| job.from);
+        let Some(oldest) = unheard.chain(unwritten).min() else { return };
+        // A third is left, so that the listener does not think it must spill.
+        let ahead = capacity.saturating_sub(capacity / 3 + u64::from(self.plan.sample_rate_hz) / 2);
+        let until = oldest.plus(ahead.max(1));
+        if until > self.credit {
+            self.credit = until;
+            self.tell_engine(ToEngine::Credit { until });
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The listener's side of the supervisor: marks, utterances, and what it keeps safe.
+
+use super::{Part, Session};
+use crate::report::{Report, Span};
+use control_protocol::{FromListener, Job, ListenerConfig, Mark, StreamName, ToListener};
+use shm_layout::FrameIndex;
+
+impl Session<'_> {
+    pub(super) fn configure_listener(&mut self) {
+        self.tell_listener(ToListener::Configure(ListenerConfig {
+            runtime_dir: self.plan.folders.runtime.display().to_string(),
+            spill_dir: self.plan.folders.spill().display().to_string(),
+            vad_model: self.plan.vad_model.display().to_string(),
+            offline: self.plan.offline,
+        }));
+    }
+
+    pub(super) fn listener_said(&mut self, message: FromListener) {
+        match message {
+            FromListener::Hello(_) => {}
+            FromListener::Ready => {
+                self.mark_ready(Part::Listener);
+                self.hand_over();
+            }
+            FromListener::Utterance(job) => {
+                self.move_mark(&job.stream, Mark { epoch: job.epoch, frame: job.to });
+                self.queue.push(job);
+            }
+            FromListener::Growing(job) if self.plan.partials => self.queue.push_partial(job),
+            FromListener::Growing(_) => {}
+            FromListener::Scanned { stream, mark, position } => {
+                self.move_mark(&stream, mark);
+                self.report_progress(stream, position);
+            }
+            FromListener::Spilled { id, file } => self.queue.spilled(id, &file),
+            FromListener::SpilledAll => self.spilled_all(),
+            FromListener::Lost { stream, from, to } => self.listener_lost(stream, from, to),
+            FromListener::Finished { stream, .. } => {
+                if let Some(known) = self.streams.get_mut(&stream) {
+                    known.finished = true;
+                }
+            }
+            FromListener::Fault(why) => self.cut_off(Part::Listener, &why),
+        }
+    }
+
+    /// Gives a new listener what the one before it had: the streams with their marks, and the open jobs.
+    fn hand_over(&mut self) {
+        for job in self.queue.open_jobs() {
+            self.tell_listener(ToListener::Adopt(job.clone()));
+        }
+        for (stream, known) in self.streams.iter().filter(|(_, known)| known.mark.is_some() && !known.finished) {
+            self.tell_listener(ToListener::Listen { stream: stream.clone(), mark: known.mark });
+        }
+    }
+
+    /// A stream has got its first ring.
+    pub(super) fn listen(&self, stream: StreamName) {
+        // A listener that is not ready yet is handed all streams when it is.
+        if self.is_ready(Part::Listener) {
+            let mark = self.streams.get(&stream).and_then(|known| known.mark);
+            self.tell_listener(ToListener::Listen { stream, mark });
+        }
+    }
+
+    fn move_mark(&mut self, stream: &StreamName, mark: Mark) {
+        if let Some(known) = self.streams.get_mut(stream) {
+            let newer = known.mark.is_none_or(|old| (mark.epoch, mark.frame) > (old.epoch, old.frame));
+            if newer {
+                known.mark = Some(mark);
+            }
+        }
+    }
+
+    fn report_progress(&mut self, stream: StreamName, position: FrameIndex) {
+        let rate = self.plan.sample_rate_hz;
+        let Some(known) = self.streams.get_mut(&stream) else { return };
+        known.position = known.position.max(position);
+        if self.plan.offline {
+            let total_s = known.total_frames.map(|frames| FrameIndex(frames).seconds(rate));
+            self.reporter.report(Report::Progress { stream, done_s: position.seconds(rate), total_s });
+        }
+    }
+
+    fn listener_lost(&mut self, stream: StreamName, from: FrameIndex, to: FrameIndex) {
+        let is_job = |job: &&Job| job.stream == stream && job.from == from && job.to == to;
+        let lost_job = self.queue.open_jobs().find(is_job).map(|job| job.id);
+        match lost_job {
+            // A whole utterance: reported in its turn, with the jobs.
+            Some(id) => self.queue.lose(id, "overwritten before it could be kept"),
+            None => self.report_lost(stream, from, to, "overwritten before it was listened to"),
+        }
+    }
+
+    pub(super) fn report_lost(&mut self, stream: StreamName, from: FrameIndex, to: FrameIndex, cause: &str) {
+        *self.outcome.lost_frames.entry(stream.clone()).or_default() += to.since(from);
+        let span = Span::new(stream, from, to, self.plan.sample_rate_hz);
+        self.reporter.report(Report::Lost { span, cause: cause.to_owned() });
+    }
+}

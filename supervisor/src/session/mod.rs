@@ -1,0 +1,203 @@
+//! One run: an engine, a listener and workers over one session of frame indices, and the loop that holds them.
+//!
+//! The loop takes one event at a time and never waits for anything else. What it decides, pure parts decide
+//! ([`crate::policy`], [`crate::queue`]); what it does, the files beside this one do.
+
+mod ending;
+mod engine;
+mod listener;
+mod places;
+mod status;
+mod streams;
+mod workers;
+
+use crate::event::{ChildEvent, Event, Part, Request, Said};
+use crate::paths::Folders;
+use crate::queue::Queue;
+use crate::report::{Report, Reporter};
+use crate::siblings::Siblings;
+use anyhow::Result;
+use control_protocol::{ClockKind, StreamName};
+use ending::Phase;
+use engine::Rings;
+use places::Place;
+use shm_layout::{FrameIndex, SessionId};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+use streams::Stream;
+
+/// How often old rings are looked at.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// What a run is to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// Where its files are.
+    pub folders: Folders,
+    /// The other programs.
+    pub siblings: Siblings,
+    /// Its sources: names and URIs.
+    pub sources: Vec<(StreamName, String)>,
+    /// Live, or as fast as it goes.
+    pub clock: ClockKind,
+    /// Whether utterances are as long as the recogniser takes.
+    pub offline: bool,
+    /// The rate of all rings.
+    pub sample_rate_hz: u32,
+    /// History wanted in each ring.
+    pub history_ms: u32,
+    /// The recogniser's model file.
+    pub model: PathBuf,
+    /// The voice detector's model file.
+    pub vad_model: PathBuf,
+    /// Spoken language, or `auto`.
+    pub language: String,
+    /// How many workers.
+    pub workers: u32,
+    /// Threads of each.
+    pub threads: u32,
+    /// Whether text is wanted while it is spoken.
+    pub partials: bool,
+    /// Whether the children's standard error is shown.
+    pub verbose: bool,
+}
+
+/// How a run went.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Sources that could not be opened, or broke off, and why.
+    pub failed: Vec<(StreamName, String)>,
+    /// Frames that were lost, by stream.
+    pub lost_frames: BTreeMap<StreamName, u64>,
+    /// Utterances kept for later.
+    pub pending: usize,
+    /// What ended the run before its end.
+    pub error: Option<String>,
+    /// Whether the user ended it.
+    pub interrupted: bool,
+}
+
+/// A run in progress.
+pub(crate) struct Session<'a> {
+    plan: &'a Plan,
+    reporter: &'a mut dyn Reporter,
+    events: Sender<Event>,
+    inbox: &'a Receiver<Event>,
+    id: SessionId,
+    started: Instant,
+    started_said: bool,
+    places: BTreeMap<Part, Place>,
+    streams: BTreeMap<StreamName, Stream>,
+    rings: Rings,
+    queue: Queue<u32>,
+    credit: FrameIndex,
+    phase: Phase,
+    outcome: Outcome,
+}
+
+impl<'a> Session<'a> {
+    /// Prepares a run. `events` feeds `inbox`; signals and the control socket may feed it too.
+    pub(crate) fn new(
+        plan: &'a Plan,
+        reporter: &'a mut dyn Reporter,
+        events: Sender<Event>,
+        inbox: &'a Receiver<Event>,
+    ) -> Self {
+        let parts = [Part::Engine, Part::Listener].into_iter().chain((0..plan.workers).map(Part::Worker));
+        let streams = plan.sources.iter().map(|(name, uri)| (name.clone(), Stream::new(uri.clone())));
+        Self {
+            plan,
+            reporter,
+            events,
+            inbox,
+            id: SessionId(uuid::Uuid::new_v4().into_bytes()),
+            started: Instant::now(),
+            started_said: false,
+            places: parts.map(|part| (part, Place::default())).collect(),
+            streams: streams.collect(),
+            rings: Rings::new(),
+            queue: Queue::default(),
+            credit: FrameIndex(0),
+            phase: Phase::Running,
+            outcome: Outcome::default(),
+        }
+    }
+
+    /// Runs to the end. Must be called on the main thread, which starts the children.
+    ///
+    /// # Errors
+    /// When no child can be started at all.
+    pub(crate) fn run(mut self) -> Result<Outcome> {
+        for part in self.places.keys().copied().collect::<Vec<_>>() {
+            self.start(part)?;
+        }
+        let mut housekeeping = Instant::now() + HOUSEKEEPING;
+        while self.phase != Phase::Over {
+            let due = self.next_deadline().map_or(housekeeping, |at| at.min(housekeeping));
+            match self.inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(event) => self.handle(event),
+                // `self.events` is a sender of its own, so the inbox never disconnects.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            if Instant::now() >= housekeeping {
+                self.remove_old_rings();
+                housekeeping = Instant::now() + HOUSEKEEPING;
+            }
+            self.restart_due();
+            self.dispatch();
+            self.give_credit();
+            self.advance_phase();
+        }
+        Ok(self.outcome)
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let restarts = self.places.values().filter_map(|place| place.restart_at);
+        restarts.chain(self.phase.deadline()).min()
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::EndAsked => self.end_asked(),
+            Event::OutputClosed => self.end("standard output was closed"),
+            Event::Request(request, answer) => {
+                let reply = match request {
+                    Request::Status {} => self.status(),
+                    Request::Stop {} => {
+                        self.end_asked();
+                        serde_json::json!({"ok": true})
+                    }
+                };
+                // A client that left does not get its answer.
+                let _ = answer.try_send(reply);
+            }
+            Event::Child(part, generation, event) => self.child_event(part, generation, event),
+        }
+    }
+
+    fn child_event(&mut self, part: Part, generation: u32, event: ChildEvent) {
+        // What an earlier life said after its death was noticed is stale, and so is everything of a part unknown.
+        let current = self.places.get(&part).and_then(|place| place.child.as_ref());
+        if current.is_none_or(|child| child.generation != generation) {
+            return;
+        }
+        match event {
+            ChildEvent::Connected => {}
+            ChildEvent::Said(Said::Engine(message)) => self.engine_said(message),
+            ChildEvent::Said(Said::Listener(message)) => self.listener_said(message),
+            ChildEvent::Said(Said::Worker(message)) => {
+                if let Part::Worker(worker) = part {
+                    self.worker_said(worker, message);
+                }
+            }
+            ChildEvent::LinkFault(why) => self.cut_off(part, &why),
+            ChildEvent::Exited(status) => self.died(part, status),
+        }
+    }
+
+    fn notice(&mut self, text: impl Into<String>) {
+        self.reporter.report(Report::Notice { text: text.into() });
+    }
+}

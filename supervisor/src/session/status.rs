@@ -1,0 +1,72 @@
+//! What `status` shows.
+
+use super::streams::SourceState;
+use super::{Part, Session};
+use serde_json::{Value, json};
+
+impl Session<'_> {
+    pub(super) fn status(&self) -> Value {
+        let rate = self.plan.sample_rate_hz;
+        let own = json!({
+            "role": "supervisor", "pid": std::process::id(), "state": "running", "restarts": 0,
+            "uptime_s": self.started.elapsed().as_secs_f64(),
+        });
+        let children = self.places.iter().map(|(part, place)| {
+            let state = match &place.child {
+                Some(child) if child.ready => "running",
+                Some(_) => "starting",
+                None if place.failed.is_some() => "failed",
+                None if place.restart_at.is_some() => "restarting",
+                None => "ended",
+            };
+            let mut row = json!({
+                "role": part.role(), "pid": place.child.as_ref().map(|child| child.pid), "state": state,
+                "restarts": place.restarts(),
+                "uptime_s": place.child.as_ref().map_or(0.0, |child| child.uptime().as_secs_f64()),
+            });
+            if let Part::Worker(worker) = part {
+                row["worker"] = json!(worker);
+                row["busy"] = json!(self.queue.is_busy(*worker));
+            }
+            if let Some(reason) = &place.failed {
+                row["reason"] = json!(reason);
+            }
+            row
+        });
+        let processes: Vec<_> = std::iter::once(own).chain(children).collect();
+        let streams: Vec<_> = self
+            .streams
+            .iter()
+            .map(|(name, stream)| {
+                let ring = self.rings.of(name);
+                let committed = ring.map(shm_layout::RingWarden::commit);
+                let lag = committed.map(|commit| commit.since(stream.position)).filter(|_| !stream.finished);
+                json!({
+                    "stream": name, "uri": stream.uri, "description": stream.description,
+                    "state": match stream.state {
+                        SourceState::Opening => "opening",
+                        SourceState::Open => "open",
+                        SourceState::Ended => "ended",
+                        SourceState::Failed => "failed",
+                    },
+                    "live": stream.live,
+                    "epoch": ring.map(|ring| ring.info().epoch),
+                    "committed_frame": committed, "position_frame": stream.position,
+                    "position_s": stream.position.seconds(rate),
+                    "lag_s": lag.map(|frames| shm_layout::FrameIndex(frames).seconds(rate)),
+                    "gap_frames": ring.map(shm_layout::RingWarden::gap_frames),
+                    "lost_frames": self.outcome.lost_frames.get(name).copied().unwrap_or(0),
+                })
+            })
+            .collect();
+        json!({
+            "session": self.id.to_string(),
+            "sample_rate_hz": rate,
+            "model": self.plan.model.display().to_string(),
+            "processes": processes,
+            "streams": streams,
+            "queue": self.queue.counts(),
+            "largest_message_bytes": control_link::largest_message_bytes(),
+        })
+    }
+}

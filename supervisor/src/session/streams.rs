@@ -1,0 +1,70 @@
+//! What the supervisor knows of each stream.
+
+use control_protocol::Mark;
+use shm_layout::FrameIndex;
+
+/// How far a stream's source has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SourceState {
+    /// Not heard of yet.
+    Opening,
+    /// Delivering.
+    Open,
+    /// At its end.
+    Ended,
+    /// Could not be opened.
+    Failed,
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// What was asked for.
+    pub uri: String,
+    /// What to open after a restart, where that differs.
+    pub resume_uri: Option<String>,
+    /// What it is, for people.
+    pub description: String,
+    /// Where its source is.
+    pub state: SourceState,
+    /// Whether it has an own clock.
+    pub live: bool,
+    /// Frames of the source that were delivered in earlier epochs.
+    pub resume_frames: u64,
+    /// Its whole length, where known.
+    pub total_frames: Option<u64>,
+    /// Where a new listener begins.
+    pub mark: Option<Mark>,
+    /// How far the listener has looked.
+    pub position: FrameIndex,
+    /// Whether the listener has reported all of it.
+    pub finished: bool,
+}
+
+impl Stream {
+    /// A stream nobody has opened yet.
+    pub(super) const fn new(uri: String) -> Self {
+        Self {
+            uri,
+            resume_uri: None,
+            description: String::new(),
+            state: SourceState::Opening,
+            live: false,
+            resume_frames: 0,
+            total_frames: None,
+            mark: None,
+            position: FrameIndex(0),
+            finished: false,
+        }
+    }
+
+    /// Whether the listener has still something to report of it.
+    pub(super) const fn is_unfinished(&self) -> bool {
+        !self.finished && !matches!(self.state, SourceState::Failed)
+    }
+
+    /// Whether an engine should open it.
+    pub(super) const fn wants_source(&self) -> bool {
+        matches!(self.state, SourceState::Opening | SourceState::Open)
+    }
+}

@@ -1,0 +1,96 @@
+//! The workers' side of the supervisor: jobs out, words in.
+
+use super::{Part, Session};
+use crate::queue::{Finished, Segment, Unwritten};
+use crate::report::{Report, Span};
+use control_protocol::{FromWorker, JobFault, JobKind, Samples, ToListener, ToWorker, WorkerConfig};
+use shm_layout::FrameIndex;
+
+impl Session<'_> {
+    pub(super) fn configure_worker(&mut self, worker: u32) {
+        let config = WorkerConfig {
+            runtime_dir: self.plan.folders.runtime.display().to_string(),
+            spill_dir: self.plan.folders.spill().display().to_string(),
+            model: self.plan.model.display().to_string(),
+            threads: self.plan.threads,
+            language: self.plan.language.clone(),
+        };
+        self.tell_worker(worker, ToWorker::Configure(config));
+    }
+
+    pub(super) fn worker_said(&mut self, worker: u32, message: FromWorker) {
+        match message {
+            FromWorker::Hello(_) => {}
+            FromWorker::Ready { .. } => self.mark_ready(Part::Worker(worker)),
+            FromWorker::Segment { id, from, to, text, continued } => {
+                self.queue.part(worker, id, Segment { from, to, text }, continued);
+            }
+            FromWorker::Done { id, .. } => {
+                if let Some((job, parts)) = self.queue.done(worker, id) {
+                    let text = join(&parts);
+                    if !text.is_empty() {
+                        let span = Span::new(job.stream, job.from, job.to, self.plan.sample_rate_hz);
+                        self.reporter.report(Report::Partial { span, text });
+                    }
+                }
+            }
+            FromWorker::Failed { id, fault } => {
+                // Overwritten in the ring, but kept in a file meanwhile: then there is a second way to read it.
+                let kept = self.queue.open_jobs().any(|job| job.id == id && matches!(job.samples, Samples::Spill(_)));
+                let (why, again) = match fault {
+                    JobFault::Overwritten { .. } => ("overwritten before it was written down".to_owned(), kept),
+                    JobFault::Unreadable(why) | JobFault::Recogniser(why) => (why, true),
+                };
+                self.queue.failed(worker, id, &why, again);
+            }
+            FromWorker::Fault(why) => self.cut_off(Part::Worker(worker), &why),
+        }
+        self.publish();
+    }
+
+    /// Publishes what is done, in its order.
+    pub(super) fn publish(&mut self) {
+        while let Some(Finished { job, outcome }) = self.queue.release() {
+            self.tell_listener(ToListener::JobDone(job.id));
+            let rate = self.plan.sample_rate_hz;
+            match outcome {
+                Err(Unwritten::Lost(why)) => self.report_lost(job.stream, job.from, job.to, &why),
+                Err(Unwritten::Kept) => {}
+                Ok(parts) if job.kind == JobKind::Offline => {
+                    for part in parts.into_iter().filter(|part| !part.text.trim().is_empty()) {
+                        let span = Span::new(job.stream.clone(), part.from, part.to, rate);
+                        self.reporter.report(Report::Final { span, text: part.text.trim().to_owned() });
+                    }
+                }
+                Ok(parts) => {
+                    let text = join(&parts);
+                    if !text.is_empty() {
+                        let end = FrameIndex(job.speech_end.0.clamp(job.from.0, job.to.0));
+                        let span = Span::new(job.stream, job.from, end, rate);
+                        self.reporter.report(Report::Final { span, text });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives idle workers something to do.
+    pub(super) fn dispatch(&mut self) {
+        self.publish();
+        let workers: Vec<u32> = (0..self.plan.workers).filter(|&w| self.is_ready(Part::Worker(w))).collect();
+        let mut idle: Vec<u32> = workers.iter().copied().filter(|&w| !self.queue.is_busy(w)).collect();
+        while let Some(worker) = idle.pop() {
+            // One worker stays free for a final, unless there is but one.
+            let partial_allowed = !idle.is_empty() || workers.len() == 1;
+            match self.queue.assign(worker, partial_allowed) {
+                Some(job) => self.tell_worker(worker, ToWorker::Transcribe(job)),
+                None => return,
+            }
+        }
+    }
+}
+
+fn join(parts: &[Segment]) -> String {
+    let texts: Vec<_> = parts.iter().map(|part| part.text.trim()).filter(|text| !text.is_empty()).collect();
+    texts.join(" ")
+}

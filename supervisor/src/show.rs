@@ -1,0 +1,139 @@
+//! Two ways to show a live run: JSON lines for programs, text for people.
+
+use crate::printer::Printer;
+use crate::report::{Report, Reporter};
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+use std::io::IsTerminal;
+
+/// An object a line.
+pub(crate) struct JsonLines {
+    printer: Printer,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    /// `CLOCK_MONOTONIC` in seconds.
+    emitted_s: f64,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds are enough")]
+fn monotonic_s() -> f64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
+impl JsonLines {
+    /// Prints through this printer.
+    pub(crate) const fn new(printer: Printer) -> Self {
+        Self { printer }
+    }
+}
+
+impl Reporter for JsonLines {
+    fn report(&mut self, report: Report) {
+        if let Report::Notice { text } = &report {
+            eprintln!("tympan: {text}");
+        }
+        match serde_json::to_string(&Line { report: &report, emitted_s: monotonic_s() }) {
+            Ok(line) => self.printer.print(format!("{line}\n")),
+            Err(e) => eprintln!("tympan: a report that is no JSON: {e}"),
+        }
+    }
+}
+
+/// Final text a line; partial text redrawn in place, on a terminal only.
+pub(crate) struct ForPeople {
+    printer: Printer,
+    terminal: bool,
+    named: bool,
+    partial_shown: bool,
+}
+
+impl ForPeople {
+    /// Prints through this printer; with the stream's name before each line when there are several.
+    pub(crate) fn new(printer: Printer, named: bool) -> Self {
+        let terminal = std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        Self { printer, terminal, named, partial_shown: false }
+    }
+
+    fn line(&self, stream: &control_protocol::StreamName, text: &str) -> String {
+        if self.named { format!("{stream}: {text}") } else { text.to_owned() }
+    }
+
+    /// Takes a partial line away before anything else is written.
+    fn clear(&mut self) {
+        if std::mem::take(&mut self.partial_shown) {
+            self.printer.print("\r\x1b[K".to_owned());
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        self.clear();
+        eprintln!("tympan: {text}");
+    }
+}
+
+impl Reporter for ForPeople {
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::Started { streams, sample_rate_hz, model, .. } => {
+                for opened in streams {
+                    self.say(&format!("listening to {}: {}", opened.stream, opened.description));
+                }
+                self.say(&format!("{sample_rate_hz} Hz, {model}; Ctrl-C ends"));
+            }
+            Report::Partial { span, text } if self.terminal => {
+                let line = shortened(&self.line(&span.stream, &text), columns());
+                self.printer.print(format!("\r\x1b[K{line}"));
+                self.partial_shown = true;
+            }
+            Report::Partial { .. } | Report::Progress { .. } => {}
+            Report::Final { span, text } => {
+                self.clear();
+                let line = self.line(&span.stream, &text);
+                self.printer.print(format!("{line}\n"));
+            }
+            Report::Lost { span, cause } => {
+                self.say(&format!("lost {:.2} s of {}: {cause}", span.seconds(), span.stream));
+            }
+            Report::Gap { span, cause } => {
+                self.say(&format!("{} has a gap of {:.3} s ({cause})", span.stream, span.seconds()));
+            }
+            Report::Process { role, pid, state: "exited" | "failed", reason: Some(reason), .. } => {
+                self.say(&format!("{role} {pid}: {reason}"));
+            }
+            Report::Process { .. } => {}
+            Report::Notice { text } => self.say(&text),
+            Report::Stopped { .. } => self.clear(),
+        }
+    }
+}
+
+fn columns() -> usize {
+    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(80, |size| usize::from(size.ws_col).max(10))
+}
+
+/// The end of a text that fits a line: the newest words are the ones to see.
+fn shortened(text: &str, columns: usize) -> String {
+    let length = text.chars().count();
+    if length < columns {
+        return text.to_owned();
+    }
+    let tail: String = text.chars().skip(length + 2 - columns).collect();
+    format!("…{tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shortened;
+
+    #[test]
+    fn a_partial_never_wraps() {
+        assert_eq!(shortened("short", 10), "short");
+        assert_eq!(shortened("0123456789", 10), "…23456789");
+        assert_eq!(shortened("äöüäöüäöüäöü", 10).chars().count(), 9);
+    }
+}

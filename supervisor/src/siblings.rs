@@ -1,0 +1,50 @@
+//! Where the other programs are: in `TYMPAN_LIBEXEC`, beside this one, or in `../lib/tympan`. Never by `PATH`.
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+
+/// The programs this one starts.
+#[derive(Debug, Clone)]
+pub(crate) struct Siblings {
+    /// Sources to rings.
+    pub engine: PathBuf,
+    /// Rings to text.
+    pub transcriber: PathBuf,
+}
+
+impl Siblings {
+    /// Finds them. Called once at the start: after an upgrade the running program's own path is gone.
+    ///
+    /// # Errors
+    /// When one is missing; says where it was looked for.
+    pub(crate) fn find() -> Result<Self> {
+        let own = std::env::current_exe().context("the path of this program")?;
+        let mut places = Vec::new();
+        match std::env::var_os("TYMPAN_LIBEXEC") {
+            Some(place) => places.push(PathBuf::from(place)),
+            None => {
+                if let Some(folder) = own.parent() {
+                    places.push(folder.to_owned());
+                    places.push(folder.join("../lib/tympan"));
+                }
+            }
+        }
+        Ok(Self { engine: find(&places, "audio-engine")?, transcriber: find(&places, "transcriber-worker")? })
+    }
+}
+
+fn find(places: &[PathBuf], name: &str) -> Result<PathBuf> {
+    let found = places.iter().map(|place| place.join(name)).find(|path| is_program(path));
+    let Some(found) = found else {
+        let looked: Vec<_> = places.iter().map(|p| p.display().to_string()).collect();
+        bail!(
+            "the program {name} is missing; looked in {}. `cargo build --release` builds all programs; TYMPAN_LIBEXEC names another folder",
+            looked.join(" and ")
+        );
+    };
+    Ok(found)
+}
+
+fn is_program(path: &Path) -> bool {
+    path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+}

@@ -1,0 +1,122 @@
+//! Sources as users write them: `URI` or `NAME=URI`.
+
+use anyhow::{Context, Result, bail};
+use control_protocol::StreamName;
+use std::collections::HashSet;
+use std::io::IsTerminal;
+
+/// URI schemes, each with the name its streams get by default.
+const SCHEMES: [(&str, &str); 6] = [
+    ("device:", "mic"),
+    ("file:", "file"),
+    ("demo:", "demo"),
+    ("stdin:", "stdin"),
+    ("test:", "test"),
+    ("virtual:", "test"),
+];
+
+/// Names and URIs of the wanted sources. Paths of files become absolute, for the engine has its own folder.
+///
+/// # Errors
+/// When one is not a source; says what is.
+pub(crate) fn parse(wanted: &[String]) -> Result<Vec<(StreamName, String)>> {
+    let mut taken = HashSet::from([StreamName::mix()]);
+    let mut sources = Vec::new();
+    for text in wanted {
+        let (name, uri) = split(text)?;
+        let uri = match uri.strip_prefix("file:") {
+            Some(path) => absolute_file(path)?,
+            None => uri.to_owned(),
+        };
+        if uri.starts_with("stdin:") {
+            if std::io::stdin().is_terminal() {
+                bail!(
+                    "stdin: standard input is a terminal; pipe sound into it, as in `ffmpeg -i talk.mp3 -f wav - | tympan run stdin:`"
+                );
+            }
+            if sources.iter().any(|(_, other): &(_, String)| other.starts_with("stdin:")) {
+                bail!("stdin: can be given once only");
+            }
+        }
+        let name = match name {
+            Some(name) => StreamName::new(name)?,
+            None => free_name(default_name(&uri), &taken)?,
+        };
+        if !taken.insert(name.clone()) {
+            bail!("the stream name {name} is given twice, or is `mix`, which the engine needs");
+        }
+        sources.push((name, uri));
+    }
+    Ok(sources)
+}
+
+fn default_name(uri: &str) -> &'static str {
+    SCHEMES.iter().find(|(scheme, _)| uri.starts_with(scheme)).map_or("source", |(_, name)| name)
+}
+
+fn split(text: &str) -> Result<(Option<&str>, &str)> {
+    let is_uri = |text: &str| SCHEMES.iter().any(|(scheme, _)| text.starts_with(scheme));
+    if is_uri(text) {
+        return Ok((None, text));
+    }
+    if let Some((name, uri)) = text.split_once('=')
+        && is_uri(uri)
+    {
+        return Ok((Some(name), uri));
+    }
+    if std::path::Path::new(text).exists() {
+        bail!("{text} is no source; a file is file:{text}");
+    }
+    let known: Vec<_> = SCHEMES.iter().map(|(scheme, _)| *scheme).collect();
+    bail!("{text} is no source; a source begins with one of {}", known.join(" "));
+}
+
+fn absolute_file(path: &str) -> Result<String> {
+    let path = path.strip_prefix("//").map_or(path, |rest| rest);
+    if path.is_empty() {
+        bail!("file: needs a path, as in file:talk.wav");
+    }
+    let path = std::path::absolute(path)?;
+    let path = path.to_str().with_context(|| format!("{}: a path that is not UTF-8", path.display()))?;
+    if path.len() > 3_500 {
+        bail!("file: a path of {} bytes is too long", path.len());
+    }
+    Ok(format!("file:{path}"))
+}
+
+fn free_name(base: &str, taken: &HashSet<StreamName>) -> Result<StreamName> {
+    let numbered = (2..).map(|n| format!("{base}-{n}"));
+    for name in std::iter::once(base.to_owned()).chain(numbered) {
+        let name = StreamName::new(name)?;
+        if !taken.contains(&name) {
+            return Ok(name);
+        }
+    }
+    bail!("no free stream name")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(wanted: &[&str]) -> Vec<String> {
+        let wanted: Vec<_> = wanted.iter().map(|&s| s.to_owned()).collect();
+        parse(&wanted).unwrap().into_iter().map(|(name, uri)| format!("{name}={uri}")).collect()
+    }
+
+    #[test]
+    fn names_come_from_the_scheme_or_the_user() {
+        let seen = names(&["device:", "test:tone", "virtual:noise?hz=3", "guest=file:/a/b=c.wav"]);
+        assert_eq!(seen, ["mic=device:", "test=test:tone", "test-2=virtual:noise?hz=3", "guest=file:/a/b=c.wav"]);
+    }
+
+    #[test]
+    fn what_is_no_source_is_refused_in_words() {
+        let error = |text: &str| parse(&[text.to_owned()]).unwrap_err().to_string();
+        assert!(error("talk.wav").contains("a source begins with"));
+        assert!(error("Bad Name=test:tone").contains("stream name"));
+        assert!(error("mix=test:tone").contains("mix"));
+        assert!(error("file:").contains("needs a path"));
+        assert!(error("/").contains("file:/"));
+    }
+}

@@ -1,0 +1,180 @@
+//! `tympan transcribe`: recordings, as fast as the machine can.
+
+use crate::cli::{Format, TranscribeArgs};
+use crate::event::Event;
+use crate::paths::{Folders, private_dir};
+use crate::recovery::{self, RECORDING};
+use crate::report::{Report, Reporter};
+use crate::run::{plan, supervise};
+use crate::session::{Outcome, Plan};
+use crate::siblings::Siblings;
+use crate::transcript::{TimedText, Transcript};
+use anyhow::{Context, Result, bail};
+use control_protocol::{ClockKind, Exit, StreamName};
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+
+/// The rate Whisper hears: rings at this rate are written down without another conversion.
+const RATE_HZ: u32 = 16_000;
+/// Pieces of up to 28 s for each worker, and room to decode ahead.
+const HISTORY_MS: u32 = 120_000;
+/// Recordings that are open at once.
+const BATCH: usize = 4;
+
+/// Writes recordings down.
+///
+/// # Errors
+/// When it cannot begin. A recording that fails is said, and the others go on.
+pub(crate) fn transcribe(args: &TranscribeArgs) -> Result<Exit> {
+    let format = if args.json { Format::Json } else { args.format };
+    if args.files.len() > 1 && (args.output.is_some() || matches!(format, Format::Srt | Format::Vtt)) {
+        bail!("one recording at a time with --output, srt and vtt; txt and json take many");
+    }
+    let siblings = Siblings::find()?;
+    let user = Folders::of_user()?;
+    private_dir(&user.runtime)?;
+    recovery::clear_orphaned_recordings(&user.runtime);
+    let runtime = user.runtime.join(format!("{RECORDING}{}", recovery::owner_tag()));
+    let folders = Folders { runtime, data: user.data };
+    folders.create()?;
+    let done = all_batches(args, format, &siblings, &folders);
+    let _ = std::fs::remove_dir_all(&folders.runtime);
+    let _ = std::fs::remove_dir_all(folders.spill());
+    // Only if nobody else uses it.
+    let _ = std::fs::remove_dir(&user.runtime);
+    done
+}
+
+fn all_batches(args: &TranscribeArgs, format: Format, siblings: &Siblings, folders: &Folders) -> Result<Exit> {
+    let mut exit = Exit::Clean;
+    for files in args.files.chunks(BATCH) {
+        private_dir(&folders.spill())?;
+        let named = name_files(files)?;
+        let sources = named.iter().map(|(name, path)| Ok((name.clone(), format!("file:{}", utf8(path)?))));
+        let base = plan(&args.words, siblings.clone(), folders.clone(), sources.collect::<Result<_>>()?)?;
+        let plan =
+            Plan { clock: ClockKind::Virtual, offline: true, sample_rate_hz: RATE_HZ, history_ms: HISTORY_MS, ..base };
+        let mut collector = Collector::new(&named);
+        let (events, inbox) = channel::<Event>();
+        let outcome = supervise(&plan, &mut collector, events, &inbox)?;
+        collector.clear_progress();
+        let model = plan.model.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for (name, path) in &named {
+            let transcript = collector.transcript(name, path, &model, &outcome);
+            if let Some(error) = &transcript.error {
+                eprintln!("tympan: {}: {error}", path.display());
+            }
+            let unread = transcript.error.is_some() && transcript.segments.is_empty();
+            if !unread || format == Format::Json {
+                write(&transcript, format, args)?;
+            }
+            if transcript.error.is_some() || transcript.lost_frames > 0 {
+                exit = if unread && args.files.len() == 1 { Exit::Fault } else { Exit::Incomplete };
+            }
+        }
+        if outcome.error.is_some() || outcome.interrupted {
+            if let Some(error) = outcome.error.filter(|_| outcome.failed.is_empty()) {
+                eprintln!("tympan: {error}");
+            }
+            if outcome.interrupted {
+                return Ok(Exit::Incomplete);
+            }
+            exit = if args.files.len() == 1 { Exit::Fault } else { Exit::Incomplete };
+        }
+    }
+    Ok(exit)
+}
+
+fn name_files(files: &[PathBuf]) -> Result<Vec<(StreamName, PathBuf)>> {
+    let named = files.iter().enumerate();
+    named.map(|(at, path)| Ok((StreamName::new(format!("file-{}", at + 1))?, std::path::absolute(path)?))).collect()
+}
+
+fn utf8(path: &Path) -> Result<&str> {
+    path.to_str().with_context(|| format!("{}: a path that is not UTF-8", path.display()))
+}
+
+#[expect(clippy::print_stdout, reason = "the transcript is this command's data")]
+fn write(transcript: &Transcript, format: Format, args: &TranscribeArgs) -> Result<()> {
+    let text = transcript.render(format)?;
+    if let Some(output) = &args.output {
+        return std::fs::write(output, text).with_context(|| format!("cannot write {}", output.display()));
+    }
+    if format == Format::Txt && args.files.len() > 1 {
+        print!("# {}\n{text}\n", transcript.file);
+    } else {
+        print!("{text}");
+    }
+    std::io::stdout().flush().context("standard output")
+}
+
+/// Keeps the words until their recording is done; shows how far it is.
+struct Collector {
+    segments: BTreeMap<StreamName, Vec<TimedText>>,
+    progress: BTreeMap<StreamName, (f64, Option<f64>)>,
+    terminal: bool,
+}
+
+impl Collector {
+    fn new(named: &[(StreamName, PathBuf)]) -> Self {
+        let segments = named.iter().map(|(name, _)| (name.clone(), Vec::new())).collect();
+        Self { segments, progress: BTreeMap::new(), terminal: std::io::stderr().is_terminal() }
+    }
+
+    fn transcript(&mut self, name: &StreamName, path: &Path, model: &str, outcome: &Outcome) -> Transcript {
+        let segments = self.segments.remove(name).unwrap_or_default();
+        Transcript {
+            file: path.display().to_string(),
+            text: segments.iter().map(|s| s.text.as_str()).collect::<Vec<_>>().join(" "),
+            segments,
+            model: model.to_owned(),
+            duration_s: self.progress.get(name).and_then(|(_, total)| *total),
+            lost_frames: outcome.lost_frames.get(name).copied().unwrap_or(0),
+            error: outcome.failed.iter().find(|(failed, _)| failed == name).map(|(_, why)| why.clone()),
+        }
+    }
+
+    fn show_progress(&self) {
+        if !self.terminal {
+            return;
+        }
+        let done: f64 = self.progress.values().map(|(done, _)| done).sum();
+        let total: Option<f64> = self.progress.values().map(|(_, total)| *total).sum();
+        match total.filter(|&total| total > 0.0) {
+            Some(total) => eprint!(
+                "\r\x1b[K{:3.0} %  {:.0} of {total:.0} s heard",
+                (100.0 * done / total).min(100.0),
+                done.min(total)
+            ),
+            None => eprint!("\r\x1b[K{done:.0} s heard"),
+        }
+    }
+
+    fn clear_progress(&self) {
+        if self.terminal {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+impl Reporter for Collector {
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::Final { span, text } => {
+                let segment = TimedText { start_s: span.start_s, end_s: span.end_s, text };
+                self.segments.entry(span.stream).or_default().push(segment);
+            }
+            Report::Progress { stream, done_s, total_s } => {
+                self.progress.insert(stream, (done_s, total_s));
+                self.show_progress();
+            }
+            Report::Process { role, pid, state: "failed", reason: Some(reason), .. } => {
+                self.clear_progress();
+                eprintln!("tympan: {role} {pid}: {reason}");
+            }
+            _ => {}
+        }
+    }
+}
