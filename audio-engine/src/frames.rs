@@ -1,0 +1,151 @@
+//! A source that is read, not heard: whoever reads it decides how fast it goes.
+
+use crate::queue::{Health, Inlet};
+use audio_dsp::RateConverter;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Gives decoded frames, piece by piece.
+pub trait Frames: Send {
+    /// Appends the next frames to `planar` (one `Vec` a channel) and returns `true`; `false` at the end.
+    ///
+    /// # Errors
+    /// What is wrong with the source, for people. It gives nothing more then; frames appended before the error count.
+    fn next(&mut self, planar: &mut [Vec<f32>]) -> Result<bool, String>;
+}
+
+/// How a source of this kind is read into its queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// Its own rate.
+    pub from_hz: u32,
+    /// The engine's rate.
+    pub to_hz: u32,
+    /// Its channels.
+    pub channels: usize,
+    /// Frames at the engine's rate to leave out at the beginning.
+    pub skip_frames: u64,
+}
+
+/// Frames that go into the queue at a time.
+const PERIOD_FRAMES: usize = 1_024;
+/// How long to wait while the queue is full. It holds far more than is used up in this time.
+const FULL_WAIT: Duration = Duration::from_millis(2);
+
+/// Reads everything into `inlet`, at the engine's rate, waiting while it is full. Ends the source's [`Health`] when
+/// nothing is left, when reading fails, or when the engine wants it to stop. Runs in a thread of its own.
+pub fn read_all(mut frames: Box<dyn Frames>, reading: Reading, mut inlet: Inlet) {
+    let health = Arc::clone(inlet.health());
+    let error = read_until_end(frames.as_mut(), reading, &mut inlet, &health).err();
+    inlet.flush();
+    health.end(error);
+}
+
+fn read_until_end(frames: &mut dyn Frames, reading: Reading, inlet: &mut Inlet, health: &Health) -> Result<(), String> {
+    let Reading { from_hz, to_hz, channels, mut skip_frames } = reading;
+    let mut converter = RateConverter::new(from_hz, to_hz, channels).map_err(|e| e.to_string())?;
+    let mut planar: Vec<Vec<f32>> = vec![Vec::new(); channels];
+    let mut packed = Vec::new();
+    let mut out: Vec<Vec<f32>> = vec![Vec::new(); channels];
+    let mut result = Ok(true);
+    while matches!(result, Ok(true)) && !health.stop.load(Ordering::Relaxed) {
+        planar.iter_mut().for_each(Vec::clear);
+        result = frames.next(&mut planar);
+        packed.clear();
+        planar.iter().for_each(|plane| packed.extend_from_slice(plane));
+        converter.process(&packed, planar[0].len(), &mut out);
+        if !matches!(result, Ok(true)) {
+            converter.finish(&mut out);
+        }
+        push(&mut out, &mut skip_frames, inlet, health);
+    }
+    result.map(|_| ())
+}
+
+/// Pushes all of `out` and empties it.
+fn push(out: &mut [Vec<f32>], skip_frames: &mut u64, inlet: &mut Inlet, health: &Health) {
+    let frames = out[0].len();
+    let mut at = usize::try_from(*skip_frames).unwrap_or(usize::MAX).min(frames);
+    *skip_frames -= at as u64;
+    while at < frames {
+        let count = (frames - at).min(PERIOD_FRAMES);
+        while inlet.room_frames() < count {
+            if health.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            std::thread::sleep(FULL_WAIT);
+        }
+        inlet.push(count, (at..at + count).flat_map(|frame| out.iter().map(move |plane| plane[frame])));
+        at += count;
+    }
+    out.iter_mut().for_each(Vec::clear);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::{Run, queue};
+
+    /// Counts up; fails at the end, if it is to.
+    struct Counter {
+        next: u16,
+        end: u16,
+        error: Option<String>,
+    }
+
+    impl Frames for Counter {
+        fn next(&mut self, planar: &mut [Vec<f32>]) -> Result<bool, String> {
+            let end = (self.next + 700).min(self.end);
+            for (channel, plane) in (0_u8..).zip(planar) {
+                plane.extend((self.next..end).map(|n| f32::from(n) + f32::from(channel) * 0.5));
+            }
+            self.next = end;
+            if end < self.end { Ok(true) } else { self.error.take().map_or(Ok(false), Err) }
+        }
+    }
+
+    fn read(reading: Reading, counter: Counter) -> (Vec<f32>, Option<String>) {
+        let health = Arc::new(Health::default());
+        let (inlet, mut outlet) = queue(reading.channels, 2_048, &health);
+        let thread = std::thread::spawn(move || read_all(Box::new(counter), reading, inlet));
+        let mut first = Vec::new();
+        let mut planar = vec![0.0; 300 * reading.channels];
+        while !outlet.is_finished() {
+            match outlet.take(&mut planar, 300, 0, 300) {
+                Run::Sound(frames) => first.extend_from_slice(&planar[..frames]),
+                Run::Lost(..) => panic!("a source that is read loses nothing"),
+                Run::Dry => std::thread::yield_now(),
+            }
+        }
+        thread.join().unwrap();
+        (first, health.error())
+    }
+
+    #[test]
+    fn everything_arrives_through_a_small_queue() {
+        let reading = Reading { from_hz: 16_000, to_hz: 16_000, channels: 2, skip_frames: 0 };
+        let (frames, error) = read(reading, Counter { next: 0, end: 20_000, error: None });
+        assert_eq!(frames, (0..20_000_u16).map(f32::from).collect::<Vec<_>>());
+        assert_eq!(error, None);
+    }
+
+    #[test]
+    fn skipping_is_exact_also_at_another_rate() {
+        let all = Reading { from_hz: 16_000, to_hz: 48_000, channels: 1, skip_frames: 0 };
+        let (whole, _) = read(all, Counter { next: 0, end: 20_000, error: None });
+        assert_eq!(whole.len(), 60_000);
+        let (rest, _) = read(Reading { skip_frames: 12_345, ..all }, Counter { next: 0, end: 20_000, error: None });
+        assert_eq!(rest, whole[12_345..]);
+        let (none, _) = read(Reading { skip_frames: 99_999, ..all }, Counter { next: 0, end: 20_000, error: None });
+        assert_eq!(none, []);
+    }
+
+    #[test]
+    fn what_was_read_before_an_error_arrives_and_the_error_is_told() {
+        let reading = Reading { from_hz: 48_000, to_hz: 16_000, channels: 1, skip_frames: 0 };
+        let (frames, error) = read(reading, Counter { next: 0, end: 3_001, error: Some("torn".into()) });
+        assert_eq!(frames.len(), 1_001);
+        assert_eq!(error.as_deref(), Some("torn"));
+    }
+}

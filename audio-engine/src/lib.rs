@@ -1,0 +1,36 @@
+//! Sources to rings: capture, files, standard input and test signals, on one clock.
+//!
+//! ```text
+//! device period ─► callback ─► queue ─┐
+//! file, pipe ─► decode, convert ─► queue ─┴► lane (gaps, priming) ─► tick ─► ring of the stream
+//!                                                                      └──► mix ring (plain sum)
+//! ```
+//!
+//! What it does: opens sources by URI ([`uri`]), carries every frame through one lock-free queue, ticks on
+//! `CLOCK_MONOTONIC` deadlines (or on credit), and writes one block of every source and of their sum for
+//! every tick. A frame index is never skipped; what was not captured is zeros and stands in the ring's
+//! table as a gap. Every frame a source delivers arrives once or is counted as lost.
+//!
+//! What it never does: wait for a reader, resample in a device callback, trust a sound server to report its own
+//! death, allocate, lock or log on an audio thread. Opening, closing and freeing happen on the control thread
+//! ([`engine`]); calls into the sound system on threads that may be abandoned ([`live`]).
+
+pub mod capture;
+pub mod clock;
+pub mod decode;
+pub mod device;
+pub mod engine;
+pub mod feed;
+pub mod frames;
+pub mod lane;
+pub mod live;
+pub mod pace;
+pub mod queue;
+pub mod raw;
+pub mod rings;
+pub mod rt;
+pub mod source;
+pub mod stdin;
+pub mod tick;
+pub mod uri;
+pub mod virtual_device;

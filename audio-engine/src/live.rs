@@ -1,0 +1,174 @@
+//! Keeps one device captured: opens it, watches it, opens it again when it was gone.
+//!
+//! All calls into the sound system happen on a thread that may be abandoned: with a dead server, dropping a
+//! stream never returns, and nothing tells that the server is dead but the silence of the callback.
+
+use crate::capture::{Capture, on_error};
+use crate::queue::{Health, Outlet, queue};
+use crate::virtual_device::VirtualDevice;
+use cpal::traits::{DeviceTrait, StreamTrait};
+use cpal::{BufferSize, Device, SampleFormat, Stream, StreamConfig};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// A device, and how it is to be opened.
+#[derive(Clone)]
+pub struct LiveSource {
+    /// The device.
+    pub device: Device,
+    /// Rate, channels and the period asked for.
+    pub config: StreamConfig,
+    /// The format its callback delivers.
+    pub format: SampleFormat,
+    /// Frames of its queue.
+    pub queue_frames: usize,
+    /// The virtual device behind it: it begins when asked, and has an end.
+    pub virtual_device: Option<VirtualDevice>,
+}
+
+/// A device without a callback for so long counts as gone.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
+/// How often a device that is gone is tried.
+const RETRY_EVERY: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Queues of a device that is being kept: one now, one more after each time it was opened again.
+pub type Outlets = Receiver<Outlet>;
+
+/// Opens the device and keeps it captured until [`Health::stop`] or its end. Returns when it is open.
+///
+/// # Errors
+/// What the sound system says. It does not answer within `patience`: that, too.
+pub fn keep(source: LiveSource, health: &Arc<Health>, patience: Duration) -> Result<Outlets, cpal::Error> {
+    let (opened, first) = channel();
+    let (outlets, successors) = channel();
+    let health = Arc::clone(health);
+    std::thread::Builder::new()
+        .name("device keeper".into())
+        .spawn(move || Keeper { source, health, outlets }.run(&opened))
+        .map_err(|e| cpal::Error::with_message(cpal::ErrorKind::ResourceExhausted, e.to_string()))?;
+    match first.recv_timeout(patience) {
+        Ok(Ok(())) => Ok(successors),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(cpal::Error::with_message(
+            cpal::ErrorKind::DeviceNotAvailable,
+            format!("the sound system did not answer within {} s", patience.as_secs()),
+        )),
+    }
+}
+
+struct Keeper {
+    source: LiveSource,
+    health: Arc<Health>,
+    outlets: Sender<Outlet>,
+}
+
+impl Keeper {
+    fn run(self, opened: &Sender<Result<(), cpal::Error>>) {
+        let first = self.open();
+        let (mut stream, outlet) = match first {
+            Ok(open) => open,
+            Err(error) => {
+                // Whoever asked has lost patience at worst.
+                let _ = opened.send(Err(error));
+                return;
+            }
+        };
+        let _ = self.outlets.send(outlet);
+        if opened.send(Ok(())).is_err() {
+            return abandon(stream);
+        }
+        if self.source.virtual_device.is_some() {
+            while !self.health.begin.load(Ordering::Relaxed) && !self.health.stop.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if stream.play().is_err() {
+                self.health.gone.store(true, Ordering::Relaxed);
+            }
+        }
+        loop {
+            self.watch();
+            abandon(stream);
+            if self.is_over() {
+                return self.health.end(None);
+            }
+            self.health.gone.store(true, Ordering::Relaxed);
+            stream = loop {
+                std::thread::sleep(RETRY_EVERY);
+                if self.is_over() {
+                    return self.health.end(None);
+                }
+                if let Ok((stream, outlet)) = self.open()
+                    && (self.source.virtual_device.is_none() || stream.play().is_ok())
+                {
+                    self.health.gone.store(false, Ordering::Relaxed);
+                    if self.outlets.send(outlet).is_err() {
+                        return;
+                    }
+                    break stream;
+                }
+            };
+        }
+    }
+
+    /// Returns when the stream is of no use any more.
+    fn watch(&self) {
+        let mut periods = self.health.periods.load(Ordering::Relaxed);
+        let mut heard = Instant::now();
+        loop {
+            std::thread::sleep(LOOK_EVERY);
+            let now = self.health.periods.load(Ordering::Relaxed);
+            if now != periods {
+                (periods, heard) = (now, Instant::now());
+            }
+            let silent = heard.elapsed() > SILENCE_MAX;
+            if self.is_over() || self.health.gone.load(Ordering::Relaxed) || silent {
+                return;
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.health.stop.load(Ordering::Relaxed)
+            || self.source.virtual_device.as_ref().is_some_and(VirtualDevice::is_finished)
+    }
+
+    /// A stream with a fresh queue. A real device plays at once, so that it is known to work.
+    fn open(&self) -> Result<(Stream, Outlet), cpal::Error> {
+        let fixed = self.build(self.source.config);
+        let (stream, outlet) = match fixed {
+            // Some devices take only periods of their own.
+            Err(_) if self.source.config.buffer_size != BufferSize::Default => {
+                self.build(StreamConfig { buffer_size: BufferSize::Default, ..self.source.config })?
+            }
+            result => result?,
+        };
+        if self.source.virtual_device.is_none() {
+            stream.play()?;
+        }
+        Ok((stream, outlet))
+    }
+
+    fn build(&self, config: StreamConfig) -> Result<(Stream, Outlet), cpal::Error> {
+        let (inlet, outlet) = queue(usize::from(config.channels), self.source.queue_frames, &self.health);
+        let mut capture = Capture::new(inlet, config.sample_rate);
+        let errors = Arc::clone(&self.health);
+        let stream = self.source.device.build_input_stream_raw(
+            config,
+            self.source.format,
+            move |period, info| capture.on_period(period, info),
+            move |error| on_error(&errors, &error),
+            Some(Duration::from_secs(2)),
+        )?;
+        Ok((stream, outlet))
+    }
+}
+
+/// Drops a stream where nobody waits for it.
+fn abandon(stream: Stream) {
+    let dropping = std::thread::Builder::new().name("stream drop".into());
+    // Without a thread the stream is dropped here, on a thread that may hang as well.
+    let _ = dropping.spawn(move || drop(stream));
+}

@@ -1,0 +1,59 @@
+//! The tick's thread: when the next block is due.
+
+use crate::clock::Clock;
+use crate::rt;
+use crate::tick::Tick;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What the control thread tells the tick's thread.
+#[derive(Debug, Default)]
+pub struct Orders {
+    /// On a virtual clock: one past the last frame that may be written.
+    pub credit: AtomicU64,
+    /// Write what has been captured, then end.
+    pub close: AtomicBool,
+    /// The tick's answer: all rings are written to their ends.
+    pub finished: AtomicBool,
+}
+
+/// What makes a block due.
+#[derive(Debug, Clone, Copy)]
+pub enum Pace {
+    /// Its last frame's time.
+    Monotonic(Clock),
+    /// Every source has it, and the credit covers it.
+    Virtual,
+}
+
+/// How long a tick on a virtual clock waits before it looks again.
+const VIRTUAL_WAIT: Duration = Duration::from_micros(500);
+
+/// Ticks until all sources have ended or [`Orders::close`]. A tick that is late catches up block by block and skips none.
+pub fn run(mut tick: Tick, pace: Pace, orders: &Arc<Orders>) {
+    if matches!(pace, Pace::Monotonic(_)) && !rt::promote(rt::PRIORITY_TICK) {
+        eprintln!("no real-time priority (ulimit -r): under load there may be gaps");
+    }
+    while !tick.is_done() && !orders.close.load(Ordering::Acquire) {
+        let end = tick.next_frame().plus(tick.block_frames() as u64);
+        match pace {
+            Pace::Monotonic(clock) => rt::sleep_until(clock.time_of(end)),
+            Pace::Virtual => {
+                if end.0 > orders.credit.load(Ordering::Acquire) || !tick.can_run() {
+                    std::thread::sleep(VIRTUAL_WAIT);
+                    continue;
+                }
+            }
+        }
+        tick.run(false);
+    }
+    if !tick.is_done() {
+        tick.stop();
+    }
+    while !tick.is_done() {
+        tick.run(true);
+    }
+    // Pairs with the Acquire load of the control thread: who sees it finished finds all notes and rings.
+    orders.finished.store(true, Ordering::Release);
+}

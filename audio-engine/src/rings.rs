@@ -1,0 +1,235 @@
+//! From open sources to running rings: where the frame index of an engine begins, and what its tick reports.
+
+use crate::clock::Clock;
+use crate::feed::Feed;
+use crate::lane::Lane;
+use crate::live::Outlets;
+use crate::pace::{self, Orders, Pace};
+use crate::queue::{Health, Outlet};
+use crate::rt;
+use crate::source::OpenSource;
+use crate::tick::{Control, Note, Tick};
+use control_protocol::{ClockKind, EngineConfig, FromEngine, StreamName};
+use shm_layout::{Epoch, FrameIndex, Prefaulter, RingSpec, RingWriter, fit_history};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A source that is about to have a ring.
+pub struct Source {
+    name: StreamName,
+    lane: Lane,
+    health: Arc<Health>,
+    successors: Outlets,
+    trimmed: bool,
+    waits_for_peer: bool,
+}
+
+impl Source {
+    /// Puts a lane behind a source.
+    ///
+    /// # Errors
+    /// In words, when its rate cannot be converted.
+    pub fn new(name: StreamName, open: OpenSource, config: &EngineConfig) -> Result<Self, String> {
+        let (rate_hz, block_frames) = (config.sample_rate_hz, config.block_frames as usize);
+        let feed =
+            Feed::new(open.outlet, open.queue_rate_hz, rate_hz, block_frames).map_err(|e| format!("{name}: {e}"))?;
+        let mut lane = Lane::new(feed, open.live, block_frames, rate_hz);
+        if config.clock == ClockKind::Virtual {
+            lane.begin();
+        }
+        Ok(Self {
+            name,
+            lane,
+            health: open.health,
+            successors: open.successors,
+            trimmed: open.live && open.runs_already,
+            waits_for_peer: open.waits_for_peer,
+        })
+    }
+
+    /// Tells the source that its frames count from now on.
+    pub fn ask_to_begin(&self) {
+        self.health.begin.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether enough is there for a steady flow.
+    pub fn is_primed(&mut self) -> bool {
+        self.lane.is_primed()
+    }
+
+    /// Whether it has a clock of its own.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        self.lane.live()
+    }
+
+    /// Whether it surely delivers, sooner or later.
+    #[must_use]
+    pub const fn is_file(&self) -> bool {
+        !self.lane.live() && !self.waits_for_peer
+    }
+}
+
+/// A running tick, seen from the control thread.
+pub struct Running {
+    control: Control,
+    orders: Arc<Orders>,
+    tracks: Vec<Track>,
+    closing: bool,
+    over: bool,
+}
+
+struct Track {
+    name: StreamName,
+    health: Arc<Health>,
+    successors: Outlets,
+    /// A queue that found no room on its way to the tick.
+    pending: Option<Outlet>,
+}
+
+impl Running {
+    /// Makes all rings, tells of them, and starts the tick.
+    ///
+    /// # Errors
+    /// In words, when there is no room for the rings or no thread.
+    pub fn start(
+        config: &EngineConfig,
+        mut sources: Vec<Source>,
+        orders: Arc<Orders>,
+        send: &dyn Fn(FromEngine),
+    ) -> Result<Self, String> {
+        let dir = Path::new(&config.runtime_dir);
+        let mix_channels = sources.iter().map(|s| s.lane.channels()).max().unwrap_or(1);
+        let channels_total = sources.iter().map(|s| s.lane.channels()).sum::<usize>() + mix_channels;
+        let capacity_frames = capacity(config, dir, channels_total)?;
+        for source in sources.iter_mut().filter(|source| source.trimmed) {
+            source.lane.trim();
+        }
+
+        // The rings begin now. Making them takes a while; the first ticks catch up with what has come in meanwhile.
+        let clock = Clock {
+            first_frame: config.first_frame,
+            first_frame_ns: config.first_frame_ns,
+            sample_rate_hz: config.sample_rate_hz,
+        };
+        let (first_frame, pace) = match config.clock {
+            ClockKind::Monotonic => (clock.frame_at(rt::now_ns()), Pace::Monotonic(clock)),
+            ClockKind::Virtual => (config.first_frame, Pace::Virtual),
+        };
+        let create = |name: &StreamName, channels: usize| {
+            let spec = RingSpec {
+                stream: name.as_str().into(),
+                session: config.session,
+                epoch: config.epoch,
+                previous_epoch: (config.epoch.0 > 1).then(|| Epoch(config.epoch.0 - 1)),
+                sample_rate_hz: config.sample_rate_hz,
+                channels: u32::try_from(channels).unwrap_or(u32::MAX),
+                capacity_frames,
+                first_frame,
+            };
+            RingWriter::create(dir, &spec).map_err(|e| format!("ring of {name}: {e}"))
+        };
+        let mut prefaulters: Vec<Prefaulter> = Vec::new();
+        let mut lanes = Vec::new();
+        let mut tracks = Vec::new();
+        let mut opened = Vec::new();
+        for source in sources {
+            let ring = create(&source.name, source.lane.channels())?;
+            prefaulters.push(ring.prefaulter());
+            opened.push(ring_opened(&source.name, config.epoch, first_frame, &ring));
+            lanes.push((source.lane, ring));
+            let Source { name, health, successors, .. } = source;
+            tracks.push(Track { name, health, successors, pending: None });
+        }
+        let mix = create(&StreamName::mix(), mix_channels)?;
+        prefaulters.push(mix.prefaulter());
+        opened.push(ring_opened(&StreamName::mix(), config.epoch, first_frame, &mix));
+
+        let (tick, control) = Tick::new(lanes, mix, config.block_frames as usize, config.sample_rate_hz);
+        let thread = std::thread::Builder::new().name("prefault".into());
+        // It only spares page faults: without it the rings work as well.
+        let _ = thread.spawn(move || prefaulters.iter().for_each(Prefaulter::run));
+        let theirs = Arc::clone(&orders);
+        std::thread::Builder::new()
+            .name("tick".into())
+            .spawn(move || pace::run(tick, pace, &theirs))
+            .map_err(|e| format!("no thread for the tick: {e}"))?;
+        opened.into_iter().for_each(send);
+        Ok(Self { control, orders, tracks, closing: false, over: false })
+    }
+
+    /// Stops capturing; the tick writes what it has and ends.
+    pub fn close(&mut self) {
+        self.closing = true;
+        for track in &self.tracks {
+            track.health.stop.store(true, Ordering::Relaxed);
+        }
+        // Pairs with the Acquire load in `pace::run`.
+        self.orders.close.store(true, Ordering::Release);
+    }
+
+    /// Whether all rings are closed.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Passes on what the tick has reported, closes rings that are written to their end, frees what is used up.
+    pub fn look(&mut self, send: &dyn Fn(FromEngine)) {
+        // Before the queues are emptied: what was reported before the end is in them then.
+        let finished = self.orders.finished.load(Ordering::Acquire);
+        for (index, track) in self.tracks.iter_mut().enumerate() {
+            let next = track.pending.take().or_else(|| track.successors.try_recv().ok());
+            if let Some(outlet) = next
+                && let Err(rtrb::PushError::Full((_, outlet))) = self.control.successors.push((index, outlet))
+            {
+                track.pending = Some(outlet);
+            }
+        }
+        while self.control.retired.pop().is_ok() {}
+        while let Ok(Note::Gap { track, from, to, cause }) = self.control.notes.pop() {
+            send(FromEngine::Gap { stream: self.tracks[track].name.clone(), from, to, cause });
+        }
+        while let Ok(done) = self.control.done.pop() {
+            done.ring.close();
+            let Some(track) = done.track.map(|index| &self.tracks[index]) else { continue };
+            let overrun = track.health.overrun_frames.load(Ordering::Relaxed);
+            let xruns = track.health.xruns.load(Ordering::Relaxed);
+            if done.lost_frames > 0 || xruns > 0 {
+                eprintln!(
+                    "{}: {} frames lost, {overrun} of them to a full queue; {xruns} xruns",
+                    track.name, done.lost_frames
+                );
+            }
+            if !self.closing {
+                let (stream, error) = (track.name.clone(), track.health.error());
+                send(FromEngine::SourceEnded { stream, at: done.at, error });
+            }
+        }
+        self.over = finished;
+    }
+}
+
+fn ring_opened(name: &StreamName, epoch: Epoch, first_frame: FrameIndex, ring: &RingWriter) -> FromEngine {
+    FromEngine::RingOpened {
+        stream: name.clone(),
+        epoch,
+        first_frame,
+        channels: ring.channels(),
+        capacity_frames: ring.capacity_frames(),
+    }
+}
+
+fn capacity(config: &EngineConfig, dir: &Path, channels: usize) -> Result<u64, String> {
+    let (rate_hz, history_ms) = (config.sample_rate_hz, config.history_ms);
+    let total = u32::try_from(channels).unwrap_or(u32::MAX);
+    let frames = fit_history(dir, rate_hz, total, history_ms).map_err(|e| e.to_string())?;
+    let wanted = u64::from(history_ms) * u64::from(rate_hz) / 1_000;
+    if frames < wanted {
+        #[expect(clippy::cast_precision_loss, reason = "for people")]
+        let seconds = frames as f64 / f64::from(rate_hz);
+        eprintln!("{}: only room for {seconds:.1} s of history of {} s wanted", dir.display(), history_ms / 1_000);
+    }
+    Ok(frames.max(u64::from(config.block_frames) * 4))
+}

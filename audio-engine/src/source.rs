@@ -1,0 +1,293 @@
+//! Opens a source, whatever it is: from here on all are a queue and a description.
+
+use crate::decode::{Decoded, channels_text};
+use crate::device::{self, DeviceError};
+use crate::frames::{Frames, Reading, read_all};
+use crate::live::{LiveSource, Outlets, keep};
+use crate::queue::{Health, Outlet, queue};
+use crate::raw::read_wav_header;
+use crate::stdin::RawStream;
+use crate::uri::{SourceUri, VirtualSpec};
+use crate::virtual_device::VirtualDevice;
+use cpal::{BufferSize, StreamConfig};
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Length of every queue between a source and the tick.
+const QUEUE_SECONDS: u32 = 2;
+/// How long a sound system may take to open a device.
+pub const DEVICE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A source that delivers.
+pub struct OpenSource {
+    /// For people.
+    pub description: String,
+    /// The source's own rate.
+    pub sample_rate_hz: u32,
+    /// The rate of the frames in its queue.
+    pub queue_rate_hz: u32,
+    /// Its channels.
+    pub channels: usize,
+    /// Whether it has a clock of its own.
+    pub live: bool,
+    /// Whether it delivers before it is asked to begin.
+    pub runs_already: bool,
+    /// Whether somebody else decides when it delivers: a pipe.
+    pub waits_for_peer: bool,
+    /// The URI to open after a restart, where that differs.
+    pub resume_uri: Option<String>,
+    /// Its length at the engine's rate, where known.
+    pub total_frames: Option<u64>,
+    /// Flags and counters shared with its thread.
+    pub health: Arc<Health>,
+    /// Its queue.
+    pub outlet: Outlet,
+    /// Further queues, each time its device was opened again.
+    pub successors: Outlets,
+}
+
+/// Why a source cannot be opened, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{reason}")]
+pub struct OpenError {
+    /// What, on what, why, and what to do.
+    pub reason: String,
+    /// Whether trying again may help.
+    pub retry: bool,
+}
+
+impl OpenError {
+    fn final_one(error: &impl ToString) -> Self {
+        Self { reason: error.to_string(), retry: false }
+    }
+}
+
+impl From<DeviceError> for OpenError {
+    fn from(error: DeviceError) -> Self {
+        let retry = match &error {
+            DeviceError::Refused { retry, .. } => *retry,
+            DeviceError::Unknown { .. } | DeviceError::NoDefault => true,
+            DeviceError::Ambiguous { .. } => false,
+        };
+        Self { reason: error.to_string(), retry }
+    }
+}
+
+/// Opens a source for an engine of this rate, leaving out what was delivered before.
+///
+/// # Errors
+/// [`OpenError`]. May block: on standard input until its header has come, on a sound system for [`DEVICE_PATIENCE`].
+pub fn open(uri: &str, engine_rate_hz: u32, resume_frames: u64) -> Result<OpenSource, OpenError> {
+    let parsed: SourceUri = uri.parse().map_err(|e| OpenError::final_one(&e))?;
+    match parsed {
+        SourceUri::Device(name) => open_device(name.as_deref(), engine_rate_hz),
+        SourceUri::Virtual(spec) => open_virtual(spec, engine_rate_hz, resume_frames),
+        SourceUri::File(path) => {
+            let decoded = Decoded::open(&path).map_err(|e| OpenError::final_one(&e))?;
+            open_decoded(decoded, engine_rate_hz, resume_frames)
+        }
+        SourceUri::Demo => {
+            let decoded = Decoded::demo().map_err(|e| OpenError::final_one(&e))?;
+            open_decoded(decoded, engine_rate_hz, resume_frames)
+        }
+        SourceUri::Stdin(format) => open_stdin(format, engine_rate_hz),
+    }
+}
+
+fn open_device(name: Option<&str>, engine_rate_hz: u32) -> Result<OpenSource, OpenError> {
+    // Finding a device asks the sound system, which may never answer.
+    let asked = name.map(str::to_owned);
+    let found = with_patience(move || -> Result<_, DeviceError> {
+        let device = device::find(asked.as_deref())?;
+        let label = asked.unwrap_or_else(|| "default".into());
+        let (config, format) = device::form(&device, engine_rate_hz).map_err(|e| DeviceError::refused(&label, &e))?;
+        Ok((device, config, format))
+    });
+    let label = name.unwrap_or("default");
+    let (device, config, format) = found.ok_or_else(|| {
+        OpenError::from(DeviceError::Refused {
+            name: label.into(),
+            reason: format!("the sound system did not answer within {} s", DEVICE_PATIENCE.as_secs()),
+            retry: true,
+        })
+    })??;
+    let description = format!(
+        "{} ({}): {} kHz, {}, {format}",
+        device::name_of(&device),
+        device::id_of(&device),
+        f64::from(config.sample_rate) / 1_000.0,
+        channels_text(config.channels.into()),
+    );
+    let queue_frames = (config.sample_rate * QUEUE_SECONDS) as usize;
+    let source = LiveSource { device, config, format, queue_frames, virtual_device: None };
+    open_live(source, description, label)
+}
+
+fn open_virtual(spec: VirtualSpec, engine_rate_hz: u32, resume_frames: u64) -> Result<OpenSource, OpenError> {
+    let rate_hz = spec.sample_rate_hz.unwrap_or(engine_rate_hz);
+    let first_frame = scale(resume_frames, engine_rate_hz, rate_hz);
+    let config = StreamConfig {
+        channels: u16::try_from(spec.channels).unwrap_or(u16::MAX),
+        sample_rate: rate_hz,
+        buffer_size: BufferSize::Fixed(spec.period_frames),
+    };
+    let format = spec.format;
+    let description = format!(
+        "{} (virtual device): {} kHz, {}, {format}",
+        format!("{:?}", spec.signal).to_lowercase(),
+        f64::from(rate_hz) / 1_000.0,
+        channels_text(spec.channels as usize)
+    );
+    let queue_frames = ((rate_hz * QUEUE_SECONDS) as usize).max(4 * spec.period_frames as usize);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked by the parser")]
+    let total_frames = spec.seconds.map(|s| scale((s * f64::from(rate_hz)).round() as u64, rate_hz, engine_rate_hz));
+    let device = VirtualDevice::new(spec, rate_hz, first_frame);
+    let source = LiveSource {
+        device: cpal::platform::CustomDevice::from_device(device.clone()).into(),
+        config,
+        format,
+        queue_frames,
+        virtual_device: Some(device),
+    };
+    let mut open = open_live(source, description, "virtual")?;
+    open.total_frames = total_frames;
+    Ok(open)
+}
+
+fn open_live(source: LiveSource, description: String, label: &str) -> Result<OpenSource, OpenError> {
+    let health = Arc::new(Health::default());
+    let rate_hz = source.config.sample_rate;
+    let channels = usize::from(source.config.channels);
+    let runs_already = source.virtual_device.is_none();
+    let refuse = |error: &cpal::Error| OpenError::from(DeviceError::refused(label, error));
+    let successors = keep(source, &health, DEVICE_PATIENCE).map_err(|e| refuse(&e))?;
+    let gone = || refuse(&cpal::ErrorKind::DeviceNotAvailable.into());
+    let outlet = successors.recv_timeout(DEVICE_PATIENCE).map_err(|_| gone())?;
+    Ok(OpenSource {
+        description,
+        sample_rate_hz: rate_hz,
+        queue_rate_hz: rate_hz,
+        channels,
+        live: true,
+        runs_already,
+        waits_for_peer: false,
+        resume_uri: None,
+        total_frames: None,
+        health,
+        outlet,
+        successors,
+    })
+}
+
+fn open_decoded(decoded: Decoded, engine_rate_hz: u32, resume_frames: u64) -> Result<OpenSource, OpenError> {
+    let description = decoded.description();
+    let total_frames = decoded.total_frames.map(|frames| scale(frames, decoded.sample_rate_hz, engine_rate_hz));
+    let reading = Reading {
+        from_hz: decoded.sample_rate_hz,
+        to_hz: engine_rate_hz,
+        channels: decoded.channels,
+        skip_frames: resume_frames,
+    };
+    let open = read_in_thread(Box::new(decoded), reading, description)?;
+    Ok(OpenSource { total_frames, ..open })
+}
+
+fn open_stdin(format: Option<crate::raw::RawFormat>, engine_rate_hz: u32) -> Result<OpenSource, OpenError> {
+    let mut input = std::io::stdin();
+    if input.is_terminal() {
+        let reason = "stdin: is a terminal; pipe sound into it, as in: ffmpeg -i x.mp4 -f wav - | tympan run stdin:";
+        return Err(OpenError::final_one(&reason));
+    }
+    let (format, length_bytes, resume_uri) = match format {
+        Some(format) => (format, None, None),
+        None => {
+            let (format, length) = read_wav_header(&mut input)
+                .map_err(|e| OpenError { reason: format!("standard input: {e}"), retry: false })?;
+            (format, length, Some(format.uri()))
+        }
+    };
+    let description = format!(
+        "standard input: {} {}, {} kHz, {}",
+        if resume_uri.is_some() { "WAV" } else { "raw" },
+        format.encoding.name(),
+        f64::from(format.sample_rate_hz) / 1_000.0,
+        channels_text(format.channels as usize)
+    );
+    let reading = Reading {
+        from_hz: format.sample_rate_hz,
+        to_hz: engine_rate_hz,
+        channels: format.channels as usize,
+        skip_frames: 0,
+    };
+    let total_frames =
+        length_bytes.map(|bytes| scale(bytes / format.frame_bytes() as u64, format.sample_rate_hz, engine_rate_hz));
+    let open = read_in_thread(Box::new(RawStream::new(input, format, length_bytes)), reading, description)?;
+    Ok(OpenSource { waits_for_peer: true, resume_uri, total_frames, ..open })
+}
+
+fn read_in_thread(frames: Box<dyn Frames>, reading: Reading, description: String) -> Result<OpenSource, OpenError> {
+    let health = Arc::new(Health::default());
+    let (inlet, outlet) = queue(reading.channels, (reading.to_hz * QUEUE_SECONDS) as usize, &health);
+    std::thread::Builder::new()
+        .name("reader".into())
+        .spawn(move || read_all(frames, reading, inlet))
+        .map_err(|e| OpenError { reason: format!("{description}: no thread for it: {e}"), retry: true })?;
+    Ok(OpenSource {
+        description,
+        sample_rate_hz: reading.from_hz,
+        queue_rate_hz: reading.to_hz,
+        channels: reading.channels,
+        live: false,
+        runs_already: true,
+        waits_for_peer: false,
+        resume_uri: None,
+        total_frames: None,
+        health,
+        outlet,
+        successors: channel().1,
+    })
+}
+
+/// Frames at another rate, rounded up, as the rate converter counts them.
+fn scale(frames: u64, from_hz: u32, to_hz: u32) -> u64 {
+    let scaled = (u128::from(frames) * u128::from(to_hz)).div_ceil(u128::from(from_hz));
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}
+
+/// Runs something that may hang; `None` when it has not ended in time, and its thread is left behind.
+pub fn with_patience<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (done, wait) = channel();
+    std::thread::Builder::new().spawn(move || done.send(work())).ok()?;
+    wait.recv_timeout(DEVICE_PATIENCE).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_tells_its_length_at_the_engines_rate() {
+        let open = open("demo:", 48_000, 0).unwrap();
+        assert_eq!((open.total_frames, open.sample_rate_hz, open.queue_rate_hz), (Some(528_000), 16_000, 48_000));
+        assert!(!open.live);
+        open.health.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    #[test]
+    fn a_missing_file_is_final_and_named() {
+        let error = open("file:/nowhere/talk.wav", 48_000, 0).err().unwrap();
+        assert!(!error.retry && error.reason.contains("/nowhere/talk.wav"), "{error}");
+        assert!(!open("test:bell", 48_000, 0).err().unwrap().retry);
+    }
+
+    #[test]
+    fn a_virtual_device_opens_and_waits() {
+        let open = open("test:count?seconds=1&rate=16000", 48_000, 0).unwrap();
+        assert_eq!((open.live, open.total_frames, open.queue_rate_hz), (true, Some(48_000), 16_000));
+        assert_eq!(open.health.periods.load(std::sync::atomic::Ordering::Relaxed), 0);
+        open.health.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
