@@ -33,6 +33,10 @@ pub struct Policy {
     pub leave: f32,
     /// It has ended after so much without speech.
     pub pause: u64,
+    /// Speech shorter than this is given [`Policy::pause_short`] to go on: a few words are understood badly alone.
+    pub short: u64,
+    /// Takes the place of [`Policy::pause`] in short speech.
+    pub pause_short: u64,
     /// What is heard before the first sign of speech (live), or on both sides of a piece (recordings).
     pub padding: u64,
     /// Less speech than this is a click.
@@ -49,6 +53,8 @@ impl Policy {
         enter: 0.5,
         leave: 0.35,
         pause: 600 * MS,
+        short: 2_500 * MS,
+        pause_short: 1_100 * MS,
         padding: 500 * MS,
         speech_min: 128 * MS,
         longest: 20_000 * MS,
@@ -60,11 +66,19 @@ impl Policy {
         enter: 0.5,
         leave: 0.35,
         pause: 192 * MS,
+        short: 0,
+        pause_short: 192 * MS,
         padding: 500 * MS,
         speech_min: 128 * MS,
         longest: 28_000 * MS,
         join: true,
     };
+
+    /// How long speech of this length may pause before it has ended.
+    #[must_use]
+    pub const fn pause_after(&self, speech: u64) -> u64 {
+        if speech < self.short { self.pause_short } else { self.pause }
+    }
 
     /// The same, where no more than `samples` can be kept; at least two seconds.
     #[must_use]
@@ -112,14 +126,7 @@ impl Segmenter {
     /// begins before it.
     #[must_use]
     pub fn new(policy: Policy, position: u64, floor: u64) -> Self {
-        Self {
-            policy,
-            floor,
-            position,
-            runs: Runs::new(policy.enter, policy.leave, policy.pause, policy.speech_min),
-            waiting: VecDeque::new(),
-            power: VecDeque::new(),
-        }
+        Self { policy, floor, position, runs: Runs::new(policy), waiting: VecDeque::new(), power: VecDeque::new() }
     }
 
     /// One past the last sample looked at.
@@ -172,7 +179,7 @@ impl Segmenter {
 
     fn push_live(&mut self) -> Option<Utterance> {
         if let Some(&Run { to: speech_end, .. }) = self.waiting.front() {
-            return Some(self.give(self.position, speech_end, 1));
+            return Some(self.give(self.position.min(speech_end + self.policy.pause), speech_end, 1));
         }
         self.too_long(0).then(|| self.cut_in_speech())?
     }

@@ -1,6 +1,6 @@
 //! Runs of speech: the hysteresis between one probability and the next.
 
-use super::LOOK_SAMPLES;
+use super::{LOOK_SAMPLES, Policy};
 
 /// Speech without a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,16 +16,13 @@ pub(super) struct Run {
 /// Finds the runs of a stream.
 #[derive(Debug, Clone)]
 pub(super) struct Runs {
-    enter: f32,
-    leave: f32,
-    pause: u64,
-    speech_min: u64,
+    policy: Policy,
     open: Option<Run>,
 }
 
 impl Runs {
-    pub(super) const fn new(enter: f32, leave: f32, pause: u64, speech_min: u64) -> Self {
-        Self { enter, leave, pause, speech_min, open: None }
+    pub(super) const fn new(policy: Policy) -> Self {
+        Self { policy, open: None }
     }
 
     /// The run that has not ended yet, be it a click or speech.
@@ -35,31 +32,31 @@ impl Runs {
 
     /// Takes the look that ends at `position`; gives a run when its pause is over.
     pub(super) fn push(&mut self, probability: f32, position: u64) -> Option<Run> {
-        let sure = probability >= self.enter;
+        let sure = probability >= self.policy.enter;
         match &mut self.open {
             None if sure => {
                 self.open = Some(Run { from: position - LOOK_SAMPLES, to: position, voiced: LOOK_SAMPLES });
                 None
             }
             None => None,
-            Some(run) if probability >= self.leave => {
+            Some(run) if probability >= self.policy.leave => {
                 run.to = position;
                 run.voiced += if sure { LOOK_SAMPLES } else { 0 };
                 None
             }
-            Some(run) if position - run.to >= self.pause => self.finish(),
+            Some(run) if position - run.to >= self.policy.pause_after(run.to - run.from) => self.finish(),
             Some(_) => None,
         }
     }
 
     /// Ends what is open.
     pub(super) fn finish(&mut self) -> Option<Run> {
-        self.open.take().filter(|run| run.voiced >= self.speech_min)
+        self.open.take().filter(|run| run.voiced >= self.policy.speech_min)
     }
 
     /// What is open begins at `at` now. The rest of it is speech however short it is.
     pub(super) fn cut(&mut self, at: u64) {
         self.open =
-            self.open.filter(|run| run.to > at).map(|run| Run { from: at, to: run.to, voiced: self.speech_min });
+            self.open.filter(|run| run.to > at).map(|run| Run { from: at, to: run.to, voiced: self.policy.speech_min });
     }
 }

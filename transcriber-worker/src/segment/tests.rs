@@ -102,12 +102,23 @@ fn silence(looks: usize) -> (usize, f32, f32) {
     (looks, 0.01, 0.0)
 }
 
+/// The utterance of a stretch of speech of so many looks, and how long after the speech it was known.
+fn alone(spoken: usize) -> (Utterance, u64) {
+    let mut segmenter = Segmenter::new(Policy::LIVE, 0, 0);
+    let utterance =
+        looks(&[silence(50), speech(spoken), silence(99)]).into_iter().find_map(|look| segmenter.push(look));
+    let utterance = utterance.expect("one utterance");
+    (utterance, segmenter.position() - utterance.speech_end)
+}
+
 #[test]
-fn live_speech_ends_after_the_pause() {
-    let utterances = run(Policy::LIVE, 0, &looks(&[silence(50), speech(60), silence(40)]), 0);
-    let (start, end) = (50 * LOOK_SAMPLES, 110 * LOOK_SAMPLES);
-    let to = end + Policy::LIVE.pause.next_multiple_of(LOOK_SAMPLES);
-    assert_eq!(utterances, [Utterance { from: start - Policy::LIVE.padding, to, speech_end: end }]);
+fn live_speech_ends_after_the_pause_and_short_speech_after_a_longer_one() {
+    for (spoken, pause) in [(120, Policy::LIVE.pause), (60, Policy::LIVE.pause_short)] {
+        let (start, end) = (50 * LOOK_SAMPLES, (50 + spoken as u64) * LOOK_SAMPLES);
+        let to = end + Policy::LIVE.pause;
+        let expected = Utterance { from: start - Policy::LIVE.padding, to, speech_end: end };
+        assert_eq!(alone(spoken), (expected, pause.next_multiple_of(LOOK_SAMPLES)));
+    }
 }
 
 #[test]
