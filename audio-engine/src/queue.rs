@@ -159,17 +159,18 @@ impl Inlet {
         self.health.periods.fetch_add(1, Ordering::Relaxed);
         let count = frames * self.channels;
         let Ok(notes_frames) = u32::try_from(frames) else { return self.lose(frames as u64, GapCause::Overrun) };
-        if !self.notes.is_full() && frames > 0 {
-            if let Ok(room) = self.samples.write_chunk_uninit(count) {
-                let pushed = room.fill_from_iter(samples);
-                debug_assert_eq!(pushed, count, "a period is whole");
-                let note = Note { lost: self.lost, cause: self.cause, frames: notes_frames };
-                // There is room: this is the only writer, and it looked.
-                if self.notes.push(note).is_ok() {
-                    self.lost = 0;
-                }
-                return;
+        if !self.notes.is_full()
+            && frames > 0
+            && let Ok(room) = self.samples.write_chunk_uninit(count)
+        {
+            let pushed = room.fill_from_iter(samples);
+            debug_assert_eq!(pushed, count, "a period is whole");
+            let note = Note { lost: self.lost, cause: self.cause, frames: notes_frames };
+            // There is room: this is the only writer, and it looked.
+            if self.notes.push(note).is_ok() {
+                self.lost = 0;
             }
+            return;
         }
         self.health.overrun_frames.fetch_add(frames as u64, Ordering::Relaxed);
         self.lose(frames as u64, GapCause::Overrun);
@@ -180,6 +181,13 @@ impl Inlet {
         if self.lost > 0 && self.notes.push(Note { lost: self.lost, cause: self.cause, frames: 0 }).is_ok() {
             self.lost = 0;
         }
+    }
+}
+
+impl Drop for Inlet {
+    /// A stream that is given up leaves the account of what it lost.
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 

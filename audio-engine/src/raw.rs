@@ -90,11 +90,11 @@ impl Encoding {
         }
         let word = u64::from_le_bytes(word);
         match self.kind {
-            Kind::S8 => f32::from(word as u8 as i8) / 128.0,
+            Kind::S8 => f32::from((word as u8).cast_signed()) / 128.0,
             Kind::U8 => (f32::from(word as u8) - 128.0) / 128.0,
-            Kind::S16 => f32::from(word as u16 as i16) / 32_768.0,
-            Kind::S24 => ((word as u32 as i32) << 8) as f32 / 2_147_483_648.0,
-            Kind::S32 => word as u32 as i32 as f32 / 2_147_483_648.0,
+            Kind::S16 => f32::from((word as u16).cast_signed()) / 32_768.0,
+            Kind::S24 => ((word as u32).cast_signed() << 8) as f32 / 2_147_483_648.0,
+            Kind::S32 => (word as u32).cast_signed() as f32 / 2_147_483_648.0,
             Kind::F32 => f32::from_bits(word as u32),
             Kind::F64 => f64::from_bits(word) as f32,
         }

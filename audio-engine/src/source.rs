@@ -137,7 +137,7 @@ fn open_virtual(spec: VirtualSpec, engine_rate_hz: u32, resume_frames: u64) -> R
     let format = spec.format;
     let description = format!(
         "{} (virtual device): {} kHz, {}, {format}",
-        format!("{:?}", spec.signal).to_lowercase(),
+        spec.signal,
         f64::from(rate_hz) / 1_000.0,
         channels_text(spec.channels as usize)
     );

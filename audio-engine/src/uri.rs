@@ -72,6 +72,18 @@ pub enum SignalKind {
     Count,
 }
 
+impl std::fmt::Display for SignalKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tone { hz } => write!(f, "tone of {hz} Hz"),
+            Self::Sweep => f.write_str("sweep"),
+            Self::Noise => f.write_str("noise"),
+            Self::Silence => f.write_str("silence"),
+            Self::Count => f.write_str("count"),
+        }
+    }
+}
+
 /// Why a URI is refused.
 #[derive(Debug, Error, Clone, PartialEq)]
 pub enum UriError {

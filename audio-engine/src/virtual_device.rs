@@ -61,7 +61,7 @@ impl VirtualDevice {
     }
 
     fn name(&self) -> String {
-        format!("virtual {:?}", self.spec.signal).to_lowercase()
+        format!("virtual {}", self.spec.signal)
     }
 
     fn range(&self) -> SupportedStreamConfigRange {
