@@ -162,22 +162,26 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// Tap `t` of a window that begins at input frame `floor - half + 1` lies `t - half + 1 - offset` from the position.
 fn make_rows(half: usize, slowing: f64) -> Vec<f32> {
     let taps = 2 * half;
-    let mut rows = Vec::with_capacity((PHASES + 3) * taps);
-    for row in 0..PHASES + 3 {
+    let mut rows = vec![0.0; (PHASES + 3) * taps];
+    // The kernel is even: the row for `1 - offset` is the one for `offset` backwards.
+    for row in 0..=(PHASES + 2) / 2 {
         let offset = (row as f64 - 1.0) / PHASES as f64;
-        let values =
-            (0..taps).map(|t| kernel_at((t as f64 - half as f64 + 1.0 - offset) / slowing, half as f64 / slowing));
-        let begin = rows.len();
-        rows.extend(values);
+        let values: Vec<f64> = (0..taps)
+            .map(|t| kernel_at((t as f64 - half as f64 + 1.0 - offset) / slowing, half as f64 / slowing))
+            .collect();
         // Every position passes a constant unchanged.
-        let sum: f64 = rows[begin..].iter().sum();
-        rows[begin..].iter_mut().for_each(|v| *v /= sum);
+        let sum: f64 = values.iter().sum();
+        for (t, value) in values.iter().enumerate() {
+            #[expect(clippy::cast_possible_truncation, reason = "f64 to sample")]
+            let sample = (value / sum) as f32;
+            rows[row * taps + t] = sample;
+            rows[(PHASES + 2 - row) * taps + taps - 1 - t] = sample;
+        }
     }
-    #[expect(clippy::cast_possible_truncation, reason = "f64 to sample")]
-    rows.into_iter().map(|v| v as f32).collect()
+    rows
 }
 
-/// The kernel `x` slower frames from its centre, zero beyond `reach`.
+/// The kernel `x` slower frames from its centre, zero beyond `reach`; its scale does not matter.
 fn kernel_at(x: f64, reach: f64) -> f64 {
     let edge = 1.0 - (x / reach).powi(2);
     if edge <= 0.0 {
@@ -185,14 +189,15 @@ fn kernel_at(x: f64, reach: f64) -> f64 {
     }
     let turn = PI * CUTOFF * x;
     let sinc = if turn == 0.0 { 1.0 } else { turn.sin() / turn };
-    sinc * bessel_i0(KAISER_BETA * edge.sqrt()) / bessel_i0(KAISER_BETA)
+    sinc * bessel_i0(KAISER_BETA * edge.sqrt())
 }
 
-/// Modified Bessel function of the first kind, order 0, by its power series.
+/// Modified Bessel function of the first kind, order 0, by its power series, to 200 dB.
 fn bessel_i0(x: f64) -> f64 {
+    let quarter = x * x / 4.0;
     let (mut sum, mut term, mut k) = (1.0, 1.0, 1.0);
-    while term > sum * 1e-17 {
-        term *= (x / (2.0 * k)).powi(2);
+    while term > sum * 1e-10 {
+        term *= quarter / (k * k);
         sum += term;
         k += 1.0;
     }
