@@ -53,7 +53,8 @@ impl DeviceError {
             DeviceNotAvailable | HostUnavailable => "; is it plugged in, and does its sound server run?",
             _ => "",
         };
-        Self::Refused { name: name.into(), reason: format!("{error}{advice}"), retry }
+        let reason = format!("{}{advice}", error.to_string().trim_end_matches('.'));
+        Self::Refused { name: name.into(), reason, retry }
     }
 }
 

@@ -19,7 +19,9 @@ pub struct Lane {
     /// Zeros written for nothing since the last sound: a loss that turns up now has its place there already.
     debt: u64,
     lost_frames: u64,
-    prime_frames_min: u64,
+    /// How much must be there at least before it flows. Grows with every underrun: a device's jitter shows itself so.
+    cushion_frames: u64,
+    cushion_frames_max: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +44,13 @@ pub struct GapPart {
 }
 
 impl Lane {
-    /// A lane for a source. What is not `live` has no clock of its own.
+    /// A lane for a source. What is not `live` has no clock of its own. `cushion_frames` are kept in the queue at
+    /// least, besides a period and a block.
     #[must_use]
-    pub fn new(feed: Feed, live: bool, block_frames: usize, sample_rate_hz: u32) -> Self {
+    pub fn new(feed: Feed, live: bool, block_frames: usize, cushion_frames: u64) -> Self {
         let channels = feed.outlet().channels();
-        // A file or a pipe is ahead by as much as it can be: a tenth of a second is plenty and soon there.
-        let prime_frames_min = if live { 0 } else { u64::from(sample_rate_hz / 10) };
         Self {
+            cushion_frames_max: feed.outlet().capacity_frames() as u64 / 8,
             feed,
             live,
             flow: Flow::Priming,
@@ -58,7 +60,7 @@ impl Lane {
             gaps: Vec::with_capacity(block_frames + 1),
             debt: 0,
             lost_frames: 0,
-            prime_frames_min,
+            cushion_frames,
         }
     }
 
@@ -164,7 +166,7 @@ impl Lane {
                         self.flow = Flow::Priming;
                     }
                     None if ended => self.flow = Flow::Ended,
-                    None => self.flow = Flow::Priming,
+                    None => self.run_dry(),
                 },
             }
         }
@@ -182,7 +184,15 @@ impl Lane {
     }
 
     fn prime_frames(&self) -> u64 {
-        (self.feed.rhythm_frames() + self.block_frames as u64).max(self.prime_frames_min)
+        self.feed.rhythm_frames() + self.block_frames as u64 + self.cushion_frames
+    }
+
+    fn run_dry(&mut self) {
+        self.flow = Flow::Priming;
+        if !self.feed.outlet().health().gone.load(Ordering::Relaxed) {
+            let more = self.cushion_frames + self.block_frames as u64;
+            self.cushion_frames = more.min(self.cushion_frames_max.max(self.cushion_frames));
+        }
     }
 
     /// A loss that comes right after zeros is what those zeros were written for. And a source that runs ahead of
@@ -231,7 +241,7 @@ mod tests {
         let health = Arc::new(Health::default());
         let (inlet, outlet) = queue(2, queue_frames, &health);
         let feed = Feed::new(outlet, 48_000, 48_000, BLOCK).unwrap();
-        Rig { inlet, lane: Lane::new(feed, live, BLOCK, 1_000), health, next: 1 }
+        Rig { inlet, lane: Lane::new(feed, live, BLOCK, 0), health, next: 1 }
     }
 
     impl Rig {
@@ -270,6 +280,9 @@ mod tests {
         assert_eq!(rig.gaps(), [(4, 10, GapCause::Underrun)]);
         rig.push(10);
         rig.push(10);
+        assert_eq!(rig.fill()[0], 0.0, "the cushion has grown");
+        rig.push(10);
+        rig.push(2);
         assert_eq!(rig.fill()[0], 25.0);
     }
 
@@ -361,7 +374,7 @@ mod tests {
         let health = Arc::new(Health::default());
         let (mut inlet, outlet) = queue(1, 100_000, &health);
         let feed = Feed::new(outlet, 16_000, 48_000, 480).unwrap();
-        let mut lane = Lane::new(feed, true, 480, 48_000);
+        let mut lane = Lane::new(feed, true, 480, 0);
         lane.begin();
         inlet.push(8_000, std::iter::repeat_n(0.5, 8_000));
         inlet.lose(1_600, GapCause::Xrun);

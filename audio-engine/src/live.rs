@@ -30,8 +30,13 @@ pub struct LiveSource {
 
 /// A device without a callback for so long counts as gone.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
+/// How long a device that was just opened may take to its first callback, one attempt after the other. ALSA's pulse
+/// plugin sometimes opens a stream that never delivers (it races between start and poll); the next one does.
+const FIRST_PERIOD_MAX: [Duration; 2] = [Duration::from_millis(700), Duration::from_millis(2_000)];
 /// How often a device that is gone is tried.
 const RETRY_EVERY: Duration = Duration::from_millis(500);
+/// How often the backend looks at a device that says nothing.
+const POLL_EVERY: Duration = Duration::from_millis(200);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Queues of a device that is being kept: one now, one more after each time it was opened again.
@@ -67,8 +72,7 @@ struct Keeper {
 
 impl Keeper {
     fn run(self, opened: &Sender<Result<(), cpal::Error>>) {
-        let first = self.open();
-        let (mut stream, outlet) = match first {
+        let (mut stream, outlet) = match self.open_delivering() {
             Ok(open) => open,
             Err(error) => {
                 // Whoever asked has lost patience at worst.
@@ -100,7 +104,7 @@ impl Keeper {
                 if self.is_over() {
                     return self.health.end(None);
                 }
-                if let Ok((stream, outlet)) = self.open()
+                if let Ok((stream, outlet)) = self.open_delivering()
                     && (self.source.virtual_device.is_none() || stream.play().is_ok())
                 {
                     self.health.gone.store(false, Ordering::Relaxed);
@@ -135,6 +139,27 @@ impl Keeper {
             || self.source.virtual_device.as_ref().is_some_and(VirtualDevice::is_finished)
     }
 
+    /// A stream from which something comes.
+    fn open_delivering(&self) -> Result<(Stream, Outlet), cpal::Error> {
+        for patience in FIRST_PERIOD_MAX {
+            let before = self.health.periods.load(Ordering::Relaxed);
+            let (stream, outlet) = self.open()?;
+            let since = Instant::now();
+            while self.source.virtual_device.is_none() && self.health.periods.load(Ordering::Relaxed) == before {
+                if since.elapsed() > patience || self.is_over() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            if self.source.virtual_device.is_some() || self.health.periods.load(Ordering::Relaxed) != before {
+                return Ok((stream, outlet));
+            }
+            abandon(stream);
+        }
+        let nothing = "it opens, and nothing comes from it";
+        Err(cpal::Error::with_message(cpal::ErrorKind::DeviceNotAvailable, nothing))
+    }
+
     /// A stream with a fresh queue. A real device plays at once, so that it is known to work.
     fn open(&self) -> Result<(Stream, Outlet), cpal::Error> {
         let fixed = self.build(self.source.config);
@@ -160,7 +185,7 @@ impl Keeper {
             self.source.format,
             move |period, info| capture.on_period(period, info),
             move |error| on_error(&errors, &error),
-            Some(Duration::from_secs(2)),
+            Some(POLL_EVERY),
         )?;
         Ok((stream, outlet))
     }

@@ -204,6 +204,12 @@ impl Outlet {
         &self.health
     }
 
+    /// Frames that fit into the queue.
+    #[must_use]
+    pub fn capacity_frames(&self) -> usize {
+        self.samples.buffer().capacity() / self.channels
+    }
+
     /// Looks for new notes. Wait-free; allocates nothing.
     pub fn refresh(&mut self) {
         while self.open.len() < self.open.capacity() {

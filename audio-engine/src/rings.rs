@@ -15,6 +15,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// What is kept in the queue of a real device: its callbacks jitter, under load by many milliseconds.
+const DEVICE_CUSHION_MS: u32 = 40;
+/// What is kept in the queue of a file or pipe: plenty, and soon there.
+const READ_CUSHION_MS: u32 = 100;
+
 /// A source that is about to have a ring.
 pub struct Source {
     name: StreamName,
@@ -34,7 +39,13 @@ impl Source {
         let (rate_hz, block_frames) = (config.sample_rate_hz, config.block_frames as usize);
         let feed =
             Feed::new(open.outlet, open.queue_rate_hz, rate_hz, block_frames).map_err(|e| format!("{name}: {e}"))?;
-        let mut lane = Lane::new(feed, open.live, block_frames, rate_hz);
+        let cushion_ms = match (open.live, open.runs_already) {
+            (true, false) => 0,
+            (true, true) => DEVICE_CUSHION_MS,
+            (false, _) => READ_CUSHION_MS,
+        };
+        let cushion_frames = u64::from(cushion_ms) * u64::from(rate_hz) / 1_000;
+        let mut lane = Lane::new(feed, open.live, block_frames, cushion_frames);
         if config.clock == ClockKind::Virtual {
             lane.begin();
         }

@@ -19,7 +19,7 @@ use thiserror::Error;
 /// Length of every queue between a source and the tick.
 const QUEUE_SECONDS: u32 = 2;
 /// How long a sound system may take to open a device.
-pub const DEVICE_PATIENCE: Duration = Duration::from_secs(5);
+pub const DEVICE_PATIENCE: Duration = Duration::from_secs(6);
 
 /// A source that delivers.
 pub struct OpenSource {

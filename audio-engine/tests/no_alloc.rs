@@ -95,7 +95,7 @@ fn callback_and_tick_allocate_nothing_whatever_happens() {
         let health = Arc::new(Health::default());
         let (inlet, outlet) = queue(2, 24_000, &health);
         let feed = Feed::new(outlet, device_hz, RATE_HZ, BLOCK).unwrap();
-        let lane = Lane::new(feed, true, BLOCK, RATE_HZ);
+        let lane = Lane::new(feed, true, BLOCK, 0);
         let rings = (ring(dir.path(), "mic", 2), ring(dir.path(), "mix", 2));
         let reader = RingReader::attach_stream(dir.path(), "mic").unwrap();
         let (mut tick, mut control) = Tick::new(vec![(lane, rings.0)], rings.1, BLOCK, RATE_HZ);
