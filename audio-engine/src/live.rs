@@ -28,11 +28,9 @@ pub struct LiveSource {
     pub virtual_device: Option<VirtualDevice>,
 }
 
-/// A device without a callback for so long counts as gone.
-const SILENCE_MAX: Duration = Duration::from_secs(2);
-/// How long a device that was just opened may take to its first callback, one attempt after the other. ALSA's pulse
-/// plugin sometimes opens a stream that never delivers (it races between start and poll); the next one does.
-const FIRST_PERIOD_MAX: [Duration; 2] = [Duration::from_millis(700), Duration::from_millis(2_000)];
+/// A device without a callback for so long counts as gone, or as one that cannot be opened. PulseAudio renders a null
+/// sink two seconds ahead while nobody listens, so the first period of its monitor can take that long.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// How often a device that is gone is tried.
 const RETRY_EVERY: Duration = Duration::from_millis(500);
 /// How often the backend looks at a device that says nothing.
@@ -139,23 +137,21 @@ impl Keeper {
             || self.source.virtual_device.as_ref().is_some_and(VirtualDevice::is_finished)
     }
 
-    /// A stream from which something comes.
+    /// A stream from which something comes: a sound system that is half dead opens streams and never fills them.
     fn open_delivering(&self) -> Result<(Stream, Outlet), cpal::Error> {
-        for patience in FIRST_PERIOD_MAX {
-            let before = self.health.periods.load(Ordering::Relaxed);
-            let (stream, outlet) = self.open()?;
-            let since = Instant::now();
-            while self.source.virtual_device.is_none() && self.health.periods.load(Ordering::Relaxed) == before {
-                if since.elapsed() > patience || self.is_over() {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            if self.source.virtual_device.is_some() || self.health.periods.load(Ordering::Relaxed) != before {
+        let before = self.health.periods.load(Ordering::Relaxed);
+        let (stream, outlet) = self.open()?;
+        if self.source.virtual_device.is_some() {
+            return Ok((stream, outlet));
+        }
+        let since = Instant::now();
+        while since.elapsed() < SILENCE_MAX && !self.is_over() {
+            if self.health.periods.load(Ordering::Relaxed) != before {
                 return Ok((stream, outlet));
             }
-            abandon(stream);
+            std::thread::sleep(Duration::from_millis(2));
         }
+        abandon(stream);
         let nothing = "it opens, and nothing comes from it";
         Err(cpal::Error::with_message(cpal::ErrorKind::DeviceNotAvailable, nothing))
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// The rate sources are asked for when nobody has configured one.
 const PROBE_RATE_HZ: u32 = 48_000;
-/// How long a device may take to deliver its first period.
+/// How long a virtual device may take to deliver its first period; real ones have delivered when they are open.
 const FIRST_PERIOD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// `audio-engine devices`.
