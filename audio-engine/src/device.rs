@@ -26,8 +26,11 @@ pub enum DeviceError {
         fitting: String,
     },
     /// No device at all.
-    #[error("this machine has no default input device; file:PATH, stdin: and demo: work without one")]
-    NoDefault,
+    #[error("no default input device ({reason}); file:PATH, stdin: and demo: work without one")]
+    NoDefault {
+        /// Why.
+        reason: String,
+    },
     /// It exists and cannot be used.
     #[error("input device {name:?}: {reason}")]
     Refused {
@@ -47,6 +50,9 @@ impl DeviceError {
         use cpal::ErrorKind::{
             DeviceBusy, DeviceNotAvailable, HostUnavailable, InvalidInput, UnsupportedConfig, UnsupportedOperation,
         };
+        if name == DEFAULT {
+            return Self::NoDefault { reason: error.to_string().trim_end_matches('.').into() };
+        }
         let retry = !matches!(error.kind(), UnsupportedConfig | UnsupportedOperation | InvalidInput);
         let advice = match error.kind() {
             DeviceBusy => "; another program has it",
@@ -57,6 +63,9 @@ impl DeviceError {
         Self::Refused { name: name.into(), reason, retry }
     }
 }
+
+/// What the default device is called in messages.
+pub const DEFAULT: &str = "default";
 
 /// A line of `audio-engine devices`.
 #[derive(Debug, Clone, Serialize)]
@@ -147,7 +156,9 @@ pub fn name_of(device: &Device) -> String {
 /// [`DeviceError`].
 pub fn find(name: Option<&str>) -> Result<Device, DeviceError> {
     let host = cpal::default_host();
-    let Some(name) = name else { return host.default_input_device().ok_or(DeviceError::NoDefault) };
+    let Some(name) = name else {
+        return host.default_input_device().ok_or_else(|| DeviceError::NoDefault { reason: "none is known".into() });
+    };
     let there: Vec<Device> =
         named(&host).map_err(|e| DeviceError::refused(name, &e))?.chain(host.default_input_device()).collect();
     let keys: Vec<[String; 2]> = there.iter().map(|d| [id_of(d), name_of(d)]).collect();

@@ -115,7 +115,7 @@ impl Engine<'_> {
 
     fn add(&mut self, spec: SourceSpec) {
         let refuse = |reason: &str| {
-            let reason = format!("{}: {reason}", spec.stream);
+            let reason = short(format!("{}: {reason}", spec.stream));
             (self.send)(FromEngine::SourceFailed { stream: spec.stream.clone(), reason, retry: false });
         };
         let Some(config) = &self.config else { return refuse("sources come after the configuration") };
@@ -151,7 +151,7 @@ impl Engine<'_> {
             Ok(open) => {
                 (self.send)(FromEngine::SourceOpened {
                     stream: slot.name.clone(),
-                    description: open.description.clone(),
+                    description: short(open.description.clone()),
                     sample_rate_hz: open.sample_rate_hz,
                     channels: u32::try_from(open.channels).unwrap_or(u32::MAX),
                     live: open.live,
@@ -161,7 +161,8 @@ impl Engine<'_> {
                 slot.state = SlotState::Open(open);
             }
             Err(OpenError { reason, retry }) => {
-                (self.send)(FromEngine::SourceFailed { stream: slot.name.clone(), reason, retry });
+                let (stream, reason) = (slot.name.clone(), short(reason));
+                (self.send)(FromEngine::SourceFailed { stream, reason, retry });
                 slot.state = SlotState::Failed;
             }
         }
@@ -245,7 +246,7 @@ impl Engine<'_> {
 
     fn fault(&self, reason: String) -> Exit {
         eprintln!("{reason}");
-        (self.send)(FromEngine::Fault(reason));
+        (self.send)(FromEngine::Fault(short(reason)));
         Exit::Refused
     }
 }
@@ -259,6 +260,17 @@ fn may_begin(sources: &mut [rings::Source], waited: Duration) -> bool {
         let waits = patient || (!source.is_live() && (alone || source.is_file()));
         source.is_primed() || !waits
     })
+}
+
+/// Text that fits a message: a list of devices or a path can be longer than the protocol allows.
+pub(crate) fn short(mut text: String) -> String {
+    const BYTES_MAX: usize = 1_500;
+    if text.len() > BYTES_MAX {
+        let cut = (0..=BYTES_MAX).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
 }
 
 fn check(config: &EngineConfig) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! From open sources to running rings: where the frame index of an engine begins, and what its tick reports.
 
 use crate::clock::Clock;
+use crate::engine::short;
 use crate::feed::Feed;
 use crate::lane::Lane;
 use crate::live::Outlets;
@@ -214,7 +215,7 @@ impl Running {
                 );
             }
             if !self.closing {
-                let (stream, error) = (track.name.clone(), track.health.error());
+                let (stream, error) = (track.name.clone(), track.health.error().map(short));
                 send(FromEngine::SourceEnded { stream, at: done.at, error });
             }
         }

@@ -69,7 +69,7 @@ impl From<DeviceError> for OpenError {
     fn from(error: DeviceError) -> Self {
         let retry = match &error {
             DeviceError::Refused { retry, .. } => *retry,
-            DeviceError::Unknown { .. } | DeviceError::NoDefault => true,
+            DeviceError::Unknown { .. } | DeviceError::NoDefault { .. } => true,
             DeviceError::Ambiguous { .. } => false,
         };
         Self { reason: error.to_string(), retry }
@@ -102,11 +102,11 @@ fn open_device(name: Option<&str>, engine_rate_hz: u32) -> Result<OpenSource, Op
     let asked = name.map(str::to_owned);
     let found = with_patience(move || -> Result<_, DeviceError> {
         let device = device::find(asked.as_deref())?;
-        let label = asked.unwrap_or_else(|| "default".into());
+        let label = asked.unwrap_or_else(|| device::DEFAULT.into());
         let (config, format) = device::form(&device, engine_rate_hz).map_err(|e| DeviceError::refused(&label, &e))?;
         Ok((device, config, format))
     });
-    let label = name.unwrap_or("default");
+    let label = name.unwrap_or(device::DEFAULT);
     let (device, config, format) = found.ok_or_else(|| {
         OpenError::from(DeviceError::Refused {
             name: label.into(),
