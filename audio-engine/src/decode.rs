@@ -110,7 +110,7 @@ impl Decoded {
             total_frames: track.num_frames,
             sample_rate_hz: parameters.sample_rate.unwrap_or(0),
             channels: parameters.channels.as_ref().map_or(0, symphonia::core::audio::Channels::count),
-            format: reader.format_info().long_name.to_owned(),
+            format: format_name(reader.format_info().short_name),
             reader,
             decoder,
             first: Vec::new(),
@@ -190,9 +190,7 @@ impl Decoded {
 
     /// The end is an error where the format promised more. Only some formats promise: an MP3's length is often a guess.
     fn at_end(&self) -> Result<bool, String> {
-        let promises = ["wave", "flac", "aiff", "caf"].iter().any(|name| {
-            self.reader.format_info().short_name.contains(name) || self.format.to_lowercase().contains(name)
-        });
+        let promises = matches!(self.reader.format_info().short_name, "wave" | "flac" | "aiff" | "caf");
         match self.total_frames {
             Some(total) if promises && self.decoded_frames < total => Err(self.cut_off()),
             _ => Ok(false),
@@ -223,6 +221,17 @@ impl Frames for Decoded {
             own.iter_mut().for_each(Vec::clear);
         }
         result
+    }
+}
+
+/// The name people know a format by.
+fn format_name(short: &str) -> String {
+    match short {
+        "wave" => "WAV".into(),
+        "ogg" => "Ogg".into(),
+        "isomp4" => "MP4".into(),
+        "matroska" | "mkv" => "Matroska".into(),
+        other => other.to_uppercase(),
     }
 }
 

@@ -7,9 +7,9 @@ use crate::capture::{Capture, on_error};
 use crate::queue::{Health, Outlet, queue};
 use crate::virtual_device::VirtualDevice;
 use cpal::traits::{DeviceTrait, StreamTrait};
-use cpal::{BufferSize, Device, SampleFormat, Stream, StreamConfig};
+use cpal::{BufferSize, Device, SampleFormat, StreamConfig};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -86,7 +86,7 @@ impl Keeper {
             while !self.health.begin.load(Ordering::Relaxed) && !self.health.stop.load(Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            if stream.play().is_err() {
+            if stream.stream.play().is_err() {
                 self.health.gone.store(true, Ordering::Relaxed);
             }
         }
@@ -103,7 +103,7 @@ impl Keeper {
                     return self.health.end(None);
                 }
                 if let Ok((stream, outlet)) = self.open_delivering()
-                    && (self.source.virtual_device.is_none() || stream.play().is_ok())
+                    && (self.source.virtual_device.is_none() || stream.stream.play().is_ok())
                 {
                     self.health.gone.store(false, Ordering::Relaxed);
                     if self.outlets.send(outlet).is_err() {
@@ -138,7 +138,7 @@ impl Keeper {
     }
 
     /// A stream from which something comes: a sound system that is half dead opens streams and never fills them.
-    fn open_delivering(&self) -> Result<(Stream, Outlet), cpal::Error> {
+    fn open_delivering(&self) -> Result<(Opened, Outlet), cpal::Error> {
         let before = self.health.periods.load(Ordering::Relaxed);
         let (stream, outlet) = self.open()?;
         if self.source.virtual_device.is_some() {
@@ -157,7 +157,7 @@ impl Keeper {
     }
 
     /// A stream with a fresh queue. A real device plays at once, so that it is known to work.
-    fn open(&self) -> Result<(Stream, Outlet), cpal::Error> {
+    fn open(&self) -> Result<(Opened, Outlet), cpal::Error> {
         let fixed = self.build(self.source.config);
         let (stream, outlet) = match fixed {
             // Some devices take only periods of their own.
@@ -167,29 +167,46 @@ impl Keeper {
             result => result?,
         };
         if self.source.virtual_device.is_none() {
-            stream.play()?;
+            stream.stream.play()?;
         }
         Ok((stream, outlet))
     }
 
-    fn build(&self, config: StreamConfig) -> Result<(Stream, Outlet), cpal::Error> {
+    fn build(&self, config: StreamConfig) -> Result<(Opened, Outlet), cpal::Error> {
         let (inlet, outlet) = queue(usize::from(config.channels), self.source.queue_frames, &self.health);
         let mut capture = Capture::new(inlet, config.sample_rate);
         let errors = Arc::clone(&self.health);
+        let retired = Arc::new(AtomicBool::new(false));
+        let (for_periods, for_errors) = (Arc::clone(&retired), Arc::clone(&retired));
         let stream = self.source.device.build_input_stream_raw(
             config,
             self.source.format,
-            move |period, info| capture.on_period(period, info),
-            move |error| on_error(&errors, &error),
+            move |period, info| {
+                if !for_periods.load(Ordering::Relaxed) {
+                    capture.on_period(period, info);
+                }
+            },
+            move |error| {
+                if !for_errors.load(Ordering::Relaxed) {
+                    on_error(&errors, &error);
+                }
+            },
             Some(POLL_EVERY),
         )?;
-        Ok((stream, outlet))
+        Ok((Opened { stream, retired }, outlet))
     }
 }
 
+/// A stream, and the word that it is given up: one that cannot be dropped may still call back, also with errors.
+struct Opened {
+    stream: cpal::Stream,
+    retired: Arc<AtomicBool>,
+}
+
 /// Drops a stream where nobody waits for it.
-fn abandon(stream: Stream) {
+fn abandon(opened: Opened) {
+    opened.retired.store(true, Ordering::Relaxed);
     let dropping = std::thread::Builder::new().name("stream drop".into());
     // Without a thread the stream is dropped here, on a thread that may hang as well.
-    let _ = dropping.spawn(move || drop(stream));
+    let _ = dropping.spawn(move || drop(opened.stream));
 }

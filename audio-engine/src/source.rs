@@ -16,8 +16,10 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Length of every queue between a source and the tick.
-const QUEUE_SECONDS: u32 = 2;
+/// Length of the queue of a device, whose frames are lost when nobody takes them, and of a file, which can be read again.
+const QUEUE_MS: u32 = 2_000;
+/// Length of the queue of a pipe: what was read from it dies with this process, so little is read ahead.
+const PIPE_QUEUE_MS: u32 = 400;
 /// How long a sound system may take to open a device.
 pub const DEVICE_PATIENCE: Duration = Duration::from_secs(6);
 
@@ -121,7 +123,7 @@ fn open_device(name: Option<&str>, engine_rate_hz: u32) -> Result<OpenSource, Op
         f64::from(config.sample_rate) / 1_000.0,
         channels_text(config.channels.into()),
     );
-    let queue_frames = (config.sample_rate * QUEUE_SECONDS) as usize;
+    let queue_frames = frames_of(QUEUE_MS, config.sample_rate);
     let source = LiveSource { device, config, format, queue_frames, virtual_device: None };
     open_live(source, description, label)
 }
@@ -141,7 +143,7 @@ fn open_virtual(spec: VirtualSpec, engine_rate_hz: u32, resume_frames: u64) -> R
         f64::from(rate_hz) / 1_000.0,
         channels_text(spec.channels as usize)
     );
-    let queue_frames = ((rate_hz * QUEUE_SECONDS) as usize).max(4 * spec.period_frames as usize);
+    let queue_frames = frames_of(QUEUE_MS, rate_hz).max(4 * spec.period_frames as usize);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked by the parser")]
     let total_frames = spec.seconds.map(|s| scale((s * f64::from(rate_hz)).round() as u64, rate_hz, engine_rate_hz));
     let device = VirtualDevice::new(spec, rate_hz, first_frame);
@@ -191,7 +193,7 @@ fn open_decoded(decoded: Decoded, engine_rate_hz: u32, resume_frames: u64) -> Re
         channels: decoded.channels,
         skip_frames: resume_frames,
     };
-    let open = read_in_thread(Box::new(decoded), reading, description)?;
+    let open = read_in_thread(Box::new(decoded), reading, QUEUE_MS, description)?;
     Ok(OpenSource { total_frames, ..open })
 }
 
@@ -224,13 +226,19 @@ fn open_stdin(format: Option<crate::raw::RawFormat>, engine_rate_hz: u32) -> Res
     };
     let total_frames =
         length_bytes.map(|bytes| scale(bytes / format.frame_bytes() as u64, format.sample_rate_hz, engine_rate_hz));
-    let open = read_in_thread(Box::new(RawStream::new(input, format, length_bytes)), reading, description)?;
+    let open =
+        read_in_thread(Box::new(RawStream::new(input, format, length_bytes)), reading, PIPE_QUEUE_MS, description)?;
     Ok(OpenSource { waits_for_peer: true, resume_uri, total_frames, ..open })
 }
 
-fn read_in_thread(frames: Box<dyn Frames>, reading: Reading, description: String) -> Result<OpenSource, OpenError> {
+fn read_in_thread(
+    frames: Box<dyn Frames>,
+    reading: Reading,
+    queue_ms: u32,
+    description: String,
+) -> Result<OpenSource, OpenError> {
     let health = Arc::new(Health::default());
-    let (inlet, outlet) = queue(reading.channels, (reading.to_hz * QUEUE_SECONDS) as usize, &health);
+    let (inlet, outlet) = queue(reading.channels, frames_of(queue_ms, reading.to_hz), &health);
     std::thread::Builder::new()
         .name("reader".into())
         .spawn(move || read_all(frames, reading, inlet))
@@ -249,6 +257,10 @@ fn read_in_thread(frames: Box<dyn Frames>, reading: Reading, description: String
         outlet,
         successors: channel().1,
     })
+}
+
+fn frames_of(ms: u32, rate_hz: u32) -> usize {
+    (u64::from(ms) * u64::from(rate_hz) / 1_000) as usize
 }
 
 /// Frames at another rate, rounded up, as the rate converter counts them.

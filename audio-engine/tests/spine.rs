@@ -146,6 +146,10 @@ fn all_gaps(ring: &RingReader) -> Vec<GapSpan> {
     ring.gaps(ring.info().first_frame, ring.commit())
 }
 
+fn frames_told(rig: &Rig) -> u64 {
+    rig.gaps_told("counter").iter().map(|(from, to, _)| to.since(*from)).sum()
+}
+
 #[test]
 fn every_frame_of_a_counter_arrives_once_or_is_counted() {
     for format in ["f32", "i32", "f64", "u32"] {
@@ -162,7 +166,7 @@ fn every_frame_of_a_counter_arrives_once_or_is_counted() {
         let last = decode_count(*planes[0].last().unwrap());
         assert_eq!(last, Some(48_239));
         assert_eq!(contents(&rig.ring("mix")), planes);
-        assert_eq!(rig.gaps_told("counter").len(), all_gaps(&ring).len());
+        assert_eq!(frames_told(&rig), all_gaps(&ring).iter().map(|gap| gap.to.since(gap.from)).sum::<u64>());
         let at = ring.commit();
         assert!(rig.heard.contains(&FromEngine::SourceEnded { stream: name("counter"), at, error: None }));
         assert_eq!(rig.end(), Exit::Clean);
@@ -183,8 +187,7 @@ fn xruns_are_gaps_of_their_length_and_drift_is_survived() {
     assert!(pure.len() >= 5, "{steps:?}");
     assert!(pure.iter().all(|(missing, frames, _)| missing == frames && *frames == 240), "{pure:?}");
     assert_eq!(steps.iter().map(|step| step.0).sum::<u64>(), 9 * 240, "nine periods were dropped: {steps:?}");
-    let told: u64 = rig.gaps_told("counter").iter().map(|(from, to, _)| to.since(*from)).sum();
-    assert_eq!(told, gaps.iter().map(|gap| gap.to.since(gap.from)).sum::<u64>());
+    assert_eq!(frames_told(&rig), gaps.iter().map(|gap| gap.to.since(gap.from)).sum::<u64>());
     assert_eq!(rig.end(), Exit::Clean);
 }
 
@@ -246,7 +249,7 @@ fn a_file_in_real_time_is_whole_and_can_be_resumed() {
     assert_eq!(contents(&ring), [&whole[usize::try_from(resume).unwrap()..]]);
     let opened = FromEngine::SourceOpened {
         stream: name("talk"),
-        description: "demo clip (jfk.wav): Waveform Audio File Format, 16 kHz, mono, 11.0 s".into(),
+        description: "demo clip (jfk.wav): WAV, 16 kHz, mono, 11.0 s".into(),
         sample_rate_hz: 16_000,
         channels: 1,
         live: false,
