@@ -14,7 +14,7 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// New, empty ones. The runtime folder itself does not exist yet: making it is the program's work.
+    /// New ones. Neither exists yet: making them, private, is the program's work.
     ///
     /// # Errors
     /// When there is no room.
@@ -33,7 +33,13 @@ impl Folders {
 
     /// For `TYMPAN_DATA_DIR`.
     #[must_use]
-    pub fn data(&self) -> &Path {
+    pub fn data(&self) -> PathBuf {
+        self.data.path().join("data")
+    }
+
+    /// A folder beside both, for what a test itself writes.
+    #[must_use]
+    pub fn notes(&self) -> &Path {
         self.data.path()
     }
 

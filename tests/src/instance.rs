@@ -67,7 +67,7 @@ impl Setup {
     /// When the program or the model is missing.
     pub fn start(self) -> Result<Instance> {
         let folders = self.folders.map_or_else(Folders::new, Ok)?;
-        let stderr = folders.data().join("stderr.of-test");
+        let stderr = folders.notes().join("stderr");
         let mut command = tympan(&folders)?;
         command.args(["run", "--json", "--model"]).arg(model()?).args(&self.args).envs(self.environment);
         command.stdin(self.stdin).stdout(Stdio::piped()).stderr(File::create(&stderr)?);
