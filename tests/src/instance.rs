@@ -135,7 +135,7 @@ impl Instance {
             self.wait_event(role, watchdog(10.0), |e| e.is_process(role, "ready"))?;
         }
         wait_until("readiness of every process", watchdog(10.0), || {
-            Ok(self.status()?.processes.iter().all(|process| process.state == "ready").then_some(()))
+            Ok(self.status()?.processes.iter().all(|process| process.state == "running").then_some(()))
         })?;
         Ok(started)
     }

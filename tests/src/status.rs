@@ -24,7 +24,7 @@ pub struct ProcessStatus {
     pub role: String,
     /// Its id; none while it is down.
     pub pid: Option<u32>,
-    /// `starting`, `ready`, …
+    /// `starting`, `running`, …
     pub state: String,
     /// How often it was started again.
     pub restarts: u64,

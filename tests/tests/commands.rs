@@ -32,7 +32,10 @@ fn status_and_rings_of_two_sources() -> Result<()> {
         ensure!(status.of_role(role).count() == if role == "worker" { 2 } else { 1 }, "{role}: {status:?}");
     }
     ensure!(status.of_role("supervisor").all(|p| p.pid == Some(instance.pid())), "{status:?}");
-    ensure!(status.processes.iter().all(|p| p.state == "ready" && p.restarts == 0 && p.uptime_s >= 0.0), "{status:?}");
+    ensure!(
+        status.processes.iter().all(|p| p.state == "running" && p.restarts == 0 && p.uptime_s >= 0.0),
+        "{status:?}"
+    );
     for (stream, uri) in [("a", "test:tone"), ("b", "virtual:noise?channels=2")] {
         ensure!(status.streams.iter().any(|s| s.stream == stream && s.uri == uri && s.epoch >= 1), "{status:?}");
     }
@@ -132,7 +135,7 @@ fn a_second_run_in_the_same_folder_is_refused() -> Result<()> {
     instance.wait_ready()?;
     let model = model()?;
     let second = instance.command(&["run", "--json", "--model", model.to_str().context("path")?, "test:tone"])?;
-    second.expect_refusal(&["running"])?;
+    second.expect_refusal(&["another tympan", "TYMPAN_RUNTIME_DIR"])?;
     ensure!(instance.status()?.processes.iter().all(|p| p.restarts == 0), "the second disturbed the first");
     instance.interrupt()?;
     instance.wait_stopped(watchdog(2.0))?;
@@ -252,13 +255,13 @@ fn bad_input_is_refused_in_words() -> Result<()> {
         (given(&["status"]), &["tympan run"]),
         (given(&["transcribe"]), &[]),
         (given(&["transcribe", "--model", model, "/no/such/talk.wav"]), &["/no/such/talk.wav"]),
-        (given(&["transcribe", "--model", model, bad]), &[bad]),
+        (given(&["transcribe", "--model", model, bad]), &["bad.wav"]),
         (given(&["transcribe", "--model", model, "--format", "poem", bad]), &["poem"]),
         (given(&["transcribe", "--model", "/no/such/model.bin", bad]), &["/no/such/model.bin"]),
         (given(&["run", "--model", "/no/such/model.bin", "test:tone"]), &["/no/such/model.bin"]),
         (with_model(&["/no/such/talk.wav"]), &["/no/such/talk.wav"]),
         (with_model(&["file:/no/such/talk.wav"]), &["/no/such/talk.wav"]),
-        (with_model(&[&uri]), &[bad]),
+        (with_model(&[&uri]), &["bad.wav"]),
         (with_model(&["test:opera"]), &["opera"]),
         (with_model(&["Bad Name=test:tone"]), &["Bad Name"]),
         (with_model(&["a=test:tone", "a=test:noise"]), &["a"]),
