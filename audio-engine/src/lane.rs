@@ -19,6 +19,8 @@ pub struct Lane {
     /// Zeros written for nothing since the last sound: a loss that turns up now has its place there already.
     debt: u64,
     lost_frames: u64,
+    /// Frames of this block's losses that no gap stands for.
+    dropped_frames: u64,
     /// How much must be there at least before it flows. Grows with every underrun: a device's jitter shows itself so.
     cushion_frames: u64,
     cushion_frames_max: u64,
@@ -60,6 +62,7 @@ impl Lane {
             gaps: Vec::with_capacity(block_frames + 1),
             debt: 0,
             lost_frames: 0,
+            dropped_frames: 0,
             cushion_frames,
         }
     }
@@ -129,6 +132,12 @@ impl Lane {
         &self.gaps
     }
 
+    /// Frames that the last [`fill`](Self::fill) lost beyond the gaps it made.
+    #[must_use]
+    pub const fn dropped_frames(&self) -> u64 {
+        self.dropped_frames
+    }
+
     /// Whether the source has ended and all of it was taken.
     #[must_use]
     pub fn has_ended(&self) -> bool {
@@ -142,6 +151,7 @@ impl Lane {
     /// Wait-free; allocates and frees nothing.
     pub fn fill(&mut self, draining: bool, mut retired: impl FnMut(Outlet)) -> usize {
         self.gaps.clear();
+        self.dropped_frames = 0;
         let ended = self.feed.has_ended() || draining;
         if self.flow == Flow::Priming && (ended || self.is_primed() || self.successor.is_some()) {
             self.flow = Flow::Flowing;
@@ -205,7 +215,9 @@ impl Lane {
         if cause == GapCause::Overrun && self.live && keep > 1 {
             let behind = self.feed.ready().saturating_sub(frames);
             let surplus = behind.saturating_sub(self.prime_frames());
-            keep = keep.saturating_sub(surplus).max(1);
+            let marked = keep.saturating_sub(surplus).max(1);
+            self.dropped_frames += keep - marked;
+            keep = marked;
         }
         self.lost_frames += frames - keep;
         self.feed.shorten_loss(keep);
@@ -332,6 +344,7 @@ mod tests {
         let block = rig.fill();
         assert_eq!(block[..2], [0.0, 61.0], "{block:?} {:?}", rig.gaps());
         assert_eq!(rig.gaps(), [(0, 1, GapCause::Overrun)]);
+        assert_eq!(rig.lane.dropped_frames(), 9, "what the gap does not stand for is counted");
         assert_eq!(rig.lane.lost_frames(), 10);
     }
 

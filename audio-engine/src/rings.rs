@@ -200,8 +200,12 @@ impl Running {
             }
         }
         while self.control.retired.pop().is_ok() {}
-        while let Ok(Note::Gap { track, from, to, cause }) = self.control.notes.pop() {
-            send(FromEngine::Gap { stream: self.tracks[track].name.clone(), from, to, cause });
+        while let Ok(note) = self.control.notes.pop() {
+            let stream = |track: usize| self.tracks[track].name.clone();
+            send(match note {
+                Note::Gap { track, from, to, cause } => FromEngine::Gap { stream: stream(track), from, to, cause },
+                Note::Dropped { track, at, frames } => FromEngine::Dropped { stream: stream(track), at, frames },
+            });
         }
         while let Ok(done) = self.control.done.pop() {
             done.ring.close();

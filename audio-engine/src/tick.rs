@@ -25,6 +25,15 @@ pub enum Note {
         /// Why.
         cause: GapCause,
     },
+    /// Frames of a track were lost beyond the gaps.
+    Dropped {
+        /// Which track.
+        track: usize,
+        /// In the block that begins here.
+        at: FrameIndex,
+        /// How many.
+        frames: u64,
+    },
 }
 
 /// A ring that is written to its end, to be closed by the control thread.
@@ -160,6 +169,10 @@ impl Tick {
             }
             ring.write(track.lane.planar(frames), frames);
             report(&mut self.notes, index, &mut track.gap, track.lane.gaps(), self.next, self.report_frames);
+            if track.lane.dropped_frames() > 0 {
+                let _ =
+                    self.notes.push(Note::Dropped { track: index, at: self.next, frames: track.lane.dropped_frames() });
+            }
             if frames > 0 {
                 add(&mut self.mix_planar, self.mix_channels, self.block_frames, &track.lane, frames);
             }

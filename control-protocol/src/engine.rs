@@ -153,4 +153,14 @@ pub enum FromEngine {
     Stopped,
     /// The engine cannot go on (no room for the rings); it exits after this.
     Fault(String),
+    /// A source that ran ahead of the engine's clock lost more frames than the gap that marks the place: the gap takes
+    /// up one frame, and these besides are gone.
+    Dropped {
+        /// Its stream.
+        stream: StreamName,
+        /// Where.
+        at: FrameIndex,
+        /// How many, besides those of the gap.
+        frames: u64,
+    },
 }

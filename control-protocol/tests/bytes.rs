@@ -48,6 +48,11 @@ fn golden_bytes() {
     assert_eq!(encode(&ToEngine::Credit { until: FrameIndex(1) }).unwrap(), [4, 1]);
     assert_eq!(encode(&FromListener::SpilledAll).unwrap(), [6]);
     assert_eq!(encode(&FromEngine::Stopped).unwrap(), [6]);
+    let dropped = FromEngine::Dropped { stream: StreamName::mix(), at: FrameIndex(1), frames: 2 };
+    assert_eq!(encode(&dropped).unwrap(), [8, 3, b'm', b'i', b'x', 1, 2]);
+    // Rings carry these numbers in their tables.
+    let causes = [GapCause::Underrun, GapCause::Overrun, GapCause::Xrun, GapCause::Disappeared, GapCause::EngineDown];
+    assert_eq!(causes.map(|cause| cause as u32), [0, 1, 2, 3, 4]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long the sound libraries may take to list their devices.
-const DEVICES: Duration = Duration::from_secs(10);
+const DEVICES: Duration = Duration::from_secs(15);
 
 #[expect(clippy::print_stdout, reason = "the answer is these commands' data")]
 fn print(text: &str) {

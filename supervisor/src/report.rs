@@ -79,6 +79,8 @@ pub(crate) enum Report {
         /// Where.
         #[serde(flatten)]
         span: Span,
+        /// How many. More than the span has where a source ran ahead of the clock.
+        frames: u64,
         /// Why.
         cause: String,
     },

@@ -18,7 +18,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 /// How long a device may take to show that it works.
-const PROBE: Duration = Duration::from_secs(6);
+const PROBE: Duration = Duration::from_secs(15);
 
 #[derive(serde::Deserialize)]
 struct Probe {
@@ -49,6 +49,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         ..plan
     };
 
+    let made_runtime = !folders.runtime.exists();
     folders.create()?;
     let lock = InstanceLock::take(&folders.runtime)?;
     recovery::clear_runtime(&folders.runtime);
@@ -70,6 +71,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     drop(reporter);
     recovery::clear_runtime(&folders.runtime);
     drop(lock);
+    if made_runtime {
+        // Another instance may have begun there meanwhile: then it is not empty and stays.
+        let _ = std::fs::remove_dir(&folders.runtime);
+    }
     Ok(exit_of(&outcome?))
 }
 

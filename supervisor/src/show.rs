@@ -96,8 +96,8 @@ impl Reporter for ForPeople {
                 let line = self.line(&span.stream, &text);
                 self.printer.print(format!("{line}\n"));
             }
-            Report::Lost { span, cause } => {
-                self.say(&format!("lost {:.2} s of {}: {cause}", span.seconds(), span.stream));
+            Report::Lost { span, frames, cause } => {
+                self.say(&format!("lost {frames} frames of {} at {:.2} s: {cause}", span.stream, span.start_s));
             }
             Report::Gap { span, cause } => {
                 self.say(&format!("{} has a gap of {:.3} s ({cause})", span.stream, span.seconds()));

@@ -99,6 +99,9 @@ impl Session<'_> {
             FromEngine::SourceFailed { stream, reason, retry } => self.source_failed(&stream, reason, retry),
             FromEngine::RingOpened { stream, epoch, first_frame, .. } => self.ring_opened(&stream, epoch, first_frame),
             FromEngine::Gap { stream, from, to, cause } => self.report_gap(stream, from, to, cause),
+            FromEngine::Dropped { stream, at, frames } => {
+                self.report_lost_frames(stream, at, at, frames, "the source runs faster than the clock");
+            }
             FromEngine::SourceEnded { stream, error, .. } => {
                 if let Some(known) = self.streams.get_mut(&stream) {
                     known.state = SourceState::Ended;

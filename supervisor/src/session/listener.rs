@@ -93,8 +93,20 @@ impl Session<'_> {
     }
 
     pub(super) fn report_lost(&mut self, stream: StreamName, from: FrameIndex, to: FrameIndex, cause: &str) {
-        *self.outcome.lost_frames.entry(stream.clone()).or_default() += to.since(from);
+        self.report_lost_frames(stream, from, to, to.since(from), cause);
+    }
+
+    /// `frames` lost at `from..to`.
+    pub(super) fn report_lost_frames(
+        &mut self,
+        stream: StreamName,
+        from: FrameIndex,
+        to: FrameIndex,
+        frames: u64,
+        cause: &str,
+    ) {
+        *self.outcome.lost_frames.entry(stream.clone()).or_default() += frames;
         let span = Span::new(stream, from, to, self.plan.sample_rate_hz);
-        self.reporter.report(Report::Lost { span, cause: cause.to_owned() });
+        self.reporter.report(Report::Lost { span, frames, cause: cause.to_owned() });
     }
 }
