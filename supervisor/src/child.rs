@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Messages that may wait for a child that does not read. A full queue means that it hangs.
@@ -75,6 +75,8 @@ impl Child {
             .args(recipe.args)
             .envs(control_link::environment(&server, recipe.generation))
             .env("TMPDIR", recipe.runtime)
+            // The listener computes on its one thread; a pool would only wait.
+            .env("RTEN_NUM_THREADS", "1")
             .stdin(if recipe.stdin { Stdio::inherit() } else { Stdio::null() })
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -93,11 +95,13 @@ impl Child {
             named("stderr", move || keep_words(stderr, &words, verbose.then_some((part, pid))))?;
         }
         let link_teller = teller.clone();
-        named("link", move || talk(server, orders, &link_teller))?;
+        let talking = named("link", move || talk(server, orders, &link_teller))?;
         named("death", move || {
             // An error would mean that somebody else reaped it; then too it is gone.
             let status = process.wait().unwrap_or_default();
             control_link::release(&link);
+            // Its last words come before its death: they say why.
+            let _ = talking.join();
             teller.tell(ChildEvent::Exited(status));
         })?;
         Ok(Self {
@@ -149,9 +153,8 @@ impl Teller {
     }
 }
 
-fn named(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).context("cannot start a thread")?;
-    Ok(())
+fn named(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).context("cannot start a thread")
 }
 
 /// Greets the child, then writes its orders on one thread and reads its words on this one.
