@@ -11,10 +11,8 @@ use cpal::{Data, InputCallbackInfo, InputStreamTimestamp, SizedSample, StreamIns
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-pub(crate) const MEASURE: Measure = Measure {
-    names: &["callback f32 p50", "callback f32 p99", "callback i16 p50", "callback i16 p99"],
-    run: measure,
-};
+pub(crate) const MEASURE: Measure =
+    Measure { names: &["callback f32 p50", "callback f32 p99", "callback i16 p50", "callback i16 p99"], run: measure };
 
 /// Two seconds, as the queue of a device has.
 const QUEUE_FRAMES: usize = 96_000;
@@ -34,14 +32,19 @@ fn cost_of<T: SizedSample>(name: &str, mut samples: Vec<T>, periods: usize) -> R
     let mut planar = vec![0.0; BLOCK_FRAMES * CHANNELS];
     let (mut ours, mut plain) = (Vec::with_capacity(periods), Vec::with_capacity(periods));
     let clock_ns = clock_cost();
-    for period in 0..periods as u64 {
-        let instant = StreamInstant::from_nanos(period * 10_000_000);
+    // The first lap through the queue takes page faults; `latency.rs` shows them.
+    let warm_up = QUEUE_FRAMES / BLOCK_FRAMES;
+    for period in 0..warm_up + periods {
+        let instant = StreamInstant::from_nanos(period as u64 * 10_000_000);
         let info = InputCallbackInfo::new(InputStreamTimestamp { callback: instant, capture: instant });
         // SAFETY: `samples` holds this many initialised values of `T`, whose format is `T::FORMAT`, and is borrowed
         // by nobody else while `data` lives.
         let data = unsafe { Data::from_parts(samples.as_mut_ptr().cast(), samples.len(), T::FORMAT) };
-        ours.push(time(|| capture.on_period(&data, &info)) - clock_ns);
-        plain.push(copies.time() - clock_ns);
+        let costs = (time(|| capture.on_period(&data, &info)) - clock_ns, copies.time() - clock_ns);
+        if period >= warm_up {
+            ours.push(costs.0);
+            plain.push(costs.1);
+        }
         outlet.refresh();
         let run = outlet.take(&mut planar, BLOCK_FRAMES, 0, BLOCK_FRAMES);
         ensure!(run == Run::Sound(BLOCK_FRAMES), "{name}: {run:?} came out of the queue");

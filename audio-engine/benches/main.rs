@@ -1,7 +1,7 @@
 //! What the audio path costs inside one process. Rows go to standard output, a line of JSON each: `scripts/bench`
 //! puts them into its table.
 //!
-//! `cargo bench -p audio-engine -- [FILTER] [--quick]`
+//! `TMPDIR=/dev/shm cargo bench -p audio-engine -- [FILTER] [--quick]`; the rings lie in `TMPDIR`.
 
 mod callback;
 mod latency;
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
                 }
             }
             Err(e) => {
-                eprintln!("{}: {e:#}", measure.names.join(", "));
+                eprintln!("FAILED: {}: {e:#}", measure.names.join("; "));
                 code = ExitCode::FAILURE;
             }
         }

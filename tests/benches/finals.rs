@@ -1,0 +1,144 @@
+//! End of speech to final: from the moment at which a clip's last audible sample was due in the ring until its last
+//! final line was written.
+//!
+//! Where speech ends is found in the clips themselves, by their energy, and not by our voice detection.
+
+use crate::rows::{Measure, Plan, Row, quantile};
+use anyhow::{Context, Result, ensure};
+use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
+use shm_layout::RingReader;
+use std::collections::BTreeMap;
+use system_tests::{CLIPS, Event, Setup, clip_file, watchdog};
+use tempfile::TempDir;
+
+pub(crate) const MEASURE: Measure =
+    Measure { names: &["end of speech to final, p50", "end of speech to final, p95"], run: measure };
+
+const RATE_HZ: u32 = 16_000;
+const PAUSE_S: f64 = 1.5;
+/// How long the listener waits whether a speaker goes on: no final can come sooner.
+const HANG_OVER_S: f64 = 0.6;
+/// A window of 10 ms belongs to the speech when it is less than 30 dB below the clip's loudest.
+const WINDOW: usize = 160;
+/// Samples below this are taken for silence where the file's place in the ring is checked.
+const SILENCE: f32 = 0.01;
+const AUDIBLE: f64 = 0.001; // in power
+
+fn measure(plan: &Plan) -> Result<Vec<Row>> {
+    let joined = Joined::new()?;
+    let mut latencies_s = Vec::new();
+    for _ in 0..plan.times(3) {
+        latencies_s.append(&mut joined.play()?);
+    }
+    let n = latencies_s.len();
+    Ok(MEASURE
+        .names
+        .iter()
+        .zip([0.5, 0.95])
+        .map(|(name, part)| Row::new(name, quantile(&mut latencies_s, part), "s", n).against("hang-over", HANG_OVER_S))
+        .collect())
+}
+
+/// All clips in one file, with pauses before, between and after them.
+struct Joined {
+    folder: TempDir,
+    clips: Vec<Span>,
+    /// When the first sample is heard that is no silence.
+    onset_s: f64,
+}
+
+/// Seconds of the file.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    begin_s: f64,
+    speech_end_s: f64,
+}
+
+impl Joined {
+    fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let spec = WavSpec { channels: 1, sample_rate: RATE_HZ, bits_per_sample: 16, sample_format: SampleFormat::Int };
+        let mut writer = WavWriter::create(folder.path().join("joined.wav"), spec)?;
+        let mut clips = Vec::new();
+        let pause = (PAUSE_S * f64::from(RATE_HZ)) as usize;
+        for name in CLIPS {
+            (0..pause).try_for_each(|_| writer.write_sample(0_i16))?;
+            let begin = writer.duration();
+            let samples: Vec<i16> = WavReader::open(clip_file(name))?.samples().collect::<Result<_, _>>()?;
+            samples.iter().try_for_each(|&sample| writer.write_sample(sample))?;
+            let end = begin as usize + speech_end(&samples).with_context(|| format!("{name} is silent"))?;
+            let seconds = |sample: f64| sample / f64::from(RATE_HZ);
+            clips.push(Span { begin_s: seconds(begin.into()), speech_end_s: seconds(end as f64) });
+        }
+        // The last utterance ends by its pause as all others do, and not by the end of the file.
+        (0..3 * pause).try_for_each(|_| writer.write_sample(0_i16))?;
+        writer.finalize()?;
+        let heard = WavReader::open(folder.path().join("joined.wav"))?
+            .into_samples::<i16>()
+            .position(|sample| sample.is_ok_and(|sample| f32::from(sample.saturating_abs()) / 32_768.0 > SILENCE));
+        let onset_s = heard.context("all is silent")? as f64 / f64::from(RATE_HZ);
+        Ok(Self { folder, clips, onset_s })
+    }
+
+    /// Plays it through a whole system, in real time. One latency a clip.
+    fn play(&self) -> Result<Vec<f64>> {
+        let source = format!("file:{}", self.folder.path().join("joined.wav").display());
+        let mut instance = Setup::run(&[&source]).start()?;
+        let ring = instance.ring("file")?;
+        let mut latest = BTreeMap::new();
+        let mut next = 0;
+        loop {
+            let what = "the next final or the end";
+            let event = instance.log().wait(next, what, watchdog(12.0), |e| e.is("final") || e.is("stopped"))?;
+            if event.is("stopped") {
+                break;
+            }
+            next = event.index + 1;
+            if latest.is_empty() {
+                self.check_onset(&ring)?;
+            }
+            let (clip, latency_s) = self.latency(&event, &ring)?;
+            eprintln!("clip {clip}: {latency_s:.3} s: {}", event.fields);
+            // A clip with pauses has several finals; the last one ends it.
+            latest.insert(clip, latency_s);
+        }
+        ensure!(ring.gaps(ring.info().first_frame, ring.commit()).is_empty(), "gaps: the file's times do not hold");
+        instance.wait_stopped(watchdog(2.0))?;
+        instance.assert_clean()?;
+        ensure!(latest.len() == CLIPS.len(), "finals of {} clips only", latest.len());
+        ensure!(latest.values().all(|&latency_s| latency_s > 0.0), "a final before the end of speech: {latest:?}");
+        Ok(latest.into_values().collect())
+    }
+
+    /// The file is where it is believed to be: its first frame is the ring's.
+    fn check_onset(&self, ring: &RingReader) -> Result<()> {
+        let info = ring.info();
+        let frames = usize::try_from(ring.commit().since(info.first_frame))?;
+        let mut samples = vec![0.0; frames];
+        ring.read(info.first_frame, &mut samples, frames)?;
+        let onset = samples.iter().position(|sample| sample.abs() > SILENCE).context("the ring is silent")?;
+        let off_s = onset as f64 / f64::from(info.sample_rate_hz) - self.onset_s;
+        ensure!(off_s.abs() < 0.005, "the file lies {off_s} s off in the ring");
+        Ok(())
+    }
+
+    /// The clip of a final, and how long after the end of its speech it was written.
+    fn latency(&self, event: &Event, ring: &RingReader) -> Result<(usize, f64)> {
+        let info = ring.info();
+        let frames = |seconds: f64| info.first_frame.plus((seconds * f64::from(info.sample_rate_hz)) as u64);
+        let start = event.whole("start_frame")?;
+        let clip = self.clips.iter().rposition(|clip| frames(clip.begin_s - PAUSE_S / 2.0).0 <= start);
+        let clip = clip.with_context(|| format!("a final before all clips: {}", event.fields))?;
+        let due_ns = ring.instant_of(frames(self.clips[clip].speech_end_s)).context("the ring knows no times")?;
+        Ok((clip, event.number("emitted_s")? - due_ns as f64 / 1e9))
+    }
+}
+
+/// One past the last sample of the last audible window.
+fn speech_end(samples: &[i16]) -> Option<usize> {
+    let powers: Vec<f64> =
+        samples.chunks(WINDOW).map(|window| window.iter().map(|&s| f64::from(s).powi(2)).sum()).collect();
+    let loudest = powers.iter().copied().fold(0.0, f64::max);
+    let last = powers.iter().rposition(|&power| power > loudest * AUDIBLE)?;
+    Some(samples.len().min((last + 1) * WINDOW))
+}
