@@ -15,7 +15,8 @@ pub(crate) const MEASURE: Measure =
     Measure { names: &["end of speech to final, p50", "end of speech to final, p95"], run: measure };
 
 const RATE_HZ: u32 = 16_000;
-const PAUSE_S: f64 = 1.5;
+/// One and a half seconds.
+const PAUSE: usize = 24_000;
 /// How long the listener waits whether a speaker goes on: no final can come sooner.
 const HANG_OVER_S: f64 = 0.6;
 /// A window of 10 ms belongs to the speech when it is less than 30 dB below the clip's loudest.
@@ -47,11 +48,11 @@ struct Joined {
     onset_s: f64,
 }
 
-/// Seconds of the file.
+/// Samples of the file.
 #[derive(Debug, Clone, Copy)]
 struct Span {
-    begin_s: f64,
-    speech_end_s: f64,
+    begin: usize,
+    speech_end: usize,
 }
 
 impl Joined {
@@ -60,18 +61,16 @@ impl Joined {
         let spec = WavSpec { channels: 1, sample_rate: RATE_HZ, bits_per_sample: 16, sample_format: SampleFormat::Int };
         let mut writer = WavWriter::create(folder.path().join("joined.wav"), spec)?;
         let mut clips = Vec::new();
-        let pause = (PAUSE_S * f64::from(RATE_HZ)) as usize;
         for name in CLIPS {
-            (0..pause).try_for_each(|_| writer.write_sample(0_i16))?;
-            let begin = writer.duration();
+            (0..PAUSE).try_for_each(|_| writer.write_sample(0_i16))?;
+            let begin = writer.duration() as usize;
             let samples: Vec<i16> = WavReader::open(clip_file(name))?.samples().collect::<Result<_, _>>()?;
             samples.iter().try_for_each(|&sample| writer.write_sample(sample))?;
-            let end = begin as usize + speech_end(&samples).with_context(|| format!("{name} is silent"))?;
-            let seconds = |sample: f64| sample / f64::from(RATE_HZ);
-            clips.push(Span { begin_s: seconds(begin.into()), speech_end_s: seconds(end as f64) });
+            let end = speech_end(&samples).with_context(|| format!("{name} is silent"))?;
+            clips.push(Span { begin, speech_end: begin + end });
         }
         // The last utterance ends by its pause as all others do, and not by the end of the file.
-        (0..3 * pause).try_for_each(|_| writer.write_sample(0_i16))?;
+        (0..3 * PAUSE).try_for_each(|_| writer.write_sample(0_i16))?;
         writer.finalize()?;
         let heard = WavReader::open(folder.path().join("joined.wav"))?
             .into_samples::<i16>()
@@ -125,11 +124,12 @@ impl Joined {
     /// The clip of a final, and how long after the end of its speech it was written.
     fn latency(&self, event: &Event, ring: &RingReader) -> Result<(usize, f64)> {
         let info = ring.info();
-        let frames = |seconds: f64| info.first_frame.plus((seconds * f64::from(info.sample_rate_hz)) as u64);
+        let rate_hz = u64::from(info.sample_rate_hz);
+        let frame = |sample: usize| info.first_frame.plus(sample as u64 * rate_hz / u64::from(RATE_HZ));
         let start = event.whole("start_frame")?;
-        let clip = self.clips.iter().rposition(|clip| frames(clip.begin_s - PAUSE_S / 2.0).0 <= start);
+        let clip = self.clips.iter().rposition(|clip| frame(clip.begin - PAUSE / 2).0 <= start);
         let clip = clip.with_context(|| format!("a final before all clips: {}", event.fields))?;
-        let due_ns = ring.instant_of(frames(self.clips[clip].speech_end_s)).context("the ring knows no times")?;
+        let due_ns = ring.instant_of(frame(self.clips[clip].speech_end)).context("the ring knows no times")?;
         Ok((clip, event.number("emitted_s")? - due_ns as f64 / 1e9))
     }
 }

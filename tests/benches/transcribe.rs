@@ -23,7 +23,7 @@ fn measure(plan: &Plan) -> Result<Vec<Row>> {
     }
     let (mut ours, mut one, mut two) = (Vec::new(), Vec::new(), Vec::new());
     // In turn, so that what else the machine does meets all of them.
-    for _ in 0..plan.times(5) {
+    for _ in 0..plan.times(3) {
         let folders = Folders::new()?;
         let mut command = tympan(&folders)?;
         command.args(["transcribe", "--json", "--workers", "2", "--threads", "1", "--model"]).arg(model()?);
