@@ -103,7 +103,8 @@ impl Table {
 
     fn failed(&mut self, measure: &Measure, error: &anyhow::Error) -> Result<()> {
         eprintln!("FAILED: {}: {error:#}", measure.names.join("; "));
-        self.print(&format!("{:<46} FAILED: {error:#}", measure.names.join("; ")))
+        let (first, more) = (measure.names[0], measure.names.len() - 1);
+        self.print(&format!("{first:<46} FAILED, and {more} more: {error:#}"))
     }
 
     fn print(&mut self, line: &str) -> Result<()> {
