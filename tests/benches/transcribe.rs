@@ -10,7 +10,7 @@ use std::time::Instant;
 use system_tests::{CLIPS, Folders, clip_file, model, program, run_to_end, tympan, watchdog};
 
 pub(crate) const MEASURE: Measure = Measure {
-    names: &["real-time factor of transcribe, 2 workers (1)", "real-time factor of transcribe, 2 workers (2)"],
+    names: &["real-time factor of transcribe, vs 1 thread", "real-time factor of transcribe, vs 2 threads"],
     run: measure,
 };
 

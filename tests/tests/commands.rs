@@ -221,6 +221,23 @@ fn the_formats_of_transcribe() -> Result<()> {
 }
 
 #[test]
+fn recordings_of_many_kinds_are_read() -> Result<()> {
+    for kind in ["flac", "m4a", "mp3", "ogg"] {
+        let said = transcribe(&workspace_root().join(format!("speech/formats/librivox_0880.{kind}")))?;
+        ensure!(said["text"].as_str().is_some_and(|text| text.contains("young man")), "{kind}: {said}");
+    }
+    // Cut off in the middle: the words that are there, and an exit code and a sentence that say so.
+    let folders = Folders::new()?;
+    let (whole, cut) = (std::fs::read(clip_file("librivox_0880.wav"))?, folders.notes().join("cut.wav"));
+    std::fs::write(&cut, &whole[..60_000])?;
+    let finished =
+        run_to_end(tympan(&folders)?.arg("transcribe").arg("--model").arg(model()?).arg(&cut), watchdog(30.0))?;
+    ensure!(finished.code == Some(5) && finished.stderr.contains("cut off"), "{finished:?}");
+    ensure!(finished.stdout.starts_with("He was not"), "{finished:?}");
+    folders.assert_clean()
+}
+
+#[test]
 fn every_command_helps_with_an_example() -> Result<()> {
     for command in ["run", "transcribe", "status", "rings", "devices"] {
         let help = alone(&[command, "--help"])?;
