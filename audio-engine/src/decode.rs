@@ -1,7 +1,7 @@
 //! Audio files, decoded by symphonia: WAV, FLAC, MP3, Ogg Vorbis, M4A and more, without the codec's padding.
 
 use crate::frames::Frames;
-use crate::uri::{CHANNELS, SAMPLE_RATES_HZ};
+use crate::limits::{CHANNELS, SAMPLE_RATES_HZ};
 use std::io::ErrorKind;
 use std::path::Path;
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};

@@ -1,6 +1,6 @@
 //! Input devices by name, and the form in which one is opened.
 
-use crate::uri::{CHANNELS, SAMPLE_RATES_HZ};
+use crate::limits::{CHANNELS, SAMPLE_RATES_HZ};
 use cpal::traits::{DeviceTrait, HostTrait};
 use cpal::{BufferSize, Device, SampleFormat, StreamConfig, SupportedBufferSize, SupportedStreamConfigRange};
 use serde::Serialize;

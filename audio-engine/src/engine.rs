@@ -2,10 +2,10 @@
 //!
 //! Everything that may block or allocate happens here. The tick has its own thread ([`crate::pace`]).
 
+use crate::limits::{SAMPLE_RATES_HZ, short};
 use crate::pace::Orders;
 use crate::rings::{self, Running};
 use crate::source::{self, OpenError, OpenSource};
-use crate::uri::SAMPLE_RATES_HZ;
 use control_protocol::{ClockKind, EngineConfig, Exit, FromEngine, SourceSpec, StreamName, ToEngine};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -260,17 +260,6 @@ fn may_begin(sources: &mut [rings::Source], waited: Duration) -> bool {
         let waits = patient || (!source.is_live() && (alone || source.is_file()));
         source.is_primed() || !waits
     })
-}
-
-/// Text that fits a message: a list of devices or a path can be longer than the protocol allows.
-pub(crate) fn short(mut text: String) -> String {
-    const BYTES_MAX: usize = 1_500;
-    if text.len() > BYTES_MAX {
-        let cut = (0..=BYTES_MAX).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        text.truncate(cut);
-        text.push('…');
-    }
-    text
 }
 
 fn check(config: &EngineConfig) -> Result<(), String> {

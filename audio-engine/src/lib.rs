@@ -23,6 +23,7 @@ pub mod engine;
 pub mod feed;
 pub mod frames;
 pub mod lane;
+pub mod limits;
 pub mod live;
 pub mod pace;
 pub mod queue;

@@ -234,7 +234,8 @@ fn wav_format(part: &[u8]) -> Result<RawFormat, HeaderError> {
         (3, 64) => Kind::F64,
         _ => return Err(HeaderError::Coding(format!("tag {tag}, {bits} bits"))),
     };
-    let in_range = crate::uri::CHANNELS.contains(&channels) && crate::uri::SAMPLE_RATES_HZ.contains(&sample_rate_hz);
+    let in_range =
+        crate::limits::CHANNELS.contains(&channels) && crate::limits::SAMPLE_RATES_HZ.contains(&sample_rate_hz);
     if !in_range {
         return Err(HeaderError::Coding(format!("{channels} channels at {sample_rate_hz} Hz")));
     }

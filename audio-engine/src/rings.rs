@@ -1,9 +1,9 @@
 //! From open sources to running rings: where the frame index of an engine begins, and what its tick reports.
 
 use crate::clock::Clock;
-use crate::engine::short;
 use crate::feed::Feed;
 use crate::lane::Lane;
+use crate::limits::short;
 use crate::live::Outlets;
 use crate::pace::{self, Orders, Pace};
 use crate::queue::{Health, Outlet};

@@ -3,16 +3,12 @@
 //! Options stand behind the name as `key=value`, separated by `?`, `&` or `,`. A device's name and a
 //! file's path are taken verbatim, since both may hold any of these characters.
 
+use crate::limits::{CHANNELS, SAMPLE_RATES_HZ};
 use crate::raw::{Encoding, RawFormat};
 use cpal::SampleFormat;
 use std::path::PathBuf;
 use std::str::FromStr;
 use thiserror::Error;
-
-/// Rates accepted anywhere, in Hz.
-pub const SAMPLE_RATES_HZ: std::ops::RangeInclusive<u32> = 8_000..=192_000;
-/// Channel counts accepted anywhere.
-pub const CHANNELS: std::ops::RangeInclusive<u32> = 1..=64;
 
 /// What a source is, before it is opened.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,6 +8,7 @@ mod event;
 mod inspect;
 mod models;
 mod oneshot;
+mod owner;
 mod paths;
 mod policy;
 mod printer;

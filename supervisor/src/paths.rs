@@ -35,7 +35,7 @@ impl Folders {
 
     /// This process's utterances that must outlive their ring.
     pub(crate) fn spill(&self) -> PathBuf {
-        self.data.join("spill").join(crate::recovery::owner_tag())
+        self.data.join("spill").join(crate::owner::owner_tag())
     }
 
     /// Utterances that no run has written down.

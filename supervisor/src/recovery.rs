@@ -1,5 +1,6 @@
 //! What a killed instance left behind: found, saved where it can be, removed.
 
+use crate::owner::owner_is_dead;
 use crate::paths::Folders;
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
@@ -69,17 +70,6 @@ pub(crate) fn clear_runtime(runtime: &Path) {
             let _ = std::fs::remove_dir_all(&path);
         }
     }
-}
-
-/// A name that only this process has ever had: its pid and start time.
-pub(crate) fn owner_tag() -> String {
-    let pid = std::process::id();
-    format!("{pid}-{}", shm_layout::start_time_of(pid).unwrap_or(0))
-}
-
-fn owner_is_dead(tag: &str) -> bool {
-    let parsed = tag.split_once('-').and_then(|(pid, start)| Some((pid.parse().ok()?, start.parse().ok()?)));
-    parsed.is_some_and(|(pid, start)| !shm_layout::is_alive(pid, start))
 }
 
 /// Subfolders named by owners that are dead.

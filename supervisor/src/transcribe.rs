@@ -36,7 +36,7 @@ pub(crate) fn transcribe(args: &TranscribeArgs) -> Result<Exit> {
     let user = Folders::of_user()?;
     private_dir(&user.runtime)?;
     recovery::clear_orphaned_recordings(&user.runtime);
-    let runtime = user.runtime.join(format!("{RECORDING}{}", recovery::owner_tag()));
+    let runtime = user.runtime.join(format!("{RECORDING}{}", crate::owner::owner_tag()));
     let folders = Folders { runtime, data: user.data };
     folders.create()?;
     let done = all_batches(args, format, &siblings, &folders);
