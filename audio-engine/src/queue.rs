@@ -98,8 +98,8 @@ pub enum Run {
 #[must_use]
 pub fn queue(channels: usize, frames: usize, health: &Arc<Health>) -> (Inlet, Outlet) {
     let notes_max = (frames / 16).max(64);
-    let (samples_in, samples_out) = RingBuffer::new(frames * channels);
-    let (notes_in, notes_out) = RingBuffer::new(notes_max);
+    let (samples_in, samples_out) = touched(frames * channels, 0.0);
+    let (notes_in, notes_out) = touched(notes_max, Note { frames: 0, lost: 0, cause: GapCause::Overrun });
     let inlet = Inlet {
         samples: samples_in,
         notes: notes_in,
@@ -119,6 +119,18 @@ pub fn queue(channels: usize, frames: usize, health: &Arc<Health>) -> (Inlet, Ou
         health: Arc::clone(health),
     };
     (inlet, outlet)
+}
+
+/// A queue whose memory is there already: its first lap takes no page faults in a callback.
+fn touched<T: Copy>(capacity: usize, value: T) -> (Producer<T>, Consumer<T>) {
+    let (mut producer, mut consumer) = RingBuffer::new(capacity);
+    if let Ok(places) = producer.write_chunk_uninit(capacity) {
+        places.fill_from_iter(std::iter::repeat_n(value, capacity));
+    }
+    if let Ok(filled) = consumer.read_chunk(capacity) {
+        filled.commit_all();
+    }
+    (producer, consumer)
 }
 
 impl Inlet {
