@@ -79,6 +79,7 @@ fn all_batches(args: &TranscribeArgs, format: Format, siblings: &Siblings, folde
                 eprintln!("tympan: {error}");
             }
             if outcome.interrupted {
+                eprintln!("tympan: interrupted; what is written down so far is not all");
                 return Ok(Exit::Incomplete);
             }
             exit = if args.files.len() == 1 { Exit::Fault } else { Exit::Incomplete };

@@ -3,6 +3,7 @@
 //!
 //! `cargo bench -p system-tests -- [FILTER] [--quick] [--out FILE]`
 
+mod endings;
 mod finals;
 mod footprint;
 mod restarts;
@@ -20,8 +21,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-const MEASURES: &[Measure] =
-    &[finals::MEASURE, transcribe::MEASURE, footprint::MEMORY, footprint::IDLE, restarts::WORKER, restarts::ENGINE];
+const MEASURES: &[Measure] = &[
+    finals::MEASURE,
+    transcribe::MEASURE,
+    footprint::MEMORY,
+    footprint::IDLE,
+    restarts::WORKER,
+    restarts::ENGINE,
+    endings::CTRL_C,
+    endings::ORPHANS,
+];
 
 fn main() -> ExitCode {
     match bench() {

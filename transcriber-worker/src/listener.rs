@@ -1,8 +1,8 @@
 //! The listener: follows rings, finds utterances, and keeps their samples safe until they are written down.
 //!
 //! Threads, none of which waits for another:
-//! - one a stream ([`scan`]): ring → 16 kHz → voice detection → segments → jobs;
-//! - one for safe keeping ([`keeper`]): reads what would be overwritten before it is done, and writes it to disk. The
+//! - one a stream (`scan`): ring → 16 kHz → voice detection → segments → jobs;
+//! - one for safe keeping (`keeper`): reads what would be overwritten before it is done, and writes it to disk. The
 //!   disk never holds up the listening;
 //! - this one, which takes the supervisor's messages.
 //!

@@ -85,6 +85,9 @@ impl Session<'_> {
                 let reason = reason.clone();
                 if all_said && self.queue.is_empty() {
                     self.leave(reason, LEAVE);
+                } else if deadline.is_some_and(|at| at <= now) && self.plan.offline {
+                    // The recording is still there: nothing of it needs keeping.
+                    self.leave(reason, LEAVE);
                 } else if deadline.is_some_and(|at| at <= now) {
                     self.phase = Phase::Spilling { deadline: now + SPILL, reason };
                     self.tell_listener(ToListener::SpillAll);

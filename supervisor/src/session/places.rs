@@ -137,7 +137,7 @@ impl Session<'_> {
         match part {
             Part::Engine => self.engine_died(),
             Part::Listener => {}
-            Part::Worker(worker) => self.queue.worker_died(worker, death == Death::OwnFault, &reason),
+            Part::Worker(worker) => self.queue.worker_died(worker, death == Death::OwnFault && !expected, &reason),
         }
         match decision {
             None => {}

@@ -1,0 +1,81 @@
+//! More speech than the workers can write down: words come late, and none is lost.
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use std::path::PathBuf;
+use system_tests::*;
+
+/// Workers that do nothing until this goes, whatever happens meanwhile.
+struct Stopped(Vec<Process>);
+
+impl Stopped {
+    fn workers_of(instance: &Instance) -> Result<Self> {
+        let workers = instance.processes("worker")?;
+        ensure!(!workers.is_empty(), "no workers");
+        ensure!(workers.iter().all(|worker| end_process(worker.pid, Signal::SIGSTOP)), "a worker ended by itself");
+        Ok(Self(workers))
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        for worker in self.0.iter().filter(|worker| worker.is_alive()) {
+            let _ = end_process(worker.pid, Signal::SIGCONT);
+        }
+    }
+}
+
+fn sound_files(folder: PathBuf) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.flat_map(|path| if path.is_dir() { sound_files(path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn what_would_leave_the_ring_is_kept_on_disk_until_it_is_written_down() -> Result<()> {
+    let speech = Speech::join(&BASE_SPEECH)?;
+    let mut instance = Setup::run(&[&speech.uri()]).arg("--history").arg("10").start()?;
+    instance.wait_ready()?;
+    let ring = instance.ring("file")?;
+    let stopped = Stopped::workers_of(&instance)?;
+    // By then the first sentence has left the ring.
+    let first_end_s = speech.span_s(0).end;
+    instance.wait_captured(&ring, first_end_s + 10.5)?;
+    ensure!(ring.oldest().since(ring.info().first_frame) > 0, "nothing has left the ring");
+    let kept = sound_files(instance.folders().data().join("spill"));
+    ensure!(!kept.is_empty(), "nothing was kept: the case did not occur");
+    ensure!(instance.finals()?.is_empty(), "a stopped worker wrote something down");
+    drop(stopped);
+
+    instance.wait_event("stopped", watchdog(speech.seconds() + 5.0), |e| e.is("stopped"))?;
+    instance.wait_stopped(watchdog(2.0))?;
+    ensure!(!instance.log().all()?.iter().any(|e| e.is("lost")), "frames were lost");
+    instance.assert_once()?;
+    let errors = errors_of(&speech.transcript(), &instance.said()?)?;
+    // A ring this short makes sentences of 5 s at most: a longer one is cut, and may suffer there.
+    ensure!(errors.errors() * 4 <= errors.words, "{errors:?}: {}", instance.said()?);
+    ensure!(sound_files(instance.folders().data().join("spill")).is_empty(), "what is written down is still kept");
+    instance.assert_clean()
+}
+
+#[test]
+fn what_cannot_be_written_down_before_the_end_is_kept_for_later() -> Result<()> {
+    let speech = Speech::join(&BASE_SPEECH)?;
+    let mut instance = Setup::run(&[&speech.uri()]).start()?;
+    instance.wait_ready()?;
+    let ring = instance.ring("file")?;
+    let stopped = Stopped::workers_of(&instance)?;
+    instance.wait_captured(&ring, speech.span_s(0).end + 1.5)?;
+    instance.interrupt()?;
+    let end = instance.wait_stopped(watchdog(2.0))?;
+    ensure!(end.whole("pending")? >= 1, "{}", end.fields);
+    ensure!(instance.finals()?.is_empty(), "a stopped worker wrote something down");
+    drop(stopped);
+    let kept = sound_files(instance.folders().data().join("pending"));
+    ensure!(kept.len() as u64 == end.whole("pending")?, "{kept:?}, but {}", end.fields);
+    instance.assert_clean()?;
+
+    let said = transcribe(kept.first().context("kept")?)?;
+    ensure!(said["text"].as_str().is_some_and(|text| text.contains("young man")), "{said}");
+    Ok(())
+}
