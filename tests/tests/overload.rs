@@ -1,6 +1,6 @@
 //! More speech than the workers can write down: words come late, and none is lost.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use std::path::PathBuf;
 use system_tests::*;
