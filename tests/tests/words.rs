@@ -44,6 +44,7 @@ fn check_words(instance: &Instance, largest_message_bytes: u64) -> Result<()> {
     instance.assert_once()?;
     let errors = errors_of(&joined().transcript(), &instance.said()?)?;
     let allowed = transcribed().errors() + 2;
+    eprintln!("{errors:?}, {allowed} allowed, in: {}", instance.said()?);
     ensure!(errors.errors() <= allowed, "{errors:?}, {allowed} allowed, in: {}", instance.said()?);
     let events = instance.log().all()?;
     ensure!(!events.iter().any(|event| event.is("lost")), "frames were lost");
