@@ -81,3 +81,34 @@ fn what_cannot_be_written_down_before_the_end_is_kept_for_later() -> Result<()> 
     ensure!(said.iter().any(has_sentence), "{said:?}");
     Ok(())
 }
+
+#[test]
+fn what_a_killed_instance_had_kept_is_kept_by_the_next() -> Result<()> {
+    let speech = Speech::join(&BASE_SPEECH)?;
+    let instance = Setup::run(&[&speech.uri()]).arg("--history").arg("10").start()?;
+    instance.wait_ready()?;
+    let stopped = Stopped::workers_of(&instance)?;
+    let spill = instance.folders().data().join("spill");
+    let is_whole = |file: &PathBuf| file.extension().is_some_and(|e| e == "wav");
+    let kept = wait_until("a kept sentence", watchdog(speech.seconds()), || {
+        Ok(sound_files(spill.clone()).into_iter().find(is_whole))
+    })?;
+    let runtime = instance.folders().runtime();
+    let supervisor = Process::of(instance.pid());
+    ensure!(supervisor.is_some_and(|supervisor| supervisor.kill()), "it had ended before");
+    wait_until("the end of all orphans", watchdog(2.0), || Ok(processes_of(&runtime).is_empty().then_some(())))?;
+    ensure!(kept.is_file(), "{} went with its instance", kept.display());
+    drop(stopped);
+
+    let mut next = Setup::run(&["test:silence"]).folders(instance.into_folders()).start()?;
+    next.wait_ready()?;
+    let pending = sound_files(next.folders().data().join("pending"));
+    ensure!(!pending.is_empty() && !kept.exists(), "{pending:?}");
+    ensure!(next.stderr().contains("are kept in"), "nobody was told: {}", next.stderr());
+    next.interrupt()?;
+    next.wait_stopped(watchdog(2.0))?;
+    next.assert_clean()?;
+    let said: Vec<_> = pending.iter().map(|file| transcribe(file)).collect::<Result<_>>()?;
+    ensure!(said.iter().any(|said| said["text"].as_str().is_some_and(|text| text.contains("young man"))), "{said:?}");
+    Ok(())
+}
