@@ -96,7 +96,7 @@ impl Session<'_> {
                 known.resume_uri = resume_uri;
                 known.total_frames = total_frames;
             }
-            FromEngine::SourceFailed { stream, reason, retry } => self.source_failed(&stream, reason, retry),
+            FromEngine::SourceFailed { stream, reason, retry, exit: _ } => self.source_failed(&stream, reason, retry),
             FromEngine::RingOpened { stream, epoch, first_frame, .. } => self.ring_opened(&stream, epoch, first_frame),
             FromEngine::Gap { stream, from, to, cause } => self.report_gap(stream, from, to, cause),
             FromEngine::Dropped { stream, at, frames } => {
@@ -107,8 +107,8 @@ impl Session<'_> {
                     known.state = SourceState::Ended;
                 }
                 if let Some(error) = error {
-                    self.notice(format!("{stream}: {error}"));
-                    self.outcome.failed.push((stream, error));
+                    self.notice(format!("{stream}: {}", error.reason));
+                    self.outcome.failed.push((stream, error.reason));
                 }
             }
             FromEngine::Stopped => {
