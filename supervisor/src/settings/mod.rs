@@ -128,8 +128,11 @@ impl Settings {
             let Some(text) = variable(key.variable) else { continue };
             match text.into_string().ok().and_then(|text| parsed(key, &text)) {
                 Some(value) => this.set(key, value, Origin::Variable(key.variable)),
-                None => mistakes
-                    .push(Mistake { place: key.variable.to_owned(), text: format!("this is {}", key.expected()) }),
+                None => mistakes.push(Mistake {
+                    place: key.variable.to_owned(),
+                    line: 0,
+                    text: format!("this is {}", key.expected()),
+                }),
             }
         }
         (this, mistakes)
