@@ -234,7 +234,7 @@ fn configurations_that_are_broken() -> Result<()> {
 
 #[test]
 fn standard_input_that_is_a_terminal_or_ends() -> Result<()> {
-    let mut terminal = Terminal::start(80, &["run", "stdin:"])?;
+    let mut terminal = Terminal::start(80, &["run", "stdin:"], &[])?;
     let status = terminal.wait_exit(watchdog(5.0))?;
     wait_until("the words", watchdog(1.0), || Ok(terminal.shown().contains("is a terminal").then_some(())))?;
     ensure!(status.code() == Some(code::USAGE.into()), "{status}: {}", terminal.shown());
