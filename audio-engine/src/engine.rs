@@ -246,7 +246,6 @@ impl Engine<'_> {
     }
 
     fn fault(&self, reason: String, exit: Exit) -> Exit {
-        eprintln!("{reason}");
         (self.send)(FromEngine::Fault(short(reason)));
         exit
     }

@@ -72,10 +72,13 @@ impl Room {
             "no room for the rings in {path}: {megabytes} MB are needed for {seconds} s of history, {free} MB are free."
         );
         let least_bytes = self.needed_bytes * u64::from(HISTORY_MS_MIN) / u64::from(self.history_ms.max(1));
-        if self.history_ms > HISTORY_MS_MIN && least_bytes <= self.free_bytes {
+        if least_bytes <= self.free_bytes {
             text.push_str(&format!(" A shorter history needs less (--history {}).", HISTORY_MS_MIN / 1_000));
         } else {
-            text.push_str(" A history can be no shorter (--history); fewer sources, or a lower --rate, need less.");
+            let seconds = HISTORY_MS_MIN / 1_000;
+            text.push_str(&format!(
+                " Even --history {seconds} needs more than that; fewer sources, or a lower --rate, need less."
+            ));
         }
         // Twice what is needed, as an even number that people like to see.
         let size_mb = (2 * megabytes).next_power_of_two().max(256);
@@ -111,7 +114,7 @@ mod tests {
     #[test]
     fn what_would_not_help_is_not_advised() {
         let error = StartError::of_history(none("/tmp/rings", 1, 600), 30_000);
-        assert!(!error.reason.contains("--history 5") && !error.reason.contains("/dev/shm"), "{error}");
+        assert!(error.reason.contains("Even --history 5 needs more") && !error.reason.contains("/dev/shm"), "{error}");
         assert!(error.reason.contains("TYMPAN_RUNTIME_DIR"), "{error}");
         // Five seconds were asked for: half of what ten need.
         let error = StartError::of_history(none("/dev/shm", 10, 60), 5_000);

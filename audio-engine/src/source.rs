@@ -1,7 +1,8 @@
 //! Opens a source, whatever it is: from here on all are a queue and a description.
 
+use crate::asound::Hush;
 use crate::decode::{DecodeError, Decoded, channels_text};
-use crate::device::{self, DeviceError};
+use crate::device::{self, DeviceError, Found};
 use crate::frames::{Frames, Reading, read_all};
 use crate::live::{LiveSource, Outlets, keep};
 use crate::queue::{Health, Outlet, queue};
@@ -119,13 +120,15 @@ fn open_device(name: Option<&str>, engine_rate_hz: u32) -> Result<OpenSource, Op
     // Finding a device asks the sound system, which may never answer.
     let asked = name.map(str::to_owned);
     let found = with_patience(move || -> Result<_, DeviceError> {
-        let device = device::find(asked.as_deref())?;
+        let hush = Hush::new();
+        let found = device::find(asked.as_deref())?;
         let label = asked.unwrap_or_else(|| device::DEFAULT.into());
-        let (config, format) = device::form(&device, engine_rate_hz).map_err(|e| DeviceError::refused(&label, &e))?;
-        Ok((device, config, format))
+        let refuse = |error| DeviceError::refused(&label, &device::explained(error, &hush.said()));
+        let (config, format) = device::form(&found, engine_rate_hz).map_err(refuse)?;
+        Ok((found, config, format))
     });
     let label = name.unwrap_or(device::DEFAULT);
-    let (device, config, format) = found.ok_or_else(|| {
+    let (Found { device, name: device_name, id, .. }, config, format) = found.ok_or_else(|| {
         OpenError::from(DeviceError::Refused {
             name: label.into(),
             reason: format!("the sound system did not answer within {} s", DEVICE_PATIENCE.as_secs()),
@@ -133,9 +136,7 @@ fn open_device(name: Option<&str>, engine_rate_hz: u32) -> Result<OpenSource, Op
         })
     })??;
     let description = format!(
-        "{} ({}): {} kHz, {}, {format}",
-        device::name_of(&device),
-        device::id_of(&device),
+        "{device_name} ({id}): {} kHz, {}, {format}",
         f64::from(config.sample_rate) / 1_000.0,
         channels_text(config.channels.into()),
     );
