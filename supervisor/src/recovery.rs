@@ -2,7 +2,8 @@
 
 use crate::owner::owner_is_dead;
 use crate::paths::Folders;
-use anyhow::{Context, Result, bail};
+use crate::refusal::refuse;
+use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -32,7 +33,8 @@ impl InstanceLock {
             if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
                 let mut pid = String::new();
                 let _ = file.read_to_string(&mut pid);
-                bail!(
+                refuse!(
+                    AlreadyRuns,
                     "another tympan (pid {}) runs in {}; end it, or choose another TYMPAN_RUNTIME_DIR",
                     pid.trim(),
                     runtime.display()

@@ -4,12 +4,14 @@ use crate::cli::{Format, TranscribeArgs};
 use crate::event::Event;
 use crate::paths::{Folders, private_dir};
 use crate::recovery::{self, RECORDING};
+use crate::refusal::refuse;
 use crate::report::{Report, Reporter};
 use crate::run::{plan, supervise};
 use crate::session::{Outcome, Plan};
+use crate::settings::Settings;
 use crate::siblings::Siblings;
 use crate::transcript::{TimedText, Transcript};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use control_protocol::{ClockKind, Exit, StreamName};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -27,19 +29,20 @@ const BATCH: usize = 4;
 ///
 /// # Errors
 /// When it cannot begin. A recording that fails is said, and the others go on.
-pub(crate) fn transcribe(args: &TranscribeArgs) -> Result<Exit> {
+pub(crate) fn transcribe(args: &TranscribeArgs, mut settings: Settings) -> Result<Exit> {
+    args.words.over(&mut settings);
     let format = if args.json { Format::Json } else { args.format };
     if args.files.len() > 1 && (args.output.is_some() || matches!(format, Format::Srt | Format::Vtt)) {
-        bail!("one recording at a time with --output, srt and vtt; txt and json take many");
+        refuse!(Usage, "one recording at a time with --output, srt and vtt; txt and json take many");
     }
     let siblings = Siblings::find()?;
-    let user = Folders::of_user()?;
+    let user = Folders::of_new(&settings)?;
     private_dir(&user.runtime)?;
     recovery::clear_orphaned_recordings(&user.runtime);
     let runtime = user.runtime.join(format!("{RECORDING}{}", crate::owner::owner_tag()));
     let folders = Folders { runtime, data: user.data };
     folders.create()?;
-    let done = all_batches(args, format, &siblings, &folders);
+    let done = all_batches(args, format, &settings, &siblings, &folders);
     let _ = std::fs::remove_dir_all(&folders.runtime);
     let _ = std::fs::remove_dir_all(folders.spill());
     // Only if nobody else uses it.
@@ -47,15 +50,27 @@ pub(crate) fn transcribe(args: &TranscribeArgs) -> Result<Exit> {
     done
 }
 
-fn all_batches(args: &TranscribeArgs, format: Format, siblings: &Siblings, folders: &Folders) -> Result<Exit> {
+fn all_batches(
+    args: &TranscribeArgs,
+    format: Format,
+    settings: &Settings,
+    siblings: &Siblings,
+    folders: &Folders,
+) -> Result<Exit> {
     let mut exit = Exit::Clean;
     for files in args.files.chunks(BATCH) {
         private_dir(&folders.spill())?;
         let named = name_files(files)?;
         let sources = named.iter().map(|(name, path)| Ok((name.clone(), format!("file:{}", utf8(path)?))));
-        let base = plan(&args.words, siblings.clone(), folders.clone(), sources.collect::<Result<_>>()?)?;
-        let plan =
-            Plan { clock: ClockKind::Virtual, offline: true, sample_rate_hz: RATE_HZ, history_ms: HISTORY_MS, ..base };
+        let base = plan(settings, siblings.clone(), folders.clone(), sources.collect::<Result<_>>()?)?;
+        let plan = Plan {
+            clock: ClockKind::Virtual,
+            offline: true,
+            sample_rate_hz: RATE_HZ,
+            history_ms: HISTORY_MS,
+            verbose: args.verbose,
+            ..base
+        };
         let mut collector = Collector::new(&named);
         let (events, inbox) = channel::<Event>();
         let outcome = supervise(&plan, &mut collector, events, &inbox)?;
