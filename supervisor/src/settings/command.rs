@@ -1,10 +1,10 @@
 //! `tympan config`: what is set, whether it is right, and a file to begin with.
 
-use super::keys::ALL;
-use super::{ConfigFile, Mistake, Settings, file, unknown_variables};
+use super::keys::{ALL, DATA_DIR, MODELS_DIR, RUNTIME_DIR};
+use super::{ConfigFile, Mistake, Settings, Value, file, unknown_variables};
 use crate::cli::SettingFlags;
 use crate::output::{columns, print, print_json, table};
-use crate::paths::private_dir;
+use crate::paths::{self, Folders, private_dir};
 use crate::refusal::refuse;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -71,22 +71,35 @@ fn place(found: Option<ConfigFile>) -> Result<ConfigFile> {
 fn show(found: Option<&ConfigFile>, flags: &SettingFlags, as_json: bool) -> Result<()> {
     let mut settings = Settings::load(found)?;
     flags.over(&mut settings);
+    // What nobody set and something else decides is shown as it was decided.
+    let folders = Folders::of_new(&settings)?;
+    let models = paths::models(&settings)?;
+    let value_of = |key: &super::Key| {
+        let decided = match key {
+            key if *key == RUNTIME_DIR => Some(Value::Path(folders.runtime.clone())),
+            key if *key == DATA_DIR => Some(Value::Path(folders.data.clone())),
+            key if *key == MODELS_DIR => Some(Value::Path(models.clone())),
+            _ => None,
+        };
+        let (value, origin) = settings.shown(key);
+        (decided.or_else(|| value.cloned()), origin.to_string())
+    };
     if as_json {
         let line = |key: &&super::Key| {
-            let (value, origin) = settings.shown(key);
+            let (value, from) = value_of(key);
             let value = match value {
                 None => serde_json::Value::Null,
-                Some(super::Value::Count(count)) => json!(count),
-                Some(super::Value::List(items)) => json!(items),
+                Some(Value::Count(count)) => json!(count),
+                Some(Value::List(items)) => json!(items),
                 Some(text) => json!(text.to_string()),
             };
-            json!({"key": key.name, "value": value, "from": origin.to_string()})
+            json!({"key": key.name, "value": value, "from": from})
         };
         return print_json(&ALL.iter().map(line).collect::<Vec<_>>());
     }
     let row = |key: &&super::Key| {
-        let (value, origin) = settings.shown(key);
-        [key.name.to_owned(), value.map_or_else(|| "-".to_owned(), ToString::to_string), origin.to_string()]
+        let (value, from) = value_of(key);
+        [key.name.to_owned(), value.map_or_else(|| "-".to_owned(), |value| value.to_string()), from]
     };
     let rows: Vec<_> = ALL.iter().map(row).collect();
     print(&table(["setting", "value", "from"], &rows, columns()))

@@ -25,6 +25,7 @@ pub(super) fn read(path: &Path, text: &str) -> Read {
             reader.mistake(at, e.message().to_owned());
         }
     }
+    read.mistakes.sort_by_key(|mistake| mistake.line);
     read
 }
 
@@ -85,8 +86,8 @@ impl Reader<'_> {
     }
 
     fn mistake(&mut self, at: usize, text: String) {
-        let place = format!("{}:{}", self.path.display(), self.line(at));
-        self.read.mistakes.push(Mistake { place, text });
+        let line = self.line(at);
+        self.read.mistakes.push(Mistake { place: format!("{}:{line}", self.path.display()), line, text });
     }
 
     fn line(&self, at: usize) -> usize {
@@ -129,7 +130,7 @@ pub(super) fn default_of(key: &Key) -> Option<Value> {
 pub(super) fn template() -> String {
     let mut text = String::from(
         "# Settings of tympan. A line that begins with # is a default or an example; take the # away to set it.\n\
-         # Variables (TYMPAN_…) come before this file, and flags before variables: `tympan config show` says which counts.\n",
+         # Variables (TYMPAN_...) come before this file, and flags before variables: `tympan config show` says which counts.\n",
     );
     let mut section = "";
     for key in ALL {

@@ -57,7 +57,11 @@ impl fmt::Display for Origin {
 /// Something wrong in the file or in a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
+    /// The file and line, or the variable.
     pub place: String,
+    /// The line; 0 where there is none.
+    pub line: usize,
+    /// What is wrong, and what would be right.
     pub text: String,
 }
 
@@ -117,15 +121,18 @@ impl Settings {
                     mistakes.extend(read.mistakes);
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound && !asked_for => {}
-                Err(e) => mistakes.push(Mistake { place: path.display().to_string(), text: e.to_string() }),
+                Err(e) => mistakes.push(Mistake { place: path.display().to_string(), line: 0, text: e.to_string() }),
             }
         }
         for key in ALL {
             let Some(text) = variable(key.variable) else { continue };
             match text.into_string().ok().and_then(|text| parsed(key, &text)) {
                 Some(value) => this.set(key, value, Origin::Variable(key.variable)),
-                None => mistakes
-                    .push(Mistake { place: key.variable.to_owned(), text: format!("this is {}", key.expected()) }),
+                None => mistakes.push(Mistake {
+                    place: key.variable.to_owned(),
+                    line: 0,
+                    text: format!("this is {}", key.expected()),
+                }),
             }
         }
         (this, mistakes)
@@ -209,7 +216,7 @@ pub(crate) fn unknown_variables() -> Vec<Mistake> {
     let ours = names.filter(|name| name.starts_with("TYMPAN_") && known().all(|other| other != name));
     let mistake = |name: String| {
         let near = nearest(&name, known()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-        Mistake { text: format!("there is no such setting{near}"), place: name }
+        Mistake { text: format!("there is no such setting{near}"), line: 0, place: name }
     };
     ours.map(mistake).collect()
 }
