@@ -9,7 +9,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// No model has this name.
-    #[error("there is no model called {name}{}; `tympan model list` shows all", meant(close))]
+    #[error("there is no model called {name}{} `tympan model list` shows all", meant(close))]
     Unknown {
         /// What was asked for.
         name: String,
@@ -166,7 +166,7 @@ pub fn megabytes(bytes: u64) -> String {
 
 fn meant(close: &[String]) -> String {
     match close {
-        [] => String::new(),
+        [] => ";".into(),
         [one] => format!("; did you mean {one}?"),
         [most @ .., last] => format!("; did you mean {} or {last}?", most.join(", ")),
     }

@@ -130,7 +130,7 @@ impl Store {
     ) -> Result<Fetched, StoreError> {
         let path = self.folder().join(entry.file());
         let part = part_of(&path);
-        let (mut reasons, mut wrong) = (Vec::new(), false);
+        let (mut reasons, mut wrong, other_way) = (Vec::new(), false, package::of(entry));
         if how.force {
             remove_if_there(&part)?;
         }
@@ -147,13 +147,14 @@ impl Store {
                 Err(Failed::Here { why, wrong: not_it }) => {
                     remove_if_empty(&part);
                     wrong |= not_it;
-                    let why = format!("{}: {why}", shown(address));
-                    progress.step(&Step::Trouble { what: why.clone() });
-                    reasons.push(why);
+                    if other_way.is_some() {
+                        progress.step(&Step::Trouble { what: format!("{why}; trying another way") });
+                    }
+                    reasons.push(format!("{}: {why}", shown(address)));
                 }
             }
         }
-        if let Some(package) = package::of(entry) {
+        if let Some(package) = other_way {
             match package.make(entry, self.folder(), progress) {
                 Ok(made) => {
                     publish(entry, &made.file, &path)?;

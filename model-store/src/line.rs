@@ -220,10 +220,10 @@ fn in_words(error: &ureq::Error, address: &str) -> String {
     let proxy = proxy::for_address(address, |name| std::env::var(name).ok());
     let through = proxy.map(|proxy| format!(", through the proxy {}", shown(&proxy))).unwrap_or_default();
     match error {
-        ureq::Error::HostNotFound if through.is_empty() => {
-            format!("the name {host} is not known: no network here, or a slip in the address")
-        }
-        ureq::Error::HostNotFound => format!("a name is not known: {host}{through}"),
+        unknown if is_unknown_name(unknown) => match &through[..] {
+            "" => format!("the name {host} is not known: no network here, or a slip in the address"),
+            _ => format!("a name is not known: {host}{through}"),
+        },
         ureq::Error::Timeout(_) => format!("{host} does not answer in time{through}"),
         ureq::Error::ConnectProxyFailed(why) => format!("the proxy refuses: {}{through}", why.trim()),
         ureq::Error::Io(e) if e.kind() == ErrorKind::ConnectionRefused => {
@@ -237,6 +237,15 @@ fn in_words(error: &ureq::Error, address: &str) -> String {
             Some(e) => in_words(&ureq::Error::Rustls(e), address),
             None => format!("no connection to {host}: {other}{through}"),
         },
+    }
+}
+
+/// Whether a name was asked for and nobody knows it. The standard library has no kind of error for that.
+fn is_unknown_name(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::HostNotFound => true,
+        ureq::Error::Io(e) => e.to_string().contains("failed to lookup address"),
+        _ => false,
     }
 }
 

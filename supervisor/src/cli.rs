@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::model::ModelArgs;
 use crate::settings::keys::{self, Key, Kind};
 use crate::settings::{ConfigArgs, Settings, Value};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -35,6 +36,8 @@ pub(crate) enum Command {
         after_help = "Examples:\n  tympan devices\n  tympan devices --all\n  tympan devices --json | jq -r '.[].id'"
     )]
     Devices(DevicesArgs),
+    /// List, fetch, check, add and remove models
+    Model(ModelArgs),
     /// Show, check and begin the configuration
     Config(ConfigArgs),
 }

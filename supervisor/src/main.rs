@@ -7,6 +7,7 @@ mod control;
 mod devices;
 mod event;
 mod inspect;
+mod model;
 mod models;
 mod oneshot;
 mod outfile;
@@ -50,6 +51,7 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
     let done = match &cli.command {
         Command::Run(args) => return run::run(args, load()?),
         Command::Transcribe(args) => return transcribe::transcribe(args, load()?),
+        Command::Model(args) => return model::model(args, &load()?),
         Command::Config(args) => return settings::config(args, cli.config.as_deref()),
         Command::Status(args) => inspect::status(&load()?, args.json),
         Command::Rings(args) => inspect::rings(&load()?, args.json),
