@@ -11,7 +11,7 @@ pub(crate) fn short(mut text: String) -> String {
     if text.len() > BYTES_MAX {
         let cut = (0..=BYTES_MAX).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
         text.truncate(cut);
-        text.push('…');
+        text.push_str("...");
     }
     text
 }

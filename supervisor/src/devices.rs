@@ -71,7 +71,7 @@ fn row(device: &Device) -> [String; 6] {
 /// A range of rates in kHz.
 fn rates([min_hz, max_hz]: [u32; 2]) -> String {
     let khz = |hz: u32| f64::from(hz) / 1_000.0;
-    if min_hz == max_hz { format!("{} kHz", khz(min_hz)) } else { format!("{}–{} kHz", khz(min_hz), khz(max_hz)) }
+    if min_hz == max_hz { format!("{} kHz", khz(min_hz)) } else { format!("{}-{} kHz", khz(min_hz), khz(max_hz)) }
 }
 
 #[cfg(test)]
@@ -81,6 +81,6 @@ mod tests {
     #[test]
     fn rates_are_read_in_kilohertz() {
         assert_eq!(rates([44_100, 44_100]), "44.1 kHz");
-        assert_eq!(rates([8_000, 192_000]), "8–192 kHz");
+        assert_eq!(rates([8_000, 192_000]), "8-192 kHz");
     }
 }

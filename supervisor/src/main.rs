@@ -10,6 +10,7 @@ mod event;
 mod inspect;
 mod models;
 mod oneshot;
+mod outfile;
 mod output;
 mod owner;
 mod paths;

@@ -86,7 +86,7 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings) -> Result<Exit> {
         // Another instance may have begun there meanwhile: then it is not empty and stays.
         let _ = std::fs::remove_dir(&folders.runtime);
     }
-    Ok(exit_of(&outcome?))
+    Ok(exit_of(&outcome?, plan.sources.len()))
 }
 
 /// What all commands that make words have in common; live by default.
@@ -146,13 +146,16 @@ pub(crate) fn supervise(
     outcome
 }
 
-/// The exit code of a run.
-pub(crate) fn exit_of(outcome: &Outcome) -> Exit {
+/// The exit code of a run of so many sources.
+fn exit_of(outcome: &Outcome, sources: usize) -> Exit {
     if let Some(error) = &outcome.error {
         eprintln!("tympan: {error}");
-        return Exit::Fault;
+        return error.exit;
     }
-    if !outcome.failed.is_empty() || outcome.lost_frames.values().any(|&frames| frames > 0) {
+    if let Some(failure) = outcome.failed.first() {
+        return if outcome.failed.len() == sources { failure.exit } else { Exit::Incomplete };
+    }
+    if outcome.lost_frames.values().any(|&frames| frames > 0) {
         return Exit::Incomplete;
     }
     Exit::Clean

@@ -2,6 +2,8 @@
 
 use crate::cli::{Format, TranscribeArgs};
 use crate::event::Event;
+use crate::outfile::OutFile;
+use crate::output::print;
 use crate::paths::{Folders, private_dir};
 use crate::recovery::{self, RECORDING};
 use crate::refusal::refuse;
@@ -14,7 +16,7 @@ use crate::transcript::{TimedText, Transcript};
 use anyhow::{Context, Result};
 use control_protocol::{ClockKind, Exit, StreamName};
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 
@@ -57,7 +59,8 @@ fn all_batches(
     siblings: &Siblings,
     folders: &Folders,
 ) -> Result<Exit> {
-    let mut exit = Exit::Clean;
+    let mut out = args.output.as_deref().map(OutFile::begin).transpose()?;
+    let mut ends = Vec::new();
     for files in args.files.chunks(BATCH) {
         private_dir(&folders.spill())?;
         let named = name_files(files)?;
@@ -78,29 +81,35 @@ fn all_batches(
         let model = plan.model.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for (name, path) in &named {
             let transcript = collector.transcript(name, path, &model, &outcome);
-            if let Some(error) = &transcript.error {
-                eprintln!("tympan: {}: {error}", path.display());
+            let failure = outcome.failed.iter().find(|failure| failure.stream == *name);
+            if let Some(failure) = failure {
+                eprintln!("tympan: {}", failure.reason);
             }
-            let unread = transcript.error.is_some() && transcript.segments.is_empty();
+            let unread = failure.is_some() && transcript.segments.is_empty();
             if !unread || format == Format::Json {
-                write(&transcript, format, args)?;
+                write(&transcript, format, args, &mut out)?;
             }
-            if transcript.error.is_some() || transcript.lost_frames > 0 {
-                exit = if unread && args.files.len() == 1 { Exit::Fault } else { Exit::Incomplete };
-            }
+            ends.push(match failure {
+                Some(failure) => failure.exit,
+                None if transcript.lost_frames > 0 => Exit::Incomplete,
+                None => Exit::Clean,
+            });
         }
-        if outcome.error.is_some() || outcome.interrupted {
-            if let Some(error) = outcome.error.filter(|_| outcome.failed.is_empty()) {
-                eprintln!("tympan: {error}");
-            }
-            if outcome.interrupted {
-                eprintln!("tympan: interrupted; what is written down so far is not all");
-                return Ok(Exit::Incomplete);
-            }
-            exit = if args.files.len() == 1 { Exit::Fault } else { Exit::Incomplete };
+        if outcome.interrupted {
+            eprintln!("tympan: interrupted; what is written down so far is not all");
+            return Ok(Exit::Incomplete);
+        }
+        if let Some(error) = outcome.error.filter(|_| outcome.failed.is_empty()) {
+            return Err(error.into());
         }
     }
-    Ok(exit)
+    Ok(together(&ends))
+}
+
+/// The exit code of several recordings: what all ended with, or that some are missing.
+fn together(ends: &[Exit]) -> Exit {
+    let first = ends.first().copied().unwrap_or(Exit::Clean);
+    if ends.iter().all(|&end| end == first) { first } else { Exit::Incomplete }
 }
 
 fn name_files(files: &[PathBuf]) -> Result<Vec<(StreamName, PathBuf)>> {
@@ -112,18 +121,15 @@ fn utf8(path: &Path) -> Result<&str> {
     path.to_str().with_context(|| format!("{}: a path that is not UTF-8", path.display()))
 }
 
-#[expect(clippy::print_stdout, reason = "the transcript is this command's data")]
-fn write(transcript: &Transcript, format: Format, args: &TranscribeArgs) -> Result<()> {
+fn write(transcript: &Transcript, format: Format, args: &TranscribeArgs, out: &mut Option<OutFile>) -> Result<()> {
     let text = transcript.render(format)?;
-    if let Some(output) = &args.output {
-        return std::fs::write(output, text).with_context(|| format!("cannot write {}", output.display()));
+    if let Some(out) = out.take() {
+        return out.finish(&text);
     }
     if format == Format::Txt && args.files.len() > 1 {
-        print!("# {}\n{text}\n", transcript.file);
-    } else {
-        print!("{text}");
+        return print(&format!("# {}\n{text}\n", transcript.file));
     }
-    std::io::stdout().flush().context("standard output")
+    print(&text)
 }
 
 /// Keeps the words until their recording is done; shows how far it is.
@@ -148,7 +154,7 @@ impl Collector {
             model: model.to_owned(),
             duration_s: self.progress.get(name).and_then(|(_, total)| *total),
             lost_frames: outcome.lost_frames.get(name).copied().unwrap_or(0),
-            error: outcome.failed.iter().find(|(failed, _)| failed == name).map(|(_, why)| why.clone()),
+            error: outcome.failed.iter().find(|failure| failure.stream == *name).map(|failure| failure.reason.clone()),
         }
     }
 
@@ -192,5 +198,18 @@ impl Reporter for Collector {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recordings_that_end_alike_give_their_code() {
+        assert_eq!(together(&[Exit::NotAudio]), Exit::NotAudio);
+        assert_eq!(together(&[Exit::NoInput, Exit::NoInput]), Exit::NoInput);
+        assert_eq!(together(&[Exit::Clean, Exit::NoInput]), Exit::Incomplete);
+        assert_eq!(together(&[Exit::Clean, Exit::Clean]), Exit::Clean);
     }
 }

@@ -45,10 +45,16 @@ impl Folders {
 
     /// Puts a command into these folders.
     pub fn apply(&self, command: &mut Command) {
+        // Settings of whoever runs the tests would change what is tested.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("TYMPAN_") {
+                command.env_remove(name);
+            }
+        }
+        command.env("XDG_CONFIG_HOME", self.data.path().join("config"));
         command.env("TYMPAN_RUNTIME_DIR", self.runtime()).env("TYMPAN_DATA_DIR", self.data());
         // What libraries leave in the folder for temporary files would be left for ever.
         command.env("TMPDIR", self.shared.path().join("tmp"));
-        command.env_remove("TYMPAN_LIBEXEC");
     }
 
     /// All files below the runtime folder, folders not counted.

@@ -130,7 +130,7 @@ pub(super) fn default_of(key: &Key) -> Option<Value> {
 pub(super) fn template() -> String {
     let mut text = String::from(
         "# Settings of tympan. A line that begins with # is a default or an example; take the # away to set it.\n\
-         # Variables (TYMPAN_…) come before this file, and flags before variables: `tympan config show` says which counts.\n",
+         # Variables (TYMPAN_...) come before this file, and flags before variables: `tympan config show` says which counts.\n",
     );
     let mut section = "";
     for key in ALL {
