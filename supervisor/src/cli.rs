@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::model::ModelArgs;
 use crate::settings::keys::{self, Key, Kind};
 use crate::settings::{ConfigArgs, Settings, Value};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     /// Say what is wrong here, what it means, and how to mend it
     #[command(after_help = DOCTOR_HELP)]
     Doctor(DoctorArgs),
+    /// List, fetch, check, add and remove models
+    Model(ModelArgs),
     /// Show, check and begin the configuration
     Config(ConfigArgs),
 }
