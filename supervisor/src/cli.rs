@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::model::ModelArgs;
 use crate::settings::keys::{self, Key, Kind};
 use crate::settings::{ConfigArgs, Settings, Value};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -35,6 +36,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  tympan devices\n  tympan devices --all\n  tympan devices --json | jq -r '.[].id'"
     )]
     Devices(DevicesArgs),
+    /// Say what is wrong here, what it means, and how to mend it
+    #[command(after_help = DOCTOR_HELP)]
+    Doctor(DoctorArgs),
+    /// List, fetch, check, add and remove models
+    Model(ModelArgs),
     /// Show, check and begin the configuration
     Config(ConfigArgs),
 }
@@ -57,6 +63,15 @@ Examples:
   tympan transcribe talk.mp3
   tympan transcribe --format srt -o talk.srt talk.mp3
   tympan transcribe --format json *.wav | jq -r .text";
+
+const DOCTOR_HELP: &str = "\
+The exit code is 0 when all is well, 5 when something does not work as it should, and that of the first
+fault when something does not work at all.
+
+Examples:
+  tympan doctor
+  tympan doctor --quick --device USB
+  tympan doctor --json | jq -r '.[] | select(.severity==\"fault\").mend'";
 
 /// How words are made; what is not given is configured, or the default.
 #[derive(Debug, Clone, Default, Args)]
@@ -166,6 +181,19 @@ pub(crate) struct TranscribeArgs {
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct JsonArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DoctorArgs {
+    /// Do not listen to the microphone for 5 s
+    #[arg(long)]
+    pub quick: bool,
+    /// Listen to this one, as `tympan devices` shows it
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

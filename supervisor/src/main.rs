@@ -5,8 +5,10 @@ mod child;
 mod cli;
 mod control;
 mod devices;
+mod doctor;
 mod event;
 mod inspect;
+mod model;
 mod models;
 mod oneshot;
 mod outfile;
@@ -50,6 +52,8 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
     let done = match &cli.command {
         Command::Run(args) => return run::run(args, load()?),
         Command::Transcribe(args) => return transcribe::transcribe(args, load()?),
+        Command::Doctor(args) => return doctor::doctor(args, cli.config.as_deref()),
+        Command::Model(args) => return model::model(args, &load()?),
         Command::Config(args) => return settings::config(args, cli.config.as_deref()),
         Command::Status(args) => inspect::status(&load()?, args.json),
         Command::Rings(args) => inspect::rings(&load()?, args.json),

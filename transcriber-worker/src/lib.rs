@@ -7,7 +7,8 @@
 //! Neither ever writes to a ring, sends audio in a message, or knows the other: the supervisor carries the jobs. Both
 //! die with the supervisor, and both can be killed at any time: what they were doing is done again by the next.
 //!
-//! A third role, [`direct`], is the peer that tests and benches compare with.
+//! Two more roles start nothing: [`direct`] is the peer that tests and benches compare with, and [`check`] says whether
+//! the program fits this processor.
 //!
 //! ```
 //! use transcriber_worker::segment::{LOOK_SAMPLES, Look, Policy, Segmenter};
@@ -20,8 +21,12 @@
 //! assert_eq!(ends, [100]);
 //! ```
 
+pub mod blas;
+pub mod check;
 pub mod direct;
+pub mod illegal;
 pub mod listener;
+pub mod processor;
 pub mod recogniser;
 pub mod samples;
 pub mod segment;

@@ -6,9 +6,10 @@ use control_link::LinkError;
 use control_protocol::Exit;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use transcriber_worker::{direct, listener, worker};
+use transcriber_worker::{blas, check, direct, illegal, listener, processor, worker};
 
-/// Turns rings into text. Started by `tympan`; `--role direct` is for tests and benches.
+/// Turns rings into text. Started by `tympan`; `--role direct` is for tests and benches, `--role check` for whoever
+/// wonders whether this program fits this processor.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -33,12 +34,20 @@ enum Part {
     Worker,
     /// Calls Whisper on whole files, without anything of ours: a line of JSON a file
     Direct,
+    /// Says as JSON whether this program fits this processor: exit code 0, or 9
+    Check,
 }
 
 fn main() -> ExitCode {
     stderr_log::install();
+    illegal::watch();
+    let refusal = processor::fit().refusal();
+    if refusal.is_none() {
+        // Where the program does not fit it ends soon, and need not be quick.
+        blas::prepare();
+    }
     let arguments = Arguments::parse();
-    match run(&arguments) {
+    match run(&arguments, refusal) {
         Ok(exit) => exit.into(),
         Err(e) => {
             log::error!("{e:#}");
@@ -51,11 +60,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<Exit> {
+fn run(arguments: &Arguments, refusal: Option<String>) -> Result<Exit> {
     match arguments.role {
         Part::Listener => Ok(listener::run()?),
-        Part::Worker => Ok(worker::run()?),
+        Part::Worker => Ok(worker::run(refusal)?),
+        Part::Check => Ok(check::run(&mut std::io::stdout().lock())?),
         Part::Direct => {
+            if let Some(refusal) = refusal {
+                log::error!("{refusal}");
+                return Ok(Exit::CpuUnfit);
+            }
             let model = arguments.model.as_deref().context("--role direct needs --model")?;
             direct::run(model, arguments.threads, &arguments.files, &mut std::io::stdout().lock())?;
             Ok(Exit::Clean)

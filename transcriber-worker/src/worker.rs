@@ -18,12 +18,17 @@ use std::time::{Duration, Instant};
 /// Rings that stay mapped between jobs.
 const RINGS_MAX: usize = 8;
 
-/// Runs the worker until the supervisor ends it.
+/// Runs the worker until the supervisor ends it. With a `refusal` of [`crate::processor`] it says that and ends.
 ///
 /// # Errors
 /// [`LinkError`] when the supervisor cannot be reached at all.
-pub fn run() -> Result<Exit, LinkError> {
+pub fn run(refusal: Option<String>) -> Result<Exit, LinkError> {
     let (sender, receiver) = control_link::connect(Role::Worker)?;
+    if let Some(refusal) = refusal {
+        log::error!("{refusal}");
+        let _ = sender.send(&FromWorker::Fault(refusal)); // the exit code says it too
+        return Ok(Exit::CpuUnfit);
+    }
     let (inbox, messages) = mpsc::channel();
     let listen = move || listen(receiver, &inbox);
     thread::Builder::new().name("messages".into()).spawn(listen)?;
