@@ -17,6 +17,7 @@
 
 pub mod capture;
 pub mod clock;
+mod container;
 pub mod decode;
 pub mod device;
 pub mod engine;
@@ -25,10 +26,12 @@ pub mod frames;
 pub mod lane;
 pub mod limits;
 pub mod live;
+mod mpeg;
 pub mod pace;
 pub mod queue;
 pub mod raw;
 pub mod rings;
+pub mod room;
 pub mod rt;
 pub mod source;
 pub mod stdin;

@@ -114,4 +114,12 @@ mod tests {
         assert_eq!(Exit::from_code(101), Some(Exit::Fault));
         assert_eq!((Exit::from_code(20), Exit::from_code(-1)), (None, None));
     }
+
+    #[test]
+    fn the_readme_documents_every_code() {
+        let readme = include_str!("../../README.md");
+        for exit in Exit::ALL {
+            assert!(readme.contains(&format!("\n| {} | ", exit.code())), "{exit:?}");
+        }
+    }
 }

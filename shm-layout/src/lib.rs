@@ -51,3 +51,8 @@ pub use room::fit_history;
 pub use table::GapSpan;
 pub use warden::RingWarden;
 pub use writer::{CreateError, Prefaulter, RingSpec, RingWriter};
+
+/// The README's reader compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

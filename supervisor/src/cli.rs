@@ -1,5 +1,8 @@
 //! The command line.
 
+use crate::model::ModelArgs;
+use crate::settings::keys::{self, Key, Kind};
+use crate::settings::{ConfigArgs, Settings, Value};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -7,6 +10,9 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "tympan", version, arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Cli {
+    /// Configuration file [default: ~/.config/tympan/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -26,8 +32,17 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  tympan rings\n  tympan rings --json | jq -r '.[].path'")]
     Rings(JsonArgs),
     /// Show the microphones and other inputs
-    #[command(after_help = "Examples:\n  tympan devices\n  tympan devices --json | jq -r '.[].id'")]
-    Devices(JsonArgs),
+    #[command(
+        after_help = "Examples:\n  tympan devices\n  tympan devices --all\n  tympan devices --json | jq -r '.[].id'"
+    )]
+    Devices(DevicesArgs),
+    /// Say what is wrong here, what it means, and how to mend it
+    #[command(after_help = DOCTOR_HELP)]
+    Doctor(DoctorArgs),
+    /// List, fetch, check, add and remove models
+    Model(ModelArgs),
+    /// Show, check and begin the configuration
+    Config(ConfigArgs),
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -49,29 +64,72 @@ Examples:
   tympan transcribe --format srt -o talk.srt talk.mp3
   tympan transcribe --format json *.wav | jq -r .text";
 
-/// How words are made.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct WordArgs {
-    /// Whisper model: a name such as tiny.en, or the path of a ggml file
-    #[arg(long, default_value = "tiny.en", value_name = "NAME|PATH")]
-    pub model: String,
-    /// Spoken language: a code such as en, or auto
-    #[arg(long, default_value = "en", value_name = "CODE")]
-    pub language: String,
-    /// Transcribing processes
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub workers: u32,
-    /// Threads of each of them
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub threads: u32,
-    /// Show what the other processes say on standard error
-    #[arg(short, long)]
-    pub verbose: bool,
+const DOCTOR_HELP: &str = "\
+The exit code is 0 when all is well, 5 when something does not work as it should, and that of the first
+fault when something does not work at all.
+
+Examples:
+  tympan doctor
+  tympan doctor --quick --device USB
+  tympan doctor --json | jq -r '.[] | select(.severity==\"fault\").mend'";
+
+/// How words are made; what is not given is configured, or the default.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct WordFlags {
+    /// Whisper model: a name such as tiny.en, or the path of a ggml file [default: tiny.en]
+    #[arg(long, value_name = "NAME|PATH")]
+    pub model: Option<String>,
+    /// Spoken language: a code such as en, or auto [default: en]
+    #[arg(long, value_name = "CODE")]
+    pub language: Option<String>,
+    /// Transcribing processes [default: 2]
+    #[arg(long, value_name = "COUNT", value_parser = range_of(&keys::WORKERS))]
+    pub workers: Option<u32>,
+    /// Threads of each of them [default: 1]
+    #[arg(long, value_name = "COUNT", value_parser = range_of(&keys::THREADS))]
+    pub threads: Option<u32>,
+}
+
+impl WordFlags {
+    /// Sets what was given.
+    pub(crate) fn over(&self, settings: &mut Settings) {
+        settings.flag(&keys::MODEL, self.model.clone().map(Value::Text));
+        settings.flag(&keys::LANGUAGE, self.language.clone().map(Value::Text));
+        settings.flag(&keys::WORKERS, self.workers.map(Value::Count));
+        settings.flag(&keys::THREADS, self.threads.map(Value::Count));
+    }
+}
+
+/// All flags that stand for settings.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SettingFlags {
+    /// Rate of the rings in Hz [default: 48000]
+    #[arg(long, value_name = "HZ", value_parser = range_of(&keys::RATE))]
+    pub rate: Option<u32>,
+    /// Seconds of history in each ring [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = range_of(&keys::HISTORY))]
+    pub history: Option<u32>,
+    #[command(flatten)]
+    pub words: WordFlags,
+}
+
+impl SettingFlags {
+    /// Sets what was given.
+    pub(crate) fn over(&self, settings: &mut Settings) {
+        settings.flag(&keys::RATE, self.rate.map(Value::Count));
+        settings.flag(&keys::HISTORY, self.history.map(Value::Count));
+        self.words.over(settings);
+    }
+}
+
+fn range_of(key: &Key) -> clap::builder::RangedI64ValueParser<u32> {
+    let Kind::Count(min, max) = key.kind else { unreachable!("{} is a number", key.name) };
+    clap::value_parser!(u32).range(i64::from(min)..=i64::from(max))
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// What to listen to, as URI or NAME=URI; the default microphone when nothing is given
+    /// What to listen to, as URI or NAME=URI; without any, what is configured, or the default microphone
     #[arg(value_name = "SOURCE")]
     pub sources: Vec<String>,
     /// Print one JSON object a line
@@ -80,14 +138,11 @@ pub(crate) struct RunArgs {
     /// Files and standard input as fast as the machine can, not in real time
     #[arg(long)]
     pub fast: bool,
-    /// Rate of the rings in Hz
-    #[arg(long, default_value_t = 48_000, value_name = "HZ", value_parser = clap::value_parser!(u32).range(8_000..=192_000))]
-    pub rate: u32,
-    /// Seconds of history in each ring
-    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(5..=3_600))]
-    pub history: u32,
     #[command(flatten)]
-    pub words: WordArgs,
+    pub settings: SettingFlags,
+    /// Show what the other processes say on standard error
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 /// Formats of a transcript.
@@ -118,7 +173,10 @@ pub(crate) struct TranscribeArgs {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     #[command(flatten)]
-    pub words: WordArgs,
+    pub words: WordFlags,
+    /// Show what the other processes say on standard error
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -126,4 +184,46 @@ pub(crate) struct JsonArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DoctorArgs {
+    /// Do not listen to the microphone for 5 s
+    #[arg(long)]
+    pub quick: bool,
+    /// Listen to this one, as `tympan devices` shows it
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct DevicesArgs {
+    /// Plug-in devices too
+    #[arg(long)]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_help_says_the_defaults_of_the_settings() {
+        let mut command = Cli::command();
+        command.clone().debug_assert();
+        let run = command.find_subcommand_mut("run").expect("run").render_long_help().to_string();
+        for key in keys::ALL {
+            let Some(flag) = key.flag.filter(|flag| flag.starts_with("--")) else { continue };
+            let (_, after) = run.split_once(&format!("{flag} ")).unwrap_or_else(|| panic!("no {flag}"));
+            let own = after.split("\n      --").next().unwrap_or(after);
+            assert!(own.contains(&format!("[default: {}]", key.default.trim_matches('"'))), "{flag}: {own}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! number and time, and the loop hands its answer over without waiting.
 
 use crate::event::{Event, Request};
+use crate::refusal::refuse;
 use anyhow::{Context, Result, bail};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use serde_json::{Value, json};
@@ -95,9 +96,9 @@ fn answer(line: &[u8], events: &Sender<Event>) -> Value {
 /// # Errors
 /// When no instance answers, or it answers with an error.
 pub(crate) fn ask(path: &Path, request: &Value) -> Result<Value> {
-    let stream = UnixStream::connect(path).with_context(|| {
-        format!("no tympan runs here ({} does not answer); `tympan run` starts one", path.display())
-    })?;
+    let Ok(stream) = UnixStream::connect(path) else {
+        refuse!(NotRunning, "no tympan runs here ({} does not answer); `tympan run` starts one", path.display());
+    };
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     writeln!(&stream, "{request}").context("cannot ask")?;

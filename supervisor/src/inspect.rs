@@ -1,61 +1,44 @@
-//! `tympan status`, `rings` and `devices`: looking without disturbing.
+//! `tympan status` and `rings`: looking without disturbing.
 
 use crate::control;
-use crate::oneshot::ask_program;
+use crate::output::{columns, print, print_json, table};
 use crate::paths::Folders;
-use crate::siblings::Siblings;
-use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use crate::refusal::refuse;
+use crate::settings::Settings;
+use anyhow::{Context, Result};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::time::Duration;
-
-/// How long the sound libraries may take to list their devices.
-const DEVICES: Duration = Duration::from_secs(15);
-
-#[expect(clippy::print_stdout, reason = "the answer is these commands' data")]
-fn print(text: &str) {
-    print!("{text}");
-}
 
 /// Shows the processes, streams and jobs of the running instance.
 ///
 /// # Errors
 /// When none runs here.
-pub(crate) fn status(as_json: bool) -> Result<()> {
-    let status = control::ask(&Folders::of_user()?.socket(), &json!({"command": "status"}))?;
-    print(&if as_json { format!("{status}\n") } else { table_of(&status) });
-    Ok(())
+pub(crate) fn status(settings: &Settings, as_json: bool) -> Result<()> {
+    let status = control::ask(&Folders::of_running(settings)?.socket(), &json!({"command": "status"}))?;
+    if as_json { print_json(&status) } else { print(&table_of(&status)) }
 }
 
 fn table_of(status: &Value) -> String {
-    let mut out = String::new();
     let text = |value: &Value| match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Number(n) if n.is_f64() => format!("{:.1}", n.as_f64().unwrap_or(0.0)),
         other => other.to_string(),
     };
-    let mut rows = |title: &str, list: &Value, columns: &[&str]| {
-        let _ = writeln!(out, "{title}");
-        let names: Vec<_> = columns.iter().map(|c| format!("{c:<12}")).collect();
-        let _ = writeln!(out, "  {}", names.join(" ").trim_end());
-        for row in list.as_array().into_iter().flatten() {
-            let cells: Vec<_> = columns.iter().map(|c| format!("{:<12}", text(&row[*c]))).collect();
-            let _ = writeln!(out, "  {}", cells.join(" ").trim_end());
-        }
-    };
-    rows("processes", &status["processes"], &["role", "pid", "state", "restarts", "uptime_s"]);
-    rows(
-        "streams",
-        &status["streams"],
-        &["stream", "state", "epoch", "position_s", "lag_s", "lost_frames", "description"],
-    );
+    fn rows_of<const N: usize>(list: &Value, keys: [&str; N], text: impl Fn(&Value) -> String) -> String {
+        let rows: Vec<[String; N]> =
+            list.as_array().into_iter().flatten().map(|row| keys.map(|key| text(&row[key]))).collect();
+        table(keys, &rows, columns())
+    }
+    let mut out = rows_of(&status["processes"], ["role", "pid", "state", "restarts", "uptime_s"], text);
+    let streams = ["stream", "state", "epoch", "position_s", "lag_s", "lost_frames", "description"];
+    let _ = write!(out, "\n{}", rows_of(&status["streams"], streams, text));
     let queue = &status["queue"];
     let _ = writeln!(
         out,
-        "utterances: {} waiting, {} in work, {} done, {} lost",
+        "\nutterances: {} waiting, {} in work, {} done, {} lost",
         queue["waiting"], queue["running"], queue["done"], queue["lost"]
     );
     out
@@ -81,8 +64,8 @@ struct RingRow {
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub(crate) fn rings(as_json: bool) -> Result<()> {
-    let runtime = Folders::of_user()?.runtime;
+pub(crate) fn rings(settings: &Settings, as_json: bool) -> Result<()> {
+    let runtime = Folders::of_running(settings)?.runtime;
     let found = match shm_layout::list_rings(&runtime) {
         Ok(found) => found,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -104,58 +87,23 @@ pub(crate) fn rings(as_json: bool) -> Result<()> {
     };
     let rows: Vec<_> = found.into_iter().map(row).collect();
     if as_json {
-        print(&format!("{}\n", serde_json::to_string(&rows)?));
-        return Ok(());
+        return print_json(&rows);
     }
     if rows.is_empty() {
-        bail!("there is no ring in {}; `tympan run` makes them", runtime.display());
+        refuse!(NotRunning, "there is no ring in {}; `tympan run` makes them", runtime.display());
     }
-    let mut out =
-        format!("{:<12} {:>5} {:<8} {:>8} {:>4} {:>9}  path\n", "name", "epoch", "state", "rate", "ch", "history");
-    for r in &rows {
-        let history_s = r.capacity_frames / u64::from(r.sample_rate_hz.max(1));
-        let (name, path) = (&r.name, r.path.display());
-        let _ = writeln!(
-            out,
-            "{name:<12} {:>5} {:<8} {:>8} {:>4} {history_s:>7} s  {path}",
-            r.epoch, r.state, r.sample_rate_hz, r.channels
-        );
-    }
-    print(&out);
-    Ok(())
-}
-
-#[derive(Serialize, Deserialize)]
-struct Device {
-    host: String,
-    id: String,
-    name: String,
-    #[serde(default)]
-    default: bool,
-    #[serde(flatten)]
-    rest: serde_json::Map<String, Value>,
-}
-
-/// Shows the inputs that the sound libraries know, asked in a process of its own.
-///
-/// # Errors
-/// When they do not answer.
-pub(crate) fn devices(as_json: bool) -> Result<()> {
-    let siblings = Siblings::find()?;
-    let mut devices: Vec<Device> = ask_program(&siblings.engine, &["devices"], DEVICES)?;
-    devices.sort_by_key(|device| !device.default);
-    if as_json {
-        print(&format!("{}\n", serde_json::to_string(&devices)?));
-        return Ok(());
-    }
-    if devices.is_empty() {
-        eprintln!("tympan: no input device; `tympan run demo:` and `tympan run file:talk.wav` work without one");
-    }
-    let mut out = String::new();
-    for device in &devices {
-        let mark = if device.default { '*' } else { ' ' };
-        let _ = writeln!(out, "{mark} {:<8} {:<32} device:{}", device.host, device.name, device.id);
-    }
-    print(&out);
-    Ok(())
+    let row = |ring: &RingRow| {
+        let history_s = ring.capacity_frames / u64::from(ring.sample_rate_hz.max(1));
+        [
+            ring.name.clone(),
+            ring.epoch.to_string(),
+            ring.state.to_owned(),
+            format!("{} Hz", ring.sample_rate_hz),
+            ring.channels.to_string(),
+            format!("{history_s} s"),
+            ring.path.display().to_string(),
+        ]
+    };
+    let rows: Vec<_> = rows.iter().map(row).collect();
+    print(&table(["ring", "epoch", "state", "rate", "channels", "history", "path"], &rows, columns()))
 }

@@ -4,43 +4,60 @@
 mod child;
 mod cli;
 mod control;
+mod devices;
+mod doctor;
 mod event;
 mod inspect;
+mod model;
 mod models;
 mod oneshot;
+mod outfile;
+mod output;
 mod owner;
 mod paths;
 mod policy;
 mod printer;
 mod queue;
 mod recovery;
+mod refusal;
 mod report;
 mod run;
 mod session;
+mod settings;
 mod show;
 mod siblings;
 mod sources;
 mod transcribe;
 mod transcript;
 
+use anyhow::Result;
 use clap::Parser;
 use cli::{Cli, Command};
 use control_protocol::Exit;
+use settings::{ConfigFile, Settings};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let done = match &Cli::parse().command {
-        Command::Run(args) => run::run(args),
-        Command::Transcribe(args) => transcribe::transcribe(args),
-        Command::Status(args) => inspect::status(args.json).map(|()| Exit::Clean),
-        Command::Rings(args) => inspect::rings(args.json).map(|()| Exit::Clean),
-        Command::Devices(args) => inspect::devices(args.json).map(|()| Exit::Clean),
-    };
-    match done {
+    match carry_out(&Cli::parse()) {
         Ok(exit) => exit.into(),
         Err(e) => {
             eprintln!("tympan: {e:#}");
-            Exit::Fault.into()
+            refusal::exit_of(&e).into()
         }
     }
+}
+
+fn carry_out(cli: &Cli) -> Result<Exit> {
+    let load = || Settings::load(ConfigFile::find(cli.config.as_deref()).as_ref());
+    let done = match &cli.command {
+        Command::Run(args) => return run::run(args, load()?),
+        Command::Transcribe(args) => return transcribe::transcribe(args, load()?),
+        Command::Doctor(args) => return doctor::doctor(args, cli.config.as_deref()),
+        Command::Model(args) => return model::model(args, &load()?),
+        Command::Config(args) => return settings::config(args, cli.config.as_deref()),
+        Command::Status(args) => inspect::status(&load()?, args.json),
+        Command::Rings(args) => inspect::rings(&load()?, args.json),
+        Command::Devices(args) => devices::devices(args),
+    };
+    done.map(|()| Exit::Clean)
 }

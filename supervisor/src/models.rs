@@ -1,39 +1,40 @@
-//! Finding model files.
+//! Finding model files for a run.
 
-use crate::paths;
-use anyhow::{Result, bail};
+use crate::model::refused;
+use anyhow::Result;
+use model_store::{Progress, Step, Store, megabytes};
 use std::path::{Path, PathBuf};
 
-/// The voice detector's file.
-const VAD: &str = "silero_vad_16k_op15.onnx";
+/// Reading less than this takes no time that a person notices.
+const NOTICED_BYTES: u64 = 300_000_000;
 
-/// The recogniser's file: a path as it is, a name as `ggml-NAME.bin` in the models folder.
+/// The recogniser's file: a name that `tympan model list` shows, or a path.
 ///
 /// # Errors
-/// When it is not there; says what to do.
-pub(crate) fn recogniser(model: &str) -> Result<PathBuf> {
-    if model.contains('/') || Path::new(model).extension().is_some_and(|e| e == "bin") {
-        let path = std::path::absolute(model)?;
-        if path.is_file() {
-            return Ok(path);
-        }
-        bail!("there is no model file {}", path.display());
-    }
-    let path = paths::models()?.join(format!("ggml-{model}.bin"));
-    if path.is_file() {
-        return Ok(path);
-    }
-    bail!("the model {model} is not there (looked for {}); `scripts/fetch-model` fetches tiny.en", path.display());
+/// When it is not there, or not what it should be; says what to do.
+pub(crate) fn recogniser(folder: &Path, model: &str) -> Result<PathBuf> {
+    Store::new(folder.to_owned()).locate(model, &mut FirstRead).map_err(refused)
 }
 
 /// The voice detector's file.
 ///
 /// # Errors
-/// When it is not there; says what to do.
-pub(crate) fn voice_detector() -> Result<PathBuf> {
-    let path = paths::models()?.join(VAD);
-    if path.is_file() {
-        return Ok(path);
+/// When it is not there, or not what it should be; says what to do.
+pub(crate) fn voice_detector(folder: &Path) -> Result<PathBuf> {
+    Store::new(folder.to_owned()).locate_voice_detector(&mut FirstRead).map_err(refused)
+}
+
+/// Says why a start takes some seconds once.
+struct FirstRead;
+
+impl Progress for FirstRead {
+    fn step(&mut self, step: &Step) {
+        if let Step::Checking { file, total } = step
+            && *total >= NOTICED_BYTES
+        {
+            eprintln!("tympan: reading {file} ({}) to check it; this is once", megabytes(*total));
+        }
     }
-    bail!("the voice detector is not there (looked for {}); `scripts/fetch-model` fetches it", path.display());
+
+    fn bytes(&mut self, _: u64) {}
 }

@@ -1,7 +1,10 @@
 //! The folders: rings on tmpfs, data that stays, models that can be fetched again.
 
-use anyhow::{Context, Result, bail};
+use crate::refusal::refuse;
+use crate::settings::{Settings, keys};
+use anyhow::{Context, Result};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 /// The room rings need at the least: two channels, 10 s, two epochs.
@@ -17,17 +20,28 @@ pub(crate) struct Folders {
 }
 
 impl Folders {
-    /// The folders of this user, or those that `TYMPAN_RUNTIME_DIR` and `TYMPAN_DATA_DIR` name. Nothing is created.
+    /// Where a new instance, or a recording, has its files. Nothing is created.
     ///
     /// # Errors
     /// When no home is known.
-    pub(crate) fn of_user() -> Result<Self> {
-        let runtime = match from_env("TYMPAN_RUNTIME_DIR") {
-            Some(dir) => absolute(&dir)?,
-            None => default_runtime(),
-        };
-        let data = match from_env("TYMPAN_DATA_DIR") {
-            Some(dir) => absolute(&dir)?,
+    pub(crate) fn of_new(settings: &Settings) -> Result<Self> {
+        let runtime = settings.path(&keys::RUNTIME_DIR).unwrap_or_else(roomiest_runtime);
+        Self::with(settings, runtime)
+    }
+
+    /// Where the running instance has its files, so that a desktop's shell and one over ssh see the same; where a new
+    /// one would have them when none runs.
+    ///
+    /// # Errors
+    /// When no home is known.
+    pub(crate) fn of_running(settings: &Settings) -> Result<Self> {
+        let living = runtime_places(settings).into_iter().find(|dir| lives(dir));
+        living.map_or_else(|| Self::of_new(settings), |runtime| Self::with(settings, runtime))
+    }
+
+    fn with(settings: &Settings, runtime: PathBuf) -> Result<Self> {
+        let data = match settings.path(&keys::DATA_DIR) {
+            Some(dir) => dir,
             None => xdg("XDG_DATA_HOME", ".local/share")?.join("tympan"),
         };
         Ok(Self { runtime, data })
@@ -45,7 +59,7 @@ impl Folders {
 
     /// The control socket.
     pub(crate) fn socket(&self) -> PathBuf {
-        self.runtime.join("control.sock")
+        socket_of(&self.runtime)
     }
 
     /// Makes all folders, private.
@@ -60,12 +74,45 @@ impl Folders {
     }
 }
 
-/// The folder of models: `$XDG_CACHE_HOME/tympan/models`.
+/// The folder of models: as set, or `$XDG_CACHE_HOME/tympan/models`.
 ///
 /// # Errors
 /// When no home is known.
-pub(crate) fn models() -> Result<PathBuf> {
-    Ok(xdg("XDG_CACHE_HOME", ".cache")?.join("tympan/models"))
+pub(crate) fn models(settings: &Settings) -> Result<PathBuf> {
+    match settings.path(&keys::MODELS_DIR) {
+        Some(dir) => Ok(dir),
+        None => Ok(xdg("XDG_CACHE_HOME", ".cache")?.join("tympan/models")),
+    }
+}
+
+/// Where instances of this user may be: the one place that is set, or both that are usual.
+pub(crate) fn runtime_places(settings: &Settings) -> Vec<PathBuf> {
+    if let Some(dir) = settings.path(&keys::RUNTIME_DIR) {
+        return vec![dir];
+    }
+    let uid = rustix::process::geteuid().as_raw();
+    let mut places = vec![PathBuf::from(format!("/dev/shm/tympan-{uid}"))];
+    // A shell over ssh or under sudo may lack the variable and still mean this folder.
+    let session = [from_env("XDG_RUNTIME_DIR"), Some(PathBuf::from(format!("/run/user/{uid}")))];
+    for dir in session.into_iter().flatten().filter(|dir| dir.is_absolute()) {
+        let place = dir.join("tympan");
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    places
+}
+
+/// The control socket of a runtime folder.
+pub(crate) fn socket_of(runtime: &Path) -> PathBuf {
+    runtime.join("control.sock")
+}
+
+/// Whether an instance of this user answers in this folder.
+pub(crate) fn lives(runtime: &Path) -> bool {
+    let ours = std::fs::symlink_metadata(runtime)
+        .is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw());
+    ours && UnixStream::connect(socket_of(runtime)).is_ok()
 }
 
 /// Makes a folder that only this user can enter, or checks that it is one.
@@ -79,29 +126,23 @@ pub(crate) fn private_dir(dir: &Path) -> Result<()> {
         .create(dir)
         .with_context(|| format!("cannot make the folder {}", dir.display()))?;
     let meta = std::fs::symlink_metadata(dir).with_context(|| format!("cannot look at {}", dir.display()))?;
-    let uid = rustix::process::geteuid().as_raw();
+    let (uid, path) = (rustix::process::geteuid().as_raw(), dir.display());
     if !meta.is_dir() {
-        bail!("{} is not a folder", dir.display());
+        refuse!(NotPrivate, "{path} is not a folder; move it away, or name another folder{SET_BY}");
     }
     if meta.uid() != uid {
-        bail!(
-            "{} belongs to user {}, not to you ({uid}); TYMPAN_RUNTIME_DIR or TYMPAN_DATA_DIR names another folder",
-            dir.display(),
-            meta.uid()
-        );
+        refuse!(NotPrivate, "{path} belongs to user {}, not to you ({uid}); name another folder{SET_BY}", meta.uid());
     }
     if meta.mode() & 0o077 != 0 {
-        bail!("{} is open to other users; `chmod 700 {}` closes it", dir.display(), dir.display());
+        refuse!(NotPrivate, "{path} is open to other users; `chmod 700 {path}` closes it");
     }
     Ok(())
 }
 
+const SET_BY: &str = ", as TYMPAN_RUNTIME_DIR or TYMPAN_DATA_DIR";
+
 fn from_env(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
-}
-
-fn absolute(dir: &Path) -> Result<PathBuf> {
-    std::path::absolute(dir).with_context(|| format!("the folder {}", dir.display()))
 }
 
 fn xdg(name: &str, below_home: &str) -> Result<PathBuf> {
@@ -112,10 +153,14 @@ fn xdg(name: &str, below_home: &str) -> Result<PathBuf> {
     Ok(home.join(below_home))
 }
 
+/// Free bytes of a folder's file system; 0 when it cannot be asked.
+pub(crate) fn room(dir: &Path) -> u64 {
+    rustix::fs::statvfs(dir).map_or(0, |fs| fs.f_bavail.saturating_mul(fs.f_frsize))
+}
+
 /// `/dev/shm/tympan-<uid>` where there is room, else `$XDG_RUNTIME_DIR/tympan`.
-fn default_runtime() -> PathBuf {
+fn roomiest_runtime() -> PathBuf {
     let shm = PathBuf::from(format!("/dev/shm/tympan-{}", rustix::process::geteuid().as_raw()));
-    let room = |dir: &Path| rustix::fs::statvfs(dir).map_or(0, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
     if room(Path::new("/dev/shm")) >= RUNTIME_FREE_BYTES {
         return shm;
     }

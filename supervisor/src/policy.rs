@@ -1,5 +1,6 @@
 //! When a child that ended is started again. Pure: no clock, no I/O.
 
+use control_protocol::Exit;
 use std::time::Duration;
 
 /// A child that ran this long was healthy: what went wrong before is forgotten.
@@ -20,7 +21,7 @@ pub(crate) enum Death {
     /// Its own fault: a panic, a crash, a broken link.
     OwnFault,
     /// It cannot work as it was configured; again would be the same.
-    Refused,
+    Refused(Exit),
 }
 
 /// What to do about it.
@@ -49,7 +50,7 @@ impl RestartPolicy {
             self.kills_before_ready = 0;
         }
         match death {
-            Death::Refused => Decision::GiveUp,
+            Death::Refused(_) => Decision::GiveUp,
             Death::FromOutside if was_ready => Decision::Restart(Duration::ZERO),
             Death::FromOutside => {
                 self.kills_before_ready += 1;
@@ -91,7 +92,7 @@ mod tests {
         let decisions: Vec<_> = (0..5).map(|_| policy.after(Death::OwnFault, true, SHORT)).collect();
         let ms = |ms| Decision::Restart(Duration::from_millis(ms));
         assert_eq!(decisions, [ms(100), ms(200), ms(400), ms(800), Decision::GiveUp]);
-        assert_eq!(RestartPolicy::default().after(Death::Refused, false, SHORT), Decision::GiveUp);
+        assert_eq!(RestartPolicy::default().after(Death::Refused(Exit::NoModel), false, SHORT), Decision::GiveUp);
     }
 
     proptest! {

@@ -2,7 +2,8 @@
 
 use crate::owner::owner_is_dead;
 use crate::paths::Folders;
-use anyhow::{Context, Result, bail};
+use crate::refusal::refuse;
+use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -32,7 +33,8 @@ impl InstanceLock {
             if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
                 let mut pid = String::new();
                 let _ = file.read_to_string(&mut pid);
-                bail!(
+                refuse!(
+                    AlreadyRuns,
                     "another tympan (pid {}) runs in {}; end it, or choose another TYMPAN_RUNTIME_DIR",
                     pid.trim(),
                     runtime.display()
@@ -61,10 +63,7 @@ pub(crate) fn clear_runtime(runtime: &Path) {
     for entry in entries.flatten() {
         let (name, path) = (entry.file_name(), entry.path());
         let name = name.to_string_lossy();
-        // Only what is ours by its name: rings and their drafts, the socket, ipc-channel's socket folders.
-        let ours =
-            name.ends_with(".ring") || name == "control.sock" || name.ends_with(".draft") || name.ends_with(".link");
-        if ours {
+        if is_of_instance(&name) {
             let _ = std::fs::remove_file(&path);
         } else if name.starts_with(".tmp") {
             let _ = std::fs::remove_dir_all(&path);
@@ -72,8 +71,13 @@ pub(crate) fn clear_runtime(runtime: &Path) {
     }
 }
 
+/// Whether a file is an instance's by its name: a ring or its draft, the socket. (ipc-channel's are folders.)
+pub(crate) fn is_of_instance(name: &str) -> bool {
+    name.ends_with(".ring") || name == "control.sock" || name.ends_with(".draft") || name.ends_with(".link")
+}
+
 /// Subfolders named by owners that are dead.
-fn orphaned(dir: &Path, prefix: &str) -> Vec<PathBuf> {
+pub(crate) fn orphaned(dir: &Path, prefix: &str) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     let dead = |path: &PathBuf| {
         let tag = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(prefix));

@@ -1,17 +1,19 @@
 //! `tympan run`: a live session.
 
-use crate::cli::{RunArgs, WordArgs};
+use crate::cli::RunArgs;
 use crate::event::Event;
 use crate::oneshot::ask_program;
-use crate::paths::Folders;
+use crate::paths::{self, Folders};
 use crate::printer::Printer;
 use crate::recovery::{self, InstanceLock};
+use crate::refusal::refuse;
 use crate::report::Reporter;
 use crate::session::{Outcome, Plan, Session};
+use crate::settings::{Settings, keys};
 use crate::show::{ForPeople, JsonLines};
 use crate::siblings::Siblings;
 use crate::{control, models, sources};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use control_protocol::{ClockKind, Exit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -29,26 +31,35 @@ struct Probe {
 ///
 /// # Errors
 /// When it cannot begin.
-pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
+pub(crate) fn run(args: &RunArgs, mut settings: Settings) -> Result<Exit> {
+    args.settings.over(&mut settings);
     let siblings = Siblings::find()?;
-    let wanted = if args.sources.is_empty() { vec![default_source(&siblings)] } else { args.sources.clone() };
+    let mut wanted = if args.sources.is_empty() { settings.list(&keys::SOURCES) } else { args.sources.clone() };
+    if wanted.is_empty() {
+        wanted.push(default_source(&siblings));
+    }
     let sources = sources::parse(&wanted)?;
     if args.fast
         && let Some((_, uri)) =
             sources.iter().find(|(_, uri)| !uri.starts_with("file:") && !uri.starts_with("stdin:") && uri != "demo:")
     {
-        bail!("--fast works with file:, stdin: and demo:; {uri} has a clock of its own");
+        refuse!(Usage, "--fast works with file:, stdin: and demo:; {uri} has a clock of its own");
     }
-    let folders = Folders::of_user()?;
-    let plan = plan(&args.words, siblings, folders.clone(), sources)?;
+    let folders = Folders::of_new(&settings)?;
+    let plan = plan(&settings, siblings, folders.clone(), sources)?;
     let plan = Plan {
         clock: if args.fast { ClockKind::Virtual } else { ClockKind::Monotonic },
-        sample_rate_hz: args.rate,
-        history_ms: args.history * 1000,
         partials: !args.fast,
+        verbose: args.verbose,
         ..plan
     };
 
+    // One in the other usual place would leave it open whom a command means.
+    if let Some(other) =
+        paths::runtime_places(&settings).iter().find(|dir| **dir != folders.runtime && paths::lives(dir))
+    {
+        refuse!(AlreadyRuns, "another tympan runs in {}; end it, or choose a TYMPAN_RUNTIME_DIR", other.display());
+    }
     let made_runtime = !folders.runtime.exists();
     folders.create()?;
     let lock = InstanceLock::take(&folders.runtime)?;
@@ -75,7 +86,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         // Another instance may have begun there meanwhile: then it is not empty and stays.
         let _ = std::fs::remove_dir(&folders.runtime);
     }
-    Ok(exit_of(&outcome?))
+    Ok(exit_of(&outcome?, plan.sources.len()))
 }
 
 /// What all commands that make words have in common; live by default.
@@ -83,26 +94,28 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
 /// # Errors
 /// When a model is missing.
 pub(crate) fn plan(
-    words: &WordArgs,
+    settings: &Settings,
     siblings: Siblings,
     folders: Folders,
     sources: Vec<(control_protocol::StreamName, String)>,
 ) -> Result<Plan> {
+    let models = paths::models(settings)?;
+    let text = |key| settings.text(key).unwrap_or_default();
     Ok(Plan {
         folders,
         siblings,
         sources,
         clock: ClockKind::Monotonic,
         offline: false,
-        sample_rate_hz: 48_000,
-        history_ms: 30_000,
-        model: models::recogniser(&words.model)?,
-        vad_model: models::voice_detector()?,
-        language: words.language.clone(),
-        workers: words.workers,
-        threads: words.threads,
+        sample_rate_hz: settings.count(&keys::RATE),
+        history_ms: settings.count(&keys::HISTORY) * 1_000,
+        model: models::recogniser(&models, &text(&keys::MODEL))?,
+        vad_model: models::voice_detector(&models)?,
+        language: text(&keys::LANGUAGE),
+        workers: settings.count(&keys::WORKERS),
+        threads: settings.count(&keys::THREADS),
         partials: false,
-        verbose: words.verbose,
+        verbose: false,
     })
 }
 
@@ -133,13 +146,16 @@ pub(crate) fn supervise(
     outcome
 }
 
-/// The exit code of a run.
-pub(crate) fn exit_of(outcome: &Outcome) -> Exit {
+/// The exit code of a run of so many sources.
+fn exit_of(outcome: &Outcome, sources: usize) -> Exit {
     if let Some(error) = &outcome.error {
         eprintln!("tympan: {error}");
-        return Exit::Fault;
+        return error.exit;
     }
-    if !outcome.failed.is_empty() || outcome.lost_frames.values().any(|&frames| frames > 0) {
+    if let Some(failure) = outcome.failed.first() {
+        return if outcome.failed.len() == sources { failure.exit } else { Exit::Incomplete };
+    }
+    if outcome.lost_frames.values().any(|&frames| frames > 0) {
         return Exit::Incomplete;
     }
     Exit::Clean

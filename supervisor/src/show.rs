@@ -1,10 +1,12 @@
 //! Two ways to show a live run: JSON lines for programs, text for people.
 
+use crate::output::columns;
 use crate::printer::Printer;
 use crate::report::{Report, Reporter};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use std::io::IsTerminal;
+use unicode_width::UnicodeWidthStr;
 
 /// An object a line.
 pub(crate) struct JsonLines {
@@ -86,7 +88,7 @@ impl Reporter for ForPeople {
                 self.say(&format!("{sample_rate_hz} Hz, {model}; Ctrl-C ends"));
             }
             Report::Partial { span, text } if self.terminal => {
-                let line = shortened(&self.line(&span.stream, &text), columns());
+                let line = shortened(&self.line(&span.stream, &text), columns().max(10));
                 self.printer.print(format!("\r\x1b[K{line}"));
                 self.partial_shown = true;
             }
@@ -112,28 +114,32 @@ impl Reporter for ForPeople {
     }
 }
 
-fn columns() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(80, |size| usize::from(size.ws_col).max(10))
-}
-
 /// The end of a text that fits a line: the newest words are the ones to see.
 fn shortened(text: &str, columns: usize) -> String {
-    let length = text.chars().count();
-    if length < columns {
+    const BEFORE: &str = "...";
+    if text.width() < columns {
         return text.to_owned();
     }
-    let tail: String = text.chars().skip(length + 2 - columns).collect();
-    format!("…{tail}")
+    let room = columns.saturating_sub(BEFORE.len() + 1);
+    let mut left = text;
+    while left.width() > room {
+        let mut rest = left.chars();
+        rest.next();
+        left = rest.as_str();
+    }
+    format!("{BEFORE}{left}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::shortened;
+    use unicode_width::UnicodeWidthStr;
 
     #[test]
     fn a_partial_never_wraps() {
         assert_eq!(shortened("short", 10), "short");
-        assert_eq!(shortened("0123456789", 10), "…23456789");
+        assert_eq!(shortened("0123456789", 10), "...456789");
         assert_eq!(shortened("äöüäöüäöüäöü", 10).chars().count(), 9);
+        assert!(shortened("東京東京東京", 10).width() < 10);
     }
 }

@@ -1,6 +1,7 @@
 //! Where the other programs are: in `TYMPAN_LIBEXEC`, beside this one, or in `../lib/tympan`. Never by `PATH`.
 
-use anyhow::{Context, Result, bail};
+use crate::refusal::refuse;
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
 /// The programs this one starts.
@@ -37,7 +38,8 @@ fn find(places: &[PathBuf], name: &str) -> Result<PathBuf> {
     let found = places.iter().map(|place| place.join(name)).find(|path| is_program(path));
     let Some(found) = found else {
         let looked: Vec<_> = places.iter().map(|p| p.display().to_string()).collect();
-        bail!(
+        refuse!(
+            Refused,
             "the program {name} is missing; looked in {}. `cargo build --release` builds all programs; TYMPAN_LIBEXEC names another folder",
             looked.join(" and ")
         );

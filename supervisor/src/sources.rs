@@ -1,7 +1,8 @@
 //! Sources as users write them: `URI` or `NAME=URI`.
 
-use anyhow::{Context, Result, bail};
-use control_protocol::StreamName;
+use crate::refusal::{Refusal, refuse};
+use anyhow::{Context, Result};
+use control_protocol::{Exit, StreamName};
 use std::collections::HashSet;
 use std::io::IsTerminal;
 
@@ -26,24 +27,25 @@ pub(crate) fn parse(wanted: &[String]) -> Result<Vec<(StreamName, String)>> {
         let (name, uri) = split(text)?;
         let uri = match uri.strip_prefix("file:") {
             Some(path) => absolute_file(path)?,
-            None => uri.to_owned(),
+            None => uri,
         };
         if uri.starts_with("stdin:") {
             if std::io::stdin().is_terminal() {
-                bail!(
+                refuse!(
+                    Usage,
                     "stdin: standard input is a terminal; pipe sound into it, as in `ffmpeg -i talk.mp3 -f wav - | tympan run stdin:`"
                 );
             }
             if sources.iter().any(|(_, other): &(_, String)| other.starts_with("stdin:")) {
-                bail!("stdin: can be given once only");
+                refuse!(Usage, "stdin: can be given once only");
             }
         }
         let name = match name {
-            Some(name) => StreamName::new(name)?,
+            Some(name) => StreamName::new(name).map_err(|e| Refusal::new(Exit::Usage, e.to_string()))?,
             None => free_name(default_name(&uri), &taken)?,
         };
         if !taken.insert(name.clone()) {
-            bail!("the stream name {name} is given twice, or is `mix`, which the engine needs");
+            refuse!(Usage, "the stream name {name} is given twice, or is `mix`, which the engine needs");
         }
         sources.push((name, uri));
     }
@@ -54,32 +56,40 @@ fn default_name(uri: &str) -> &'static str {
     SCHEMES.iter().find(|(scheme, _)| uri.starts_with(scheme)).map_or("source", |(_, name)| name)
 }
 
-fn split(text: &str) -> Result<(Option<&str>, &str)> {
+fn split(text: &str) -> Result<(Option<&str>, String)> {
     let is_uri = |text: &str| SCHEMES.iter().any(|(scheme, _)| text.starts_with(scheme));
     if is_uri(text) {
-        return Ok((None, text));
+        return Ok((None, text.to_owned()));
     }
     if let Some((name, uri)) = text.split_once('=')
         && is_uri(uri)
     {
-        return Ok((Some(name), uri));
+        return Ok((Some(name), uri.to_owned()));
     }
-    if std::path::Path::new(text).exists() {
-        bail!("{text} is no source; a file is file:{text}");
+    if text == "-" {
+        return Ok((None, "stdin:".to_owned()));
+    }
+    // People name files as files.
+    let path = std::path::Path::new(text);
+    if path.exists() {
+        return Ok((None, format!("file:{text}")));
+    }
+    if text.contains('/') || path.extension().is_some() {
+        refuse!(NoInput, "there is no file {text}");
     }
     let known: Vec<_> = SCHEMES.iter().map(|(scheme, _)| *scheme).collect();
-    bail!("{text} is no source; a source begins with one of {}", known.join(" "));
+    refuse!(Usage, "{text} is no source; a source begins with one of {}", known.join(" "));
 }
 
 fn absolute_file(path: &str) -> Result<String> {
     let path = path.strip_prefix("//").map_or(path, |rest| rest);
     if path.is_empty() {
-        bail!("file: needs a path, as in file:talk.wav");
+        refuse!(Usage, "file: needs a path, as in file:talk.wav");
     }
     let path = std::path::absolute(path)?;
     let path = path.to_str().with_context(|| format!("{}: a path that is not UTF-8", path.display()))?;
     if path.len() > 3_500 {
-        bail!("file: a path of {} bytes is too long", path.len());
+        refuse!(Usage, "file: a path of {} bytes is too long", path.len());
     }
     Ok(format!("file:{path}"))
 }
@@ -92,7 +102,7 @@ fn free_name(base: &str, taken: &HashSet<StreamName>) -> Result<StreamName> {
             return Ok(name);
         }
     }
-    bail!("no free stream name")
+    refuse!(Usage, "no free stream name")
 }
 
 #[cfg(test)]
@@ -106,17 +116,25 @@ mod tests {
 
     #[test]
     fn names_come_from_the_scheme_or_the_user() {
-        let seen = names(&["device:", "test:tone", "virtual:noise?hz=3", "guest=file:/a/b=c.wav"]);
-        assert_eq!(seen, ["mic=device:", "test=test:tone", "test-2=virtual:noise?hz=3", "guest=file:/a/b=c.wav"]);
+        let seen = names(&["device:", "test:tone", "virtual:noise?hz=3", "guest=file:/a/b=c.wav", "/dev/null"]);
+        let expected = [
+            "mic=device:",
+            "test=test:tone",
+            "test-2=virtual:noise?hz=3",
+            "guest=file:/a/b=c.wav",
+            "file=file:/dev/null",
+        ];
+        assert_eq!(seen, expected);
     }
 
     #[test]
     fn what_is_no_source_is_refused_in_words() {
         let error = |text: &str| parse(&[text.to_owned()]).unwrap_err().to_string();
-        assert!(error("talk.wav").contains("a source begins with"));
+        assert!(error("microphone").contains("a source begins with"));
+        assert_eq!(error("/no/talk.wav"), "there is no file /no/talk.wav");
+        assert_eq!(error("talk.wav"), "there is no file talk.wav");
         assert!(error("Bad Name=test:tone").contains("stream name"));
         assert!(error("mix=test:tone").contains("mix"));
         assert!(error("file:").contains("needs a path"));
-        assert!(error("/").contains("file:/"));
     }
 }

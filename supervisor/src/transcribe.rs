@@ -2,17 +2,21 @@
 
 use crate::cli::{Format, TranscribeArgs};
 use crate::event::Event;
+use crate::outfile::OutFile;
+use crate::output::print;
 use crate::paths::{Folders, private_dir};
 use crate::recovery::{self, RECORDING};
+use crate::refusal::refuse;
 use crate::report::{Report, Reporter};
 use crate::run::{plan, supervise};
 use crate::session::{Outcome, Plan};
+use crate::settings::Settings;
 use crate::siblings::Siblings;
 use crate::transcript::{TimedText, Transcript};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use control_protocol::{ClockKind, Exit, StreamName};
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 
@@ -27,19 +31,20 @@ const BATCH: usize = 4;
 ///
 /// # Errors
 /// When it cannot begin. A recording that fails is said, and the others go on.
-pub(crate) fn transcribe(args: &TranscribeArgs) -> Result<Exit> {
+pub(crate) fn transcribe(args: &TranscribeArgs, mut settings: Settings) -> Result<Exit> {
+    args.words.over(&mut settings);
     let format = if args.json { Format::Json } else { args.format };
     if args.files.len() > 1 && (args.output.is_some() || matches!(format, Format::Srt | Format::Vtt)) {
-        bail!("one recording at a time with --output, srt and vtt; txt and json take many");
+        refuse!(Usage, "one recording at a time with --output, srt and vtt; txt and json take many");
     }
     let siblings = Siblings::find()?;
-    let user = Folders::of_user()?;
+    let user = Folders::of_new(&settings)?;
     private_dir(&user.runtime)?;
     recovery::clear_orphaned_recordings(&user.runtime);
     let runtime = user.runtime.join(format!("{RECORDING}{}", crate::owner::owner_tag()));
     let folders = Folders { runtime, data: user.data };
     folders.create()?;
-    let done = all_batches(args, format, &siblings, &folders);
+    let done = all_batches(args, format, &settings, &siblings, &folders);
     let _ = std::fs::remove_dir_all(&folders.runtime);
     let _ = std::fs::remove_dir_all(folders.spill());
     // Only if nobody else uses it.
@@ -47,15 +52,28 @@ pub(crate) fn transcribe(args: &TranscribeArgs) -> Result<Exit> {
     done
 }
 
-fn all_batches(args: &TranscribeArgs, format: Format, siblings: &Siblings, folders: &Folders) -> Result<Exit> {
-    let mut exit = Exit::Clean;
+fn all_batches(
+    args: &TranscribeArgs,
+    format: Format,
+    settings: &Settings,
+    siblings: &Siblings,
+    folders: &Folders,
+) -> Result<Exit> {
+    let mut out = args.output.as_deref().map(OutFile::begin).transpose()?;
+    let mut ends = Vec::new();
     for files in args.files.chunks(BATCH) {
         private_dir(&folders.spill())?;
         let named = name_files(files)?;
         let sources = named.iter().map(|(name, path)| Ok((name.clone(), format!("file:{}", utf8(path)?))));
-        let base = plan(&args.words, siblings.clone(), folders.clone(), sources.collect::<Result<_>>()?)?;
-        let plan =
-            Plan { clock: ClockKind::Virtual, offline: true, sample_rate_hz: RATE_HZ, history_ms: HISTORY_MS, ..base };
+        let base = plan(settings, siblings.clone(), folders.clone(), sources.collect::<Result<_>>()?)?;
+        let plan = Plan {
+            clock: ClockKind::Virtual,
+            offline: true,
+            sample_rate_hz: RATE_HZ,
+            history_ms: HISTORY_MS,
+            verbose: args.verbose,
+            ..base
+        };
         let mut collector = Collector::new(&named);
         let (events, inbox) = channel::<Event>();
         let outcome = supervise(&plan, &mut collector, events, &inbox)?;
@@ -63,29 +81,35 @@ fn all_batches(args: &TranscribeArgs, format: Format, siblings: &Siblings, folde
         let model = plan.model.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for (name, path) in &named {
             let transcript = collector.transcript(name, path, &model, &outcome);
-            if let Some(error) = &transcript.error {
-                eprintln!("tympan: {}: {error}", path.display());
+            let failure = outcome.failed.iter().find(|failure| failure.stream == *name);
+            if let Some(failure) = failure {
+                eprintln!("tympan: {}", failure.reason);
             }
-            let unread = transcript.error.is_some() && transcript.segments.is_empty();
+            let unread = failure.is_some() && transcript.segments.is_empty();
             if !unread || format == Format::Json {
-                write(&transcript, format, args)?;
+                write(&transcript, format, args, &mut out)?;
             }
-            if transcript.error.is_some() || transcript.lost_frames > 0 {
-                exit = if unread && args.files.len() == 1 { Exit::Fault } else { Exit::Incomplete };
-            }
+            ends.push(match failure {
+                Some(failure) => failure.exit,
+                None if transcript.lost_frames > 0 => Exit::Incomplete,
+                None => Exit::Clean,
+            });
         }
-        if outcome.error.is_some() || outcome.interrupted {
-            if let Some(error) = outcome.error.filter(|_| outcome.failed.is_empty()) {
-                eprintln!("tympan: {error}");
-            }
-            if outcome.interrupted {
-                eprintln!("tympan: interrupted; what is written down so far is not all");
-                return Ok(Exit::Incomplete);
-            }
-            exit = if args.files.len() == 1 { Exit::Fault } else { Exit::Incomplete };
+        if outcome.interrupted {
+            eprintln!("tympan: interrupted; what is written down so far is not all");
+            return Ok(Exit::Incomplete);
+        }
+        if let Some(error) = outcome.error.filter(|_| outcome.failed.is_empty()) {
+            return Err(error.into());
         }
     }
-    Ok(exit)
+    Ok(together(&ends))
+}
+
+/// The exit code of several recordings: what all ended with, or that some are missing.
+fn together(ends: &[Exit]) -> Exit {
+    let first = ends.first().copied().unwrap_or(Exit::Clean);
+    if ends.iter().all(|&end| end == first) { first } else { Exit::Incomplete }
 }
 
 fn name_files(files: &[PathBuf]) -> Result<Vec<(StreamName, PathBuf)>> {
@@ -97,18 +121,15 @@ fn utf8(path: &Path) -> Result<&str> {
     path.to_str().with_context(|| format!("{}: a path that is not UTF-8", path.display()))
 }
 
-#[expect(clippy::print_stdout, reason = "the transcript is this command's data")]
-fn write(transcript: &Transcript, format: Format, args: &TranscribeArgs) -> Result<()> {
+fn write(transcript: &Transcript, format: Format, args: &TranscribeArgs, out: &mut Option<OutFile>) -> Result<()> {
     let text = transcript.render(format)?;
-    if let Some(output) = &args.output {
-        return std::fs::write(output, text).with_context(|| format!("cannot write {}", output.display()));
+    if let Some(out) = out.take() {
+        return out.finish(&text);
     }
     if format == Format::Txt && args.files.len() > 1 {
-        print!("# {}\n{text}\n", transcript.file);
-    } else {
-        print!("{text}");
+        return print(&format!("# {}\n{text}\n", transcript.file));
     }
-    std::io::stdout().flush().context("standard output")
+    print(&text)
 }
 
 /// Keeps the words until their recording is done; shows how far it is.
@@ -133,7 +154,7 @@ impl Collector {
             model: model.to_owned(),
             duration_s: self.progress.get(name).and_then(|(_, total)| *total),
             lost_frames: outcome.lost_frames.get(name).copied().unwrap_or(0),
-            error: outcome.failed.iter().find(|(failed, _)| failed == name).map(|(_, why)| why.clone()),
+            error: outcome.failed.iter().find(|failure| failure.stream == *name).map(|failure| failure.reason.clone()),
         }
     }
 
@@ -177,5 +198,18 @@ impl Reporter for Collector {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recordings_that_end_alike_give_their_code() {
+        assert_eq!(together(&[Exit::NotAudio]), Exit::NotAudio);
+        assert_eq!(together(&[Exit::NoInput, Exit::NoInput]), Exit::NoInput);
+        assert_eq!(together(&[Exit::Clean, Exit::NoInput]), Exit::Incomplete);
+        assert_eq!(together(&[Exit::Clean, Exit::Clean]), Exit::Clean);
     }
 }

@@ -69,7 +69,7 @@ impl Transcript {
 
 /// A cue ends at an empty line and may not hold an arrow.
 fn cue(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace("-->", "→")
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace("-->", "->")
 }
 
 /// `hh:mm:ss,mmm` (SubRip) or `hh:mm:ss.mmm` (WebVTT, W3C).

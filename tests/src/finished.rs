@@ -27,6 +27,15 @@ impl Finished {
         Ok(())
     }
 
+    /// It refused with this code and these words.
+    ///
+    /// # Errors
+    /// As [`expect_refusal`](Self::expect_refusal).
+    pub fn expect_exit(&self, code: u8, named: &[&str]) -> Result<()> {
+        ensure!(self.code == Some(code.into()), "exit code {:?} instead of {code}: {}", self.code, self.stderr);
+        self.expect_refusal(named)
+    }
+
     /// It refused as a good program does: a code that is neither 0 nor a panic's, nothing on standard output,
     /// and every one of `named` on standard error.
     ///

@@ -30,15 +30,26 @@ impl Terminal {
     /// # Errors
     /// When that is not possible.
     pub fn run(sources: &[&str]) -> Result<Self> {
-        let size = Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+        let model = model()?;
+        let model = model.to_str().context("path")?;
+        Self::start(100, &[&["run", "--model", model][..], sources].concat(), &[])
+    }
+
+    /// Opens a terminal of so many columns and starts `tympan` in it, with these variables.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    pub fn start(columns: u16, args: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
+        let size = Winsize { ws_row: 30, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(&size, None)?;
         let before = tcgetattr(&pty.slave)?;
         let folders = Folders::new()?;
         // `setsid --ctty` gives a new session this terminal, without which Ctrl-C is only a byte.
         let mut command = Command::new("setsid");
-        command.args(["--ctty", "--wait"]).arg(program("tympan")?).args(["run", "--model"]).arg(model()?).args(sources);
+        command.args(["--ctty", "--wait"]).arg(program("tympan")?).args(args);
         folders.apply(&mut command);
         command.env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        command.envs(variables.iter().copied());
         command.stdin(pty.slave.try_clone()?).stdout(pty.slave.try_clone()?).stderr(pty.slave.try_clone()?);
         let child = command.spawn().context("setsid")?;
         let keyboard = File::from(pty.master);

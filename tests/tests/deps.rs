@@ -7,15 +7,16 @@ use std::process::Command;
 use system_tests::workspace_root;
 
 /// What each package of the workspace may use of the workspace in its programs and libraries.
-const ALLOWED: [(&str, &[&str]); 8] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("shm-layout", &[]),
     ("audio-dsp", &[]),
     ("control-protocol", &["shm-layout"]),
     ("control-link", &["control-protocol"]),
+    ("model-store", &[]),
     // Programs stand side by side and never import one another.
     ("audio-engine", &["shm-layout", "audio-dsp", "control-protocol", "control-link"]),
     ("transcriber-worker", &["shm-layout", "audio-dsp", "control-protocol", "control-link"]),
-    ("supervisor", &["shm-layout", "audio-dsp", "control-protocol", "control-link"]),
+    ("supervisor", &["shm-layout", "audio-dsp", "control-protocol", "control-link", "model-store"]),
     ("system-tests", &["shm-layout", "audio-dsp"]),
 ];
 

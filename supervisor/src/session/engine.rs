@@ -1,10 +1,11 @@
 //! The engine's side of the supervisor: its sources, its rings, its death.
 
 use super::streams::SourceState;
-use super::{Part, Phase, Session};
+use super::{Failure, Part, Phase, Session};
+use crate::refusal::Refusal;
 use crate::report::{Opened, Report, Span};
 use control_protocol::{
-    ClockKind, EngineConfig, FromEngine, GapCause, Mark, Samples, SourceSpec, StreamName, ToEngine,
+    ClockKind, EngineConfig, Exit, FromEngine, GapCause, Mark, Samples, SourceSpec, StreamName, ToEngine,
 };
 use rustix::time::{ClockId, clock_gettime};
 use shm_layout::{Epoch, FrameIndex, RingWarden};
@@ -96,8 +97,13 @@ impl Session<'_> {
                 known.resume_uri = resume_uri;
                 known.total_frames = total_frames;
             }
-            FromEngine::SourceFailed { stream, reason, retry } => self.source_failed(&stream, reason, retry),
-            FromEngine::RingOpened { stream, epoch, first_frame, .. } => self.ring_opened(&stream, epoch, first_frame),
+            FromEngine::SourceFailed { stream, reason, retry, exit } => {
+                self.source_failed(&stream, reason, retry, exit);
+            }
+            FromEngine::RingOpened { stream, epoch, first_frame, capacity_frames, .. } => {
+                self.say_if_shrunk(capacity_frames);
+                self.ring_opened(&stream, epoch, first_frame);
+            }
             FromEngine::Gap { stream, from, to, cause } => self.report_gap(stream, from, to, cause),
             FromEngine::Dropped { stream, at, frames } => {
                 self.report_lost_frames(stream, at, at, frames, "the source runs faster than the clock");
@@ -107,8 +113,8 @@ impl Session<'_> {
                     known.state = SourceState::Ended;
                 }
                 if let Some(error) = error {
-                    self.notice(format!("{stream}: {error}"));
-                    self.outcome.failed.push((stream, error));
+                    self.notice(format!("{stream}: {}", error.reason));
+                    self.outcome.failed.push(Failure { stream, exit: error.exit, reason: error.reason });
                 }
             }
             FromEngine::Stopped => {
@@ -118,12 +124,12 @@ impl Session<'_> {
                 }
                 self.tell_engine(ToEngine::Shutdown);
             }
-            FromEngine::Fault(why) => self.cut_off(Part::Engine, &why),
+            FromEngine::Fault(why) => self.blame(Part::Engine, why),
         }
         self.say_started();
     }
 
-    fn source_failed(&mut self, stream: &StreamName, reason: String, retry: bool) {
+    fn source_failed(&mut self, stream: &StreamName, reason: String, retry: bool, exit: Exit) {
         let Some(known) = self.streams.get_mut(stream) else { return };
         if retry && known.state == SourceState::Open {
             // It worked before this engine's life: try again, with the pauses of the restart policy.
@@ -131,8 +137,26 @@ impl Session<'_> {
             return;
         }
         known.state = SourceState::Failed;
-        self.notice(format!("{stream}: {reason}"));
-        self.outcome.failed.push((stream.clone(), reason));
+        // Before all have answered it is not known whether this is a notice or the end of the run.
+        if self.started_said {
+            self.notice(format!("{stream}: {reason}"));
+        }
+        self.outcome.failed.push(Failure { stream: stream.clone(), exit, reason });
+    }
+
+    /// Says once when there was less room than history wanted. A recording does not mind: it waits for its readers.
+    fn say_if_shrunk(&mut self, capacity_frames: u64) {
+        let rate = self.plan.sample_rate_hz;
+        let wanted = u64::from(self.plan.history_ms) * u64::from(rate) / 1_000;
+        if self.shrunk_said || capacity_frames >= wanted || self.plan.clock == ClockKind::Virtual {
+            return;
+        }
+        self.shrunk_said = true;
+        let (fits_s, wanted_s) = (capacity_frames / u64::from(rate), self.plan.history_ms / 1_000);
+        let dir = self.plan.folders.runtime.display();
+        self.notice(format!(
+            "only {fits_s} s of history fit into {dir} ({wanted_s} s wanted); `--history {fits_s}` asks for what fits"
+        ));
     }
 
     fn ring_opened(&mut self, stream: &StreamName, epoch: Epoch, first_frame: FrameIndex) {
@@ -188,9 +212,15 @@ impl Session<'_> {
         };
         let streams: Vec<_> = open.map(opened).collect();
         if streams.is_empty() {
-            self.outcome.error.get_or_insert_with(|| "no source could be opened".to_owned());
+            let failed = &self.outcome.failed;
+            let exit = failed.first().map_or(Exit::Fault, |failure| failure.exit);
+            let text = failed.iter().map(|failure| failure.reason.as_str()).collect::<Vec<_>>().join("\n");
+            self.outcome.error.get_or_insert_with(|| Refusal::new(exit, text));
             self.end("no source could be opened");
             return;
+        }
+        for failure in self.outcome.failed.clone() {
+            self.notice(format!("{}: {}", failure.stream, failure.reason));
         }
         self.reporter.report(Report::Started {
             session: self.id.to_string(),

@@ -40,7 +40,7 @@ impl Session<'_> {
                     known.finished = true;
                 }
             }
-            FromListener::Fault(why) => self.cut_off(Part::Listener, &why),
+            FromListener::Fault(why) => self.blame(Part::Listener, why),
         }
     }
 

@@ -14,10 +14,11 @@ mod workers;
 use crate::event::{ChildEvent, Event, Part, Request, Said};
 use crate::paths::Folders;
 use crate::queue::Queue;
+use crate::refusal::Refusal;
 use crate::report::{Report, Reporter};
 use crate::siblings::Siblings;
 use anyhow::Result;
-use control_protocol::{ClockKind, StreamName};
+use control_protocol::{ClockKind, Exit, StreamName};
 use ending::Phase;
 use engine::Rings;
 use places::Place;
@@ -67,16 +68,27 @@ pub(crate) struct Plan {
 /// How a run went.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// Sources that could not be opened, or broke off, and why.
-    pub failed: Vec<(StreamName, String)>,
+    /// Sources that could not be opened, or broke off.
+    pub failed: Vec<Failure>,
     /// Frames that were lost, by stream.
     pub lost_frames: BTreeMap<StreamName, u64>,
     /// Utterances kept for later.
     pub pending: usize,
     /// What ended the run before its end.
-    pub error: Option<String>,
+    pub error: Option<Refusal>,
     /// Whether the user ended it.
     pub interrupted: bool,
+}
+
+/// A source that gave nothing, or not all.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    /// Its stream.
+    pub stream: StreamName,
+    /// What kind of failure it is.
+    pub exit: Exit,
+    /// What, on what, why, and what to do.
+    pub reason: String,
 }
 
 /// A run in progress.
@@ -88,6 +100,7 @@ pub(crate) struct Session<'a> {
     id: SessionId,
     started: Instant,
     started_said: bool,
+    shrunk_said: bool,
     places: BTreeMap<Part, Place>,
     streams: BTreeMap<StreamName, Stream>,
     rings: Rings,
@@ -115,6 +128,7 @@ impl<'a> Session<'a> {
             id: SessionId(uuid::Uuid::new_v4().into_bytes()),
             started: Instant::now(),
             started_said: false,
+            shrunk_said: false,
             places: parts.map(|part| (part, Place::default())).collect(),
             streams: streams.collect(),
             rings: Rings::new(),

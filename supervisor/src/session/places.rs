@@ -4,6 +4,7 @@ use super::{Phase, Session};
 use crate::child::{Child, Recipe};
 use crate::event::{Order, Part};
 use crate::policy::{Death, Decision, RestartPolicy};
+use crate::refusal::Refusal;
 use crate::report::Report;
 use anyhow::Result;
 use control_protocol::{Exit, ToEngine, ToListener, ToWorker};
@@ -100,6 +101,13 @@ impl Session<'_> {
         }
     }
 
+    /// A child says why it is about to end. Its exit code then says whether another try is of use.
+    pub(super) fn blame(&mut self, part: Part, why: String) {
+        if let Some(place) = self.places.get_mut(&part) {
+            place.blame.get_or_insert(why);
+        }
+    }
+
     /// Ends a child that broke the rules; its death does the rest.
     pub(super) fn cut_off(&mut self, part: Part, why: &str) {
         if let Some(place) = self.places.get_mut(&part)
@@ -117,7 +125,7 @@ impl Session<'_> {
         let (death, mut reason) = judge(status);
         let death = if let Some(why) = blame {
             reason = why;
-            if death == Death::Refused { death } else { Death::OwnFault }
+            if matches!(death, Death::Refused(_)) { death } else { Death::OwnFault }
         } else {
             death
         };
@@ -146,11 +154,14 @@ impl Session<'_> {
                     place.restart_at = Some(Instant::now() + after);
                 }
             }
-            Some(Decision::GiveUp) => self.give_up(part, child.pid, reason),
+            Some(Decision::GiveUp) => {
+                let exit = if let Death::Refused(exit) = death { exit } else { Exit::Fault };
+                self.give_up(part, child.pid, exit, reason);
+            }
         }
     }
 
-    fn give_up(&mut self, part: Part, pid: u32, reason: String) {
+    fn give_up(&mut self, part: Part, pid: u32, exit: Exit, reason: String) {
         self.report_process(part, pid, "failed", Some(&reason));
         if let Some(place) = self.places.get_mut(&part) {
             place.failed = Some(reason.clone());
@@ -158,7 +169,7 @@ impl Session<'_> {
         let workers_left = self.places.iter().any(|(p, place)| matches!(p, Part::Worker(_)) && place.failed.is_none());
         if !matches!(part, Part::Worker(_)) || !workers_left {
             let text = format!("the {} cannot work: {reason}", part.role());
-            self.outcome.error.get_or_insert_with(|| text.clone());
+            self.outcome.error.get_or_insert_with(|| Refusal::new(exit, text.clone()));
             self.end(&text);
         }
     }
@@ -179,7 +190,7 @@ impl Session<'_> {
         let parts: Vec<_> = self.places.iter().filter(|(_, place)| due(place)).map(|(part, _)| *part).collect();
         for part in parts {
             if let Err(e) = self.start(part) {
-                self.give_up(part, 0, format!("{e:#}"));
+                self.give_up(part, 0, Exit::Fault, format!("{e:#}"));
             }
         }
     }
@@ -201,7 +212,7 @@ fn judge(status: ExitStatus) -> (Death, String) {
         return (death, format!("ended by {name}"));
     }
     match status.code().and_then(Exit::from_code) {
-        Some(Exit::Refused | Exit::Usage) => (Death::Refused, "it refused to start".to_owned()),
+        Some(exit) if exit.is_final() => (Death::Refused(exit), "it refused to start".to_owned()),
         _ => (Death::OwnFault, format!("ended with code {}", status.code().unwrap_or(-1))),
     }
 }
@@ -219,7 +230,9 @@ mod tests {
         assert_eq!(signal(6), Death::OwnFault);
         let code = |code: i32| judge(ExitStatus::from_raw(code << 8)).0;
         assert_eq!(code(101), Death::OwnFault);
-        assert_eq!(code(i32::from(Exit::Refused.code())), Death::Refused);
+        for exit in [Exit::Refused, Exit::NoRoom, Exit::CpuUnfit, Exit::BadModel] {
+            assert_eq!(code(i32::from(exit.code())), Death::Refused(exit));
+        }
         assert_eq!(code(0), Death::OwnFault, "nobody asked it to end");
     }
 }

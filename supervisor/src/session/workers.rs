@@ -43,7 +43,7 @@ impl Session<'_> {
                 };
                 self.queue.failed(worker, id, &why, again);
             }
-            FromWorker::Fault(why) => self.cut_off(Part::Worker(worker), &why),
+            FromWorker::Fault(why) => self.blame(Part::Worker(worker), why),
         }
         self.publish();
     }
