@@ -4,6 +4,8 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let system = std::env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
     if system != "linux" {
-        println!("cargo::error=Tympan is for Linux: its shared memory and its processes need that kernel, and this is {system}");
+        println!(
+            "cargo::error=Tympan is for Linux: its shared memory and its processes need that kernel, and this is {system}"
+        );
     }
 }
