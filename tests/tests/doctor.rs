@@ -384,7 +384,7 @@ fn a_broken_configuration_does_not_end_the_examination() -> Result<()> {
         }
     }
     // What is right counts, and the rest is looked at.
-    examined.expect("model", "good", &["ggml-tiny.en.bin"])?;
+    examined.expect("model", "good", &["silero_vad_16k_op15.onnx"])?;
     Ok(())
 }
 

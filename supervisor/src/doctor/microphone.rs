@@ -52,7 +52,7 @@ struct Heard {
 /// Opens the microphone and listens.
 pub(super) fn look(case: &Case) -> Vec<Finding> {
     let Ok(siblings) = Siblings::find() else {
-        return vec![Finding::note(NAME, "not looked at: the program that opens it is missing")];
+        return vec![Finding::note(NAME, "not looked at").means("the program that opens it is missing, as said above")];
     };
     let (uri, wanted) = source(case);
     let seconds = LISTEN_S.to_string();
