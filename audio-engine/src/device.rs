@@ -1,16 +1,16 @@
 //! Input devices by name, and the form in which one is opened.
 
+use crate::inputs::{self, Input, Kind, id_of, name_of};
 use crate::limits::{CHANNELS, SAMPLE_RATES_HZ};
 use cpal::traits::{DeviceTrait, HostTrait};
 use cpal::{BufferSize, Device, SampleFormat, StreamConfig, SupportedBufferSize, SupportedStreamConfigRange};
-use serde::Serialize;
 use thiserror::Error;
 
 /// Why there is no such device.
 #[derive(Debug, Error)]
 pub enum DeviceError {
     /// No name fits.
-    #[error("no input device {name:?}; there are: {there}")]
+    #[error("no input device {name:?}; there are: {there}; `tympan devices` shows more of them")]
     Unknown {
         /// The name.
         name: String,
@@ -48,18 +48,23 @@ impl DeviceError {
     #[must_use]
     pub fn refused(name: &str, error: &cpal::Error) -> Self {
         use cpal::ErrorKind::{
-            DeviceBusy, DeviceNotAvailable, HostUnavailable, InvalidInput, UnsupportedConfig, UnsupportedOperation,
+            DeviceBusy, DeviceNotAvailable, HostUnavailable, InvalidInput, PermissionDenied, UnsupportedConfig,
+            UnsupportedOperation,
         };
-        if name == DEFAULT {
-            return Self::NoDefault { reason: error.to_string().trim_end_matches('.').into() };
-        }
         let retry = !matches!(error.kind(), UnsupportedConfig | UnsupportedOperation | InvalidInput);
         let advice = match error.kind() {
-            DeviceBusy => "; another program has it",
+            DeviceBusy => "; another program has it: close that, or let a sound server share it",
+            PermissionDenied => FORBIDDEN,
             DeviceNotAvailable | HostUnavailable => "; is it plugged in, and does its sound server run?",
             _ => "",
         };
-        let reason = format!("{}{advice}", error.to_string().trim_end_matches('.'));
+        let said = error.to_string();
+        let said = said.trim_end_matches('.');
+        if name == DEFAULT {
+            let advice = if error.kind() == DeviceNotAvailable { forbidden().unwrap_or_default() } else { advice };
+            return Self::NoDefault { reason: format!("{said}{advice}") };
+        }
+        let reason = format!("{said}{advice}");
         Self::Refused { name: name.into(), reason, retry }
     }
 }
@@ -67,137 +72,116 @@ impl DeviceError {
 /// What the default device is called in messages.
 pub const DEFAULT: &str = "default";
 
-/// A line of `audio-engine devices`.
-#[derive(Debug, Clone, Serialize)]
-pub struct DeviceLine {
-    /// The sound system.
-    pub host: String,
-    /// What `device:ID` takes.
-    pub id: String,
+/// A device that was found, and the channels that it has where its plug-in would offer any number.
+pub struct Found {
+    /// The device.
+    pub device: Device,
     /// For people.
     pub name: String,
-    /// Whether `device:` means this one, and it can be opened.
-    pub default: bool,
-    /// The rate it prefers.
-    pub default_sample_rate_hz: u32,
-    /// The most channels it has.
-    pub channels: u16,
-    /// Lowest and highest rate.
-    pub sample_rates: [u32; 2],
-    /// Sample formats.
-    pub formats: Vec<String>,
-}
-
-/// All input devices that answer. Asks each of them, so it may take long or, with a broken sound system, for ever.
-///
-/// # Errors
-/// When the sound system itself cannot be asked.
-pub fn list() -> Result<Vec<DeviceLine>, cpal::Error> {
-    let host = cpal::default_host();
-    let default = host.default_input_device();
-    let mut lines: Vec<DeviceLine> = Vec::new();
-    for device in default.iter().cloned().chain(named(&host)?) {
-        let id = id_of(&device);
-        let is_default = default.as_ref().is_some_and(|d| id_of(d) == id);
-        if lines.iter().any(|line| line.id == id) {
-            continue;
-        }
-        if let Some(mut line) = line(&host, &device) {
-            line.default = is_default;
-            lines.push(line);
-        }
-    }
-    Ok(lines)
-}
-
-/// ALSA's device that hears nothing, as fast as one asks.
-const DEAF: &str = "null";
-
-fn named(host: &cpal::Host) -> Result<impl Iterator<Item = Device> + use<>, cpal::Error> {
-    Ok(host.input_devices()?.filter(|device| id_of(device) != DEAF))
-}
-
-fn line(host: &cpal::Host, device: &Device) -> Option<DeviceLine> {
-    let ranges: Vec<_> = device.supported_input_configs().ok()?.filter(|r| !r.sample_format().is_dsd()).collect();
-    let mut formats: Vec<String> = ranges.iter().map(|r| r.sample_format().to_string()).collect();
-    formats.sort();
-    formats.dedup();
-    let config = device.default_input_config().ok();
-    Some(DeviceLine {
-        host: host.id().to_string(),
-        id: id_of(device),
-        name: name_of(device),
-        default: false,
-        default_sample_rate_hz: config.map_or(0, |c| c.sample_rate()),
-        channels: ranges.iter().map(SupportedStreamConfigRange::channels).max()?,
-        sample_rates: [
-            ranges.iter().map(SupportedStreamConfigRange::min_sample_rate).min()?,
-            ranges.iter().map(SupportedStreamConfigRange::max_sample_rate).max()?,
-        ],
-        formats,
-    })
-}
-
-/// What `device:ID` takes.
-#[must_use]
-pub fn id_of(device: &Device) -> String {
-    device.id().map_or_else(|_| name_of(device), |id| id.id().to_owned())
-}
-
-/// The device's name, on one line.
-#[must_use]
-pub fn name_of(device: &Device) -> String {
-    device.description().map_or_else(|_| "unnamed".into(), |d| d.name().replace('\n', ", "))
+    /// What `device:ID` takes.
+    pub id: String,
+    channels: Option<u16>,
 }
 
 /// The device of a name: its id or name, or a part of one of them that fits one device only; `None` is the default.
 ///
 /// # Errors
 /// [`DeviceError`].
-pub fn find(name: Option<&str>) -> Result<Device, DeviceError> {
+pub fn find(name: Option<&str>) -> Result<Found, DeviceError> {
     let host = cpal::default_host();
     let Some(name) = name else {
-        return host.default_input_device().ok_or_else(|| DeviceError::NoDefault { reason: "none is known".into() });
+        let device = host.default_input_device();
+        let device = device.ok_or_else(|| DeviceError::NoDefault { reason: "none is known".into() })?;
+        let name = inputs::name_of_default().unwrap_or_else(|| name_of(&device));
+        return Ok(Found { name, id: id_of(&device), device, channels: None });
     };
-    let there: Vec<Device> =
-        named(&host).map_err(|e| DeviceError::refused(name, &e))?.chain(host.default_input_device()).collect();
-    let keys: Vec<[String; 2]> = there.iter().map(|d| [id_of(d), name_of(d)]).collect();
-    choose(name, &keys).map(|at| there[at].clone())
+    let mut there = inputs::all(&host).map_err(|e| DeviceError::refused(name, &e))?;
+    let at = choose(name, &there)?;
+    let Input { device, id, name, source, .. } = there.swap_remove(at);
+    Ok(Found { device, id, name, channels: source.map(|source| source.channels) })
 }
 
-/// The place of the one device a name means.
-fn choose(name: &str, keys: &[[String; 2]]) -> Result<usize, DeviceError> {
-    if let Some(at) = keys.iter().position(|[id, _]| id == name) {
+/// The place of the one device that a name means. Where it could mean several, a microphone comes before a plug-in that
+/// leads to it.
+fn choose(name: &str, there: &[Input]) -> Result<usize, DeviceError> {
+    if let Some(at) = there.iter().position(|input| input.id == name) {
         return Ok(at);
     }
     let wanted = name.to_lowercase();
     let fitting = |fits: &dyn Fn(&str) -> bool| -> Vec<usize> {
-        (0..keys.len()).filter(|&at| keys[at].iter().any(|key| fits(&key.to_lowercase()))).collect()
+        let fits = |input: &Input| fits(&input.id.to_lowercase()) || fits(&input.name.to_lowercase());
+        (0..there.len()).filter(|&at| fits(&there[at])).collect()
     };
     let whole = fitting(&|key| key == wanted);
-    let found = if whole.is_empty() { fitting(&|key| key.contains(&wanted)) } else { whole };
-    let text = |places: &mut dyn Iterator<Item = usize>| {
-        let mut ids: Vec<&str> = places.map(|at| keys[at][0].as_str()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        if ids.is_empty() { "none".into() } else { ids.join(", ") }
+    let mut found = if whole.is_empty() { fitting(&|key| key.contains(&wanted)) } else { whole };
+    let rank = |at: &usize| (there[*at].kind, there[*at].source.is_none());
+    let Some(first) = found.iter().map(rank).min() else {
+        return Err(DeviceError::Unknown { name: name.into(), there: shown(there.iter()) });
     };
+    found.retain(|at| rank(at) == first);
     match found[..] {
         [at] => Ok(at),
-        [] => Err(DeviceError::Unknown { name: name.into(), there: text(&mut (0..keys.len())) }),
-        _ => Err(DeviceError::Ambiguous { name: name.into(), fitting: text(&mut found.into_iter()) }),
+        _ => Err(DeviceError::Ambiguous { name: name.into(), fitting: shown(found.iter().map(|&at| &there[at])) }),
     }
+}
+
+/// Inputs for a message: those that a person would name, or plug-ins if there is nothing else.
+fn shown<'a>(inputs: impl Iterator<Item = &'a Input> + Clone) -> String {
+    let ids = |plug_ins: bool| -> Vec<String> {
+        let shown = inputs.clone().filter(|input| plug_ins || input.kind != Kind::Plugin);
+        let mut ids = Vec::new();
+        let mut shown: Vec<&Input> = shown.collect();
+        shown.sort_by_key(|input| (input.kind, input.source.is_none()));
+        for input in shown {
+            let text = if input.source.is_some() { format!("{} ({})", input.id, input.name) } else { input.id.clone() };
+            if !ids.contains(&text) {
+                ids.push(text);
+            }
+        }
+        ids
+    };
+    let without = ids(false);
+    let ids = if without.is_empty() { ids(true) } else { without };
+    if ids.is_empty() { format!("none{}", forbidden().unwrap_or_default()) } else { ids.join(", ") }
+}
+
+/// What to do where the kernel's sound devices are there and may not be used.
+fn forbidden() -> Option<&'static str> {
+    let mut devices = std::fs::read_dir("/dev/snd").ok()?.flatten().filter(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("pcm") && name.ends_with('c')
+    });
+    let may = |entry: &std::fs::DirEntry| rustix::fs::access(entry.path(), rustix::fs::Access::READ_OK).is_ok();
+    let first = devices.next()?;
+    let none = !may(&first) && !devices.any(|entry| may(&entry));
+    none.then_some(FORBIDDEN)
+}
+
+const FORBIDDEN: &str =
+    "; you may not use the devices in /dev/snd: sudo usermod -aG audio $USER, then log out and in again";
+
+/// An error of cpal with what libasound said beside it: that a server is away is said only there.
+#[must_use]
+pub fn explained(error: cpal::Error, said: &str) -> cpal::Error {
+    if said.contains("Unable to connect") {
+        let away = "its sound server (PulseAudio or PipeWire) does not answer";
+        return cpal::Error::with_message(cpal::ErrorKind::HostUnavailable, away);
+    }
+    error
 }
 
 /// How a device is opened: at the engine's rate where it can, with as many channels as it prefers.
 ///
 /// # Errors
 /// What the device says, or that none of its forms can be used.
-pub fn form(device: &Device, sample_rate_hz: u32) -> Result<(StreamConfig, SampleFormat), cpal::Error> {
+pub fn form(found: &Found, sample_rate_hz: u32) -> Result<(StreamConfig, SampleFormat), cpal::Error> {
+    let Found { device, channels, .. } = found;
     let preferred = device.default_input_config()?;
     let ranges: Vec<_> = device.supported_input_configs()?.collect();
-    let (range, rate_hz) = best(&ranges, preferred.channels(), preferred.sample_rate(), sample_rate_hz)
-        .ok_or_else(|| cpal::Error::from(cpal::ErrorKind::UnsupportedConfig))?;
+    let (range, rate_hz) =
+        best(&ranges, channels.unwrap_or(preferred.channels()), preferred.sample_rate(), sample_rate_hz)
+            .ok_or_else(|| cpal::Error::from(cpal::ErrorKind::UnsupportedConfig))?;
     let wanted = rate_hz / 100;
     let buffer_size = match *range.buffer_size() {
         SupportedBufferSize::Range { min, max } => BufferSize::Fixed(wanted.clamp(min, max.max(min))),
@@ -234,27 +218,76 @@ fn best(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sound_server::ServerSource;
+    use crate::uri::SourceUri;
+    use crate::virtual_device::VirtualDevice;
 
-    fn keys() -> Vec<[String; 2]> {
-        [["hw:CARD=0,DEV=0", "USB Audio, Mic"], ["plughw:CARD=0,DEV=0", "USB Audio, Mic"], ["vmon", "Monitor of sink"]]
-            .map(|pair| pair.map(String::from))
-            .to_vec()
+    fn there() -> Vec<Input> {
+        let device = cpal::platform::CustomDevice::from_device(VirtualDevice::new(
+            match "test:silence".parse().unwrap() {
+                SourceUri::Virtual(spec) => spec,
+                other => panic!("{other:?}"),
+            },
+            48_000,
+            0,
+        ));
+        let source = |name: &str| ServerSource {
+            name: name.into(),
+            description: "Yeti".into(),
+            sample_rate_hz: 48_000,
+            channels: 2,
+            format: "i16",
+            muted: false,
+            is_monitor: false,
+            is_default: false,
+        };
+        [
+            ("hw:CARD=0,DEV=0", "USB Audio, Mic", Kind::Microphone, None),
+            ("hw:CARD=1,DEV=0", "USB Audio, Line", Kind::Microphone, None),
+            ("plughw:CARD=0,DEV=0", "USB Audio, Mic", Kind::Plugin, None),
+            ("plughw:CARD=2,DEV=0", "Bluetooth", Kind::Plugin, None),
+            ("vmon", "Monitor of sink", Kind::Monitor, None),
+            ("hw:CARD=Yeti,DEV=0", "Yeti", Kind::Microphone, None),
+            ("alsa_input.yeti", "Yeti", Kind::Microphone, Some(source("alsa_input.yeti"))),
+        ]
+        .map(|(id, name, kind, source)| Input {
+            device: device.clone().into(),
+            id: id.into(),
+            name: name.into(),
+            kind,
+            source,
+        })
+        .into()
     }
 
     #[test]
     fn an_id_or_a_unique_part_names_a_device() {
-        assert_eq!(choose("hw:CARD=0,DEV=0", &keys()).unwrap(), 0);
-        assert_eq!(choose("plughw", &keys()).unwrap(), 1);
-        assert_eq!(choose("monitor", &keys()).unwrap(), 2);
+        let chosen = |name: &str| there()[choose(name, &there()).unwrap()].id.clone();
+        assert_eq!(chosen("hw:CARD=0,DEV=0"), "hw:CARD=0,DEV=0");
+        assert_eq!(chosen("plughw:card=0"), "plughw:CARD=0,DEV=0");
+        assert_eq!(chosen("blue"), "plughw:CARD=2,DEV=0");
+        assert_eq!(chosen("monitor"), "vmon");
+        // The same microphone by several ways: the server's, which shares it, comes first.
+        assert_eq!(chosen("yeti"), "alsa_input.yeti");
     }
 
     #[test]
     fn unknown_and_ambiguous_names_list_what_there_is() {
-        assert!(
-            choose("drum", &keys()).unwrap_err().to_string().contains("hw:CARD=0,DEV=0, plughw:CARD=0,DEV=0, vmon")
-        );
-        let text = choose("usb", &keys()).unwrap_err().to_string();
-        assert!(text.contains("could be any of") && !text.contains("vmon"), "{text}");
+        let text = choose("drum", &there()).unwrap_err().to_string();
+        assert!(text.contains("there are: alsa_input.yeti (Yeti), hw:CARD=0,DEV=0,"), "{text}");
+        assert!(text.contains("DEV=0, vmon;") && !text.contains("plughw"), "{text}");
+        let text = choose("usb", &there()).unwrap_err().to_string();
+        assert!(text.contains("could be any of: hw:CARD=0,DEV=0, hw:CARD=1,DEV=0") && !text.contains("vmon"), "{text}");
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_do() {
+        let refused = |name: &str, kind: cpal::ErrorKind| DeviceError::refused(name, &kind.into()).to_string();
+        assert!(refused("hw:0", cpal::ErrorKind::DeviceBusy).contains("another program has it"));
+        assert!(refused("hw:0", cpal::ErrorKind::PermissionDenied).contains("usermod -aG audio"));
+        assert!(refused("hw:0", cpal::ErrorKind::DeviceNotAvailable).contains("plugged in"));
+        let text = refused(DEFAULT, cpal::ErrorKind::DeviceBusy);
+        assert!(text.contains("no default input device") && text.contains("another program has it"), "{text}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use crate::limits::{SAMPLE_RATES_HZ, short};
 use crate::pace::Orders;
-use crate::rings::{self, Running};
+use crate::rings::{self, Running, StartError};
 use crate::source::{self, OpenError, OpenSource};
 use control_protocol::{ClockKind, EngineConfig, Exit, FromEngine, SourceSpec, StreamName, ToEngine};
 use std::sync::Arc;
@@ -90,14 +90,14 @@ impl Engine<'_> {
             Event::Message(ToEngine::Hello(_)) => {}
             Event::Message(ToEngine::Configure(config)) => {
                 if let Err(reason) = check(&config) {
-                    return Some(self.fault(reason));
+                    return Some(self.fault(reason, Exit::Refused));
                 }
                 self.config = Some(config);
             }
             Event::Message(ToEngine::AddSource(spec)) => self.add(spec),
             Event::Message(ToEngine::Start) => {
                 if self.config.is_none() {
-                    return Some(self.fault("told to start before it was configured".into()));
+                    return Some(self.fault("told to start before it was configured".into(), Exit::Refused));
                 }
                 if matches!(self.phase, Phase::Adding) {
                     self.phase = Phase::Opening;
@@ -116,7 +116,8 @@ impl Engine<'_> {
     fn add(&mut self, spec: SourceSpec) {
         let refuse = |reason: &str| {
             let reason = short(format!("{}: {reason}", spec.stream));
-            (self.send)(FromEngine::SourceFailed { stream: spec.stream.clone(), reason, retry: false });
+            let stream = spec.stream.clone();
+            (self.send)(FromEngine::SourceFailed { stream, reason, retry: false, exit: Exit::Refused });
         };
         let Some(config) = &self.config else { return refuse("sources come after the configuration") };
         if !matches!(self.phase, Phase::Adding) {
@@ -140,7 +141,7 @@ impl Engine<'_> {
             Ok(_) => self.slots.push(Slot { name: stream, state: SlotState::Opening }),
             Err(e) => {
                 let reason = format!("{stream}: no thread to open it: {e}");
-                (self.send)(FromEngine::SourceFailed { stream, reason, retry: true });
+                (self.send)(FromEngine::SourceFailed { stream, reason, retry: true, exit: Exit::Refused });
             }
         }
     }
@@ -160,9 +161,9 @@ impl Engine<'_> {
                 });
                 slot.state = SlotState::Open(open);
             }
-            Err(OpenError { reason, retry }) => {
+            Err(OpenError { reason, retry, exit }) => {
                 let (stream, reason) = (slot.name.clone(), short(reason));
-                (self.send)(FromEngine::SourceFailed { stream, reason, retry });
+                (self.send)(FromEngine::SourceFailed { stream, reason, retry, exit });
                 slot.state = SlotState::Failed;
             }
         }
@@ -208,11 +209,11 @@ impl Engine<'_> {
             let SlotState::Open(open) = slot.state else { continue };
             match rings::Source::new(slot.name, *open, &config) {
                 Ok(source) => sources.push(source),
-                Err(reason) => return Some(self.fault(reason)),
+                Err(reason) => return Some(self.fault(reason, Exit::Refused)),
             }
         }
         if sources.is_empty() {
-            return Some(self.fault("no source could be opened".into()));
+            return Some(self.fault("no source could be opened".into(), Exit::Refused));
         }
         sources.iter().for_each(rings::Source::ask_to_begin);
         if config.clock == ClockKind::Virtual {
@@ -229,7 +230,7 @@ impl Engine<'_> {
                 self.phase = Phase::Running(running);
                 None
             }
-            Err(reason) => Some(self.fault(reason)),
+            Err(StartError { reason, exit }) => Some(self.fault(reason, exit)),
         }
     }
 
@@ -244,10 +245,9 @@ impl Engine<'_> {
         }
     }
 
-    fn fault(&self, reason: String) -> Exit {
-        eprintln!("{reason}");
+    fn fault(&self, reason: String, exit: Exit) -> Exit {
         (self.send)(FromEngine::Fault(short(reason)));
-        Exit::Refused
+        exit
     }
 }
 

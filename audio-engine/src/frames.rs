@@ -2,6 +2,8 @@
 
 use crate::queue::{Health, Inlet};
 use audio_dsp::RateConverter;
+use control_protocol::{Exit, SourceError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,7 +14,7 @@ pub trait Frames: Send {
     ///
     /// # Errors
     /// What is wrong with the source, for people. It gives nothing more then; frames appended before the error count.
-    fn next(&mut self, planar: &mut [Vec<f32>]) -> Result<bool, String>;
+    fn next(&mut self, planar: &mut [Vec<f32>]) -> Result<bool, SourceError>;
 }
 
 /// How a source of this kind is read into its queue.
@@ -37,14 +39,24 @@ const FULL_WAIT: Duration = Duration::from_millis(2);
 /// nothing is left, when reading fails, or when the engine wants it to stop. Runs in a thread of its own.
 pub fn read_all(mut frames: Box<dyn Frames>, reading: Reading, mut inlet: Inlet) {
     let health = Arc::clone(inlet.health());
-    let error = read_until_end(frames.as_mut(), reading, &mut inlet, &health).err();
+    // A decoder that trips over a file must end that file, and not leave the engine waiting.
+    let reading = AssertUnwindSafe(|| read_until_end(frames.as_mut(), reading, &mut inlet, &health).err());
+    let error = catch_unwind(reading).unwrap_or_else(|_| {
+        Some(SourceError { reason: "the decoder failed inside this recording".into(), exit: Exit::Fault })
+    });
     inlet.flush();
     health.end(error);
 }
 
-fn read_until_end(frames: &mut dyn Frames, reading: Reading, inlet: &mut Inlet, health: &Health) -> Result<(), String> {
+fn read_until_end(
+    frames: &mut dyn Frames,
+    reading: Reading,
+    inlet: &mut Inlet,
+    health: &Health,
+) -> Result<(), SourceError> {
     let Reading { from_hz, to_hz, channels, mut skip_frames } = reading;
-    let mut converter = RateConverter::new(from_hz, to_hz, channels).map_err(|e| e.to_string())?;
+    let mut converter = RateConverter::new(from_hz, to_hz, channels)
+        .map_err(|e| SourceError { reason: e.to_string(), exit: Exit::Refused })?;
     let mut planar: Vec<Vec<f32>> = vec![Vec::new(); channels];
     let mut packed = Vec::new();
     let mut out: Vec<Vec<f32>> = vec![Vec::new(); channels];
@@ -91,11 +103,11 @@ mod tests {
     struct Counter {
         next: u16,
         end: u16,
-        error: Option<String>,
+        error: Option<SourceError>,
     }
 
     impl Frames for Counter {
-        fn next(&mut self, planar: &mut [Vec<f32>]) -> Result<bool, String> {
+        fn next(&mut self, planar: &mut [Vec<f32>]) -> Result<bool, SourceError> {
             let end = (self.next + 700).min(self.end);
             for (channel, plane) in (0_u8..).zip(planar) {
                 plane.extend((self.next..end).map(|n| f32::from(n) + f32::from(channel) * 0.5));
@@ -105,7 +117,7 @@ mod tests {
         }
     }
 
-    fn read(reading: Reading, counter: Counter) -> (Vec<f32>, Option<String>) {
+    fn read(reading: Reading, counter: Counter) -> (Vec<f32>, Option<SourceError>) {
         let health = Arc::new(Health::default());
         let (inlet, mut outlet) = queue(reading.channels, 2_048, &health);
         let thread = std::thread::spawn(move || read_all(Box::new(counter), reading, inlet));
@@ -144,8 +156,9 @@ mod tests {
     #[test]
     fn what_was_read_before_an_error_arrives_and_the_error_is_told() {
         let reading = Reading { from_hz: 48_000, to_hz: 16_000, channels: 1, skip_frames: 0 };
-        let (frames, error) = read(reading, Counter { next: 0, end: 3_001, error: Some("torn".into()) });
+        let torn = Some(SourceError { reason: "torn".into(), exit: Exit::CutOff });
+        let (frames, error) = read(reading, Counter { next: 0, end: 3_001, error: torn.clone() });
         assert_eq!(frames.len(), 1_001);
-        assert_eq!(error.as_deref(), Some("torn"));
+        assert_eq!(error, torn);
     }
 }

@@ -15,21 +15,27 @@
 //! death, allocate, lock or log on an audio thread. Opening, closing and freeing happen on the control thread
 //! ([`engine`]); calls into the sound system on threads that may be abandoned ([`live`]).
 
+pub mod asound;
 pub mod capture;
 pub mod clock;
+mod container;
 pub mod decode;
 pub mod device;
 pub mod engine;
 pub mod feed;
 pub mod frames;
+pub mod inputs;
 pub mod lane;
 pub mod limits;
 pub mod live;
+mod mpeg;
 pub mod pace;
 pub mod queue;
 pub mod raw;
 pub mod rings;
+pub mod room;
 pub mod rt;
+pub mod sound_server;
 pub mod source;
 pub mod stdin;
 pub mod tick;

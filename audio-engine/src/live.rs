@@ -3,6 +3,7 @@
 //! All calls into the sound system happen on a thread that may be abandoned: with a dead server, dropping a
 //! stream never returns, and nothing tells that the server is dead but the silence of the callback.
 
+use crate::asound::Hush;
 use crate::capture::{Capture, on_error};
 use crate::queue::{Health, Outlet, queue};
 use crate::virtual_device::VirtualDevice;
@@ -158,6 +159,7 @@ impl Keeper {
 
     /// A stream with a fresh queue. A real device plays at once, so that it is known to work.
     fn open(&self) -> Result<(Opened, Outlet), cpal::Error> {
+        let _hush = Hush::new();
         let fixed = self.build(self.source.config);
         let (stream, outlet) = match fixed {
             // Some devices take only periods of their own.
@@ -208,5 +210,8 @@ fn abandon(opened: Opened) {
     opened.retired.store(true, Ordering::Relaxed);
     let dropping = std::thread::Builder::new().name("stream drop".into());
     // Without a thread the stream is dropped here, on a thread that may hang as well.
-    let _ = dropping.spawn(move || drop(opened.stream));
+    let _ = dropping.spawn(move || {
+        let _hush = Hush::new();
+        drop(opened.stream);
+    });
 }

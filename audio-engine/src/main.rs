@@ -21,19 +21,33 @@ enum Command {
     /// Serve the supervisor that started this process.
     Run,
     /// Print the input devices as a JSON array.
-    Devices,
+    Devices {
+        /// Plug-ins too: ALSA's other ways to the same devices.
+        #[arg(long)]
+        all: bool,
+    },
     /// Open a source and print what it is as a JSON object, e.g. `audio-engine probe device:`.
     Probe {
         /// `device:`, `device:NAME`, `file:PATH`, `demo:`, `stdin:`, `test:SIGNAL` or `virtual:SIGNAL`.
         uri: String,
+        /// Listen for so long, and say how loud it was.
+        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+        seconds: Option<f64>,
     },
 }
 
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.01..=60.0).contains(seconds));
+    seconds.ok_or_else(|| "a number from 0.01 to 60".into())
+}
+
 fn main() {
+    // Before anything that might start a thread.
+    audio_engine::asound::prepare();
     let exit = match Arguments::parse().command {
         None | Some(Command::Run) => run(),
-        Some(Command::Devices) => once::devices(),
-        Some(Command::Probe { uri }) => once::probe(&uri),
+        Some(Command::Devices { all }) => once::devices(all),
+        Some(Command::Probe { uri, seconds }) => once::probe(&uri, seconds),
     };
     // Streams of a dead sound server cannot be dropped: nothing is.
     exit_now(exit.code())

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use control_protocol::GapCause;
+use control_protocol::{GapCause, SourceError};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 /// A period as the reading side learns of it: first `lost` frames that are missing, then `frames` in the queue.
@@ -40,12 +40,12 @@ pub struct Health {
     pub stop: AtomicBool,
     /// Ask the source to begin (a virtual device waits for this).
     pub begin: AtomicBool,
-    error: Mutex<Option<String>>,
+    error: Mutex<Option<SourceError>>,
 }
 
 impl Health {
     /// Says that nothing more comes, and why if it is not a plain end. Not from a real-time thread.
-    pub fn end(&self, error: Option<String>) {
+    pub fn end(&self, error: Option<SourceError>) {
         *self.error.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = error;
         // Pairs with the Acquire load in `Outlet::is_finished`: who sees the end sees all that was pushed.
         self.ended.store(true, Ordering::Release);
@@ -53,7 +53,7 @@ impl Health {
 
     /// Why the source ended, where it was not a plain end. Not from a real-time thread.
     #[must_use]
-    pub fn error(&self) -> Option<String> {
+    pub fn error(&self) -> Option<SourceError> {
         self.error.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 }

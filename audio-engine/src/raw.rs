@@ -1,5 +1,7 @@
 //! Raw samples in a byte stream, and the WAV header that names their form.
 
+use crate::limits::ShapeError;
+use control_protocol::Exit;
 use std::io::{self, Read};
 use thiserror::Error;
 
@@ -145,15 +147,36 @@ pub enum HeaderError {
     /// Reading failed.
     #[error("cannot read: {0}")]
     Io(#[from] io::Error),
+    /// Nothing came.
+    #[error("it is empty (0 bytes): did the program that writes into the pipe fail?")]
+    Empty,
     /// The stream ended inside the header.
     #[error("it ends inside the WAV header")]
     Short,
     /// It does not begin like a WAV.
-    #[error("it is no WAV (no RIFF header); for raw samples say stdin:rate=16000&channels=1&format=s16le")]
+    #[error(
+        "it is no WAV; for another format: ffmpeg -i FILE -f wav - | tympan run stdin:, for raw samples: \
+         stdin:rate=16000&channels=1&format=s16le"
+    )]
     NoWav,
     /// A WAV whose samples are coded in a way that cannot be read from a pipe.
     #[error("WAV with samples coded as {0}; PCM and float are possible here, others as file:")]
     Coding(String),
+    /// More than the engine takes.
+    #[error("{0}")]
+    Shape(ShapeError),
+}
+
+impl HeaderError {
+    /// What a process ends with that could do nothing but read this.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Io(_) => Exit::NoInput,
+            Self::Empty | Self::Short | Self::NoWav | Self::Coding(_) => Exit::NotAudio,
+            Self::Shape(_) => Exit::BadShape,
+        }
+    }
 }
 
 /// Reads a WAV header up to the first sample: the form, and the bytes of samples that follow where the header says so.
@@ -161,7 +184,17 @@ pub enum HeaderError {
 /// # Errors
 /// [`HeaderError`]; what was read is gone.
 pub fn read_wav_header(input: &mut impl Read) -> Result<(RawFormat, Option<u64>), HeaderError> {
-    let riff: [u8; 12] = take(input)?;
+    let mut riff = [0; 12];
+    let first = loop {
+        match input.read(&mut riff[..1]) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => break result?,
+        }
+    };
+    if first == 0 {
+        return Err(HeaderError::Empty);
+    }
+    riff[1..].copy_from_slice(&take::<11>(input)?);
     if !matches!(&riff[..4], b"RIFF" | b"RF64") || &riff[8..] != b"WAVE" {
         return Err(HeaderError::NoWav);
     }
@@ -234,11 +267,7 @@ fn wav_format(part: &[u8]) -> Result<RawFormat, HeaderError> {
         (3, 64) => Kind::F64,
         _ => return Err(HeaderError::Coding(format!("tag {tag}, {bits} bits"))),
     };
-    let in_range =
-        crate::limits::CHANNELS.contains(&channels) && crate::limits::SAMPLE_RATES_HZ.contains(&sample_rate_hz);
-    if !in_range {
-        return Err(HeaderError::Coding(format!("{channels} channels at {sample_rate_hz} Hz")));
-    }
+    ShapeError::check(channels, sample_rate_hz).map_err(HeaderError::Shape)?;
     Ok(RawFormat { sample_rate_hz, channels, encoding: Encoding { kind, big_endian: false } })
 }
 

@@ -7,10 +7,11 @@ use crate::limits::short;
 use crate::live::Outlets;
 use crate::pace::{self, Orders, Pace};
 use crate::queue::{Health, Outlet};
+pub use crate::room::StartError;
 use crate::rt;
 use crate::source::OpenSource;
 use crate::tick::{Control, Note, Tick};
-use control_protocol::{ClockKind, EngineConfig, FromEngine, StreamName};
+use control_protocol::{ClockKind, EngineConfig, FromEngine, SourceError, StreamName};
 use shm_layout::{Epoch, FrameIndex, Prefaulter, RingSpec, RingWriter, fit_history};
 use std::path::Path;
 use std::sync::Arc;
@@ -104,13 +105,13 @@ impl Running {
     /// Makes all rings, tells of them, and starts the tick.
     ///
     /// # Errors
-    /// In words, when there is no room for the rings or no thread.
+    /// [`StartError`], when there is no room for the rings or no thread.
     pub fn start(
         config: &EngineConfig,
         mut sources: Vec<Source>,
         orders: Arc<Orders>,
         send: &dyn Fn(FromEngine),
-    ) -> Result<Self, String> {
+    ) -> Result<Self, StartError> {
         let dir = Path::new(&config.runtime_dir);
         let mix_channels = sources.iter().map(|s| s.lane.channels()).max().unwrap_or(1);
         let channels_total = sources.iter().map(|s| s.lane.channels()).sum::<usize>() + mix_channels;
@@ -140,7 +141,7 @@ impl Running {
                 capacity_frames,
                 first_frame,
             };
-            RingWriter::create(dir, &spec).map_err(|e| format!("ring of {name}: {e}"))
+            RingWriter::create(dir, &spec).map_err(|e| StartError::of_ring(name, e, config.history_ms))
         };
         let mut prefaulters: Vec<Prefaulter> = Vec::new();
         let mut lanes = Vec::new();
@@ -166,7 +167,7 @@ impl Running {
         std::thread::Builder::new()
             .name("tick".into())
             .spawn(move || pace::run(tick, pace, &theirs))
-            .map_err(|e| format!("no thread for the tick: {e}"))?;
+            .map_err(|e| StartError::refused(format!("no thread for the tick: {e}")))?;
         opened.into_iter().for_each(send);
         Ok(Self { control, orders, tracks, closing: false, over: false })
     }
@@ -219,7 +220,8 @@ impl Running {
                 );
             }
             if !self.closing {
-                let (stream, error) = (track.name.clone(), track.health.error().map(short));
+                let (stream, error) = (track.name.clone(), track.health.error());
+                let error = error.map(|error| SourceError { reason: short(error.reason), ..error });
                 send(FromEngine::SourceEnded { stream, at: done.at, error });
             }
         }
@@ -237,10 +239,10 @@ fn ring_opened(name: &StreamName, epoch: Epoch, first_frame: FrameIndex, ring: &
     }
 }
 
-fn capacity(config: &EngineConfig, dir: &Path, channels: usize) -> Result<u64, String> {
+fn capacity(config: &EngineConfig, dir: &Path, channels: usize) -> Result<u64, StartError> {
     let (rate_hz, history_ms) = (config.sample_rate_hz, config.history_ms);
     let total = u32::try_from(channels).unwrap_or(u32::MAX);
-    let frames = fit_history(dir, rate_hz, total, history_ms).map_err(|e| e.to_string())?;
+    let frames = fit_history(dir, rate_hz, total, history_ms).map_err(|e| StartError::of_history(e, history_ms))?;
     let wanted = u64::from(history_ms) * u64::from(rate_hz) / 1_000;
     if frames < wanted {
         #[expect(clippy::cast_precision_loss, reason = "for people")]

@@ -1,14 +1,16 @@
 //! Opens a source, whatever it is: from here on all are a queue and a description.
 
-use crate::decode::{Decoded, channels_text};
-use crate::device::{self, DeviceError};
+use crate::asound::Hush;
+use crate::decode::{DecodeError, Decoded, channels_text};
+use crate::device::{self, DeviceError, Found};
 use crate::frames::{Frames, Reading, read_all};
 use crate::live::{LiveSource, Outlets, keep};
 use crate::queue::{Health, Outlet, queue};
 use crate::raw::read_wav_header;
 use crate::stdin::RawStream;
-use crate::uri::{SourceUri, VirtualSpec};
+use crate::uri::{SourceUri, UriError, VirtualSpec};
 use crate::virtual_device::VirtualDevice;
+use control_protocol::Exit;
 use cpal::{BufferSize, StreamConfig};
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -59,11 +61,25 @@ pub struct OpenError {
     pub reason: String,
     /// Whether trying again may help.
     pub retry: bool,
+    /// What a process ends with that could do nothing without it.
+    pub exit: Exit,
 }
 
 impl OpenError {
-    fn final_one(error: &impl ToString) -> Self {
-        Self { reason: error.to_string(), retry: false }
+    fn final_one(error: &impl ToString, exit: Exit) -> Self {
+        Self { reason: error.to_string(), retry: false, exit }
+    }
+}
+
+impl From<UriError> for OpenError {
+    fn from(error: UriError) -> Self {
+        Self::final_one(&error, Exit::Usage)
+    }
+}
+
+impl From<DecodeError> for OpenError {
+    fn from(error: DecodeError) -> Self {
+        Self::final_one(&error, error.exit())
     }
 }
 
@@ -74,7 +90,7 @@ impl From<DeviceError> for OpenError {
             DeviceError::Unknown { .. } | DeviceError::NoDefault { .. } => true,
             DeviceError::Ambiguous { .. } => false,
         };
-        Self { reason: error.to_string(), retry }
+        Self { reason: error.to_string(), retry, exit: Exit::NoDevice }
     }
 }
 
@@ -83,18 +99,19 @@ impl From<DeviceError> for OpenError {
 /// # Errors
 /// [`OpenError`]. May block: on standard input until its header has come, on a sound system for [`DEVICE_PATIENCE`].
 pub fn open(uri: &str, engine_rate_hz: u32, resume_frames: u64) -> Result<OpenSource, OpenError> {
-    let parsed: SourceUri = uri.parse().map_err(|e| OpenError::final_one(&e))?;
+    // A decoder may trip over a file. Whoever waits for an answer gets one.
+    std::panic::catch_unwind(|| open_or_panic(uri, engine_rate_hz, resume_frames)).unwrap_or_else(|_| {
+        Err(OpenError { reason: format!("{uri}: the decoder failed on it"), retry: false, exit: Exit::Fault })
+    })
+}
+
+fn open_or_panic(uri: &str, engine_rate_hz: u32, resume_frames: u64) -> Result<OpenSource, OpenError> {
+    let parsed: SourceUri = uri.parse()?;
     match parsed {
         SourceUri::Device(name) => open_device(name.as_deref(), engine_rate_hz),
         SourceUri::Virtual(spec) => open_virtual(spec, engine_rate_hz, resume_frames),
-        SourceUri::File(path) => {
-            let decoded = Decoded::open(&path).map_err(|e| OpenError::final_one(&e))?;
-            open_decoded(decoded, engine_rate_hz, resume_frames)
-        }
-        SourceUri::Demo => {
-            let decoded = Decoded::demo().map_err(|e| OpenError::final_one(&e))?;
-            open_decoded(decoded, engine_rate_hz, resume_frames)
-        }
+        SourceUri::File(path) => open_decoded(Decoded::open(&path)?, engine_rate_hz, resume_frames),
+        SourceUri::Demo => open_decoded(Decoded::demo()?, engine_rate_hz, resume_frames),
         SourceUri::Stdin(format) => open_stdin(format, engine_rate_hz),
     }
 }
@@ -103,13 +120,15 @@ fn open_device(name: Option<&str>, engine_rate_hz: u32) -> Result<OpenSource, Op
     // Finding a device asks the sound system, which may never answer.
     let asked = name.map(str::to_owned);
     let found = with_patience(move || -> Result<_, DeviceError> {
-        let device = device::find(asked.as_deref())?;
+        let hush = Hush::new();
+        let found = device::find(asked.as_deref())?;
         let label = asked.unwrap_or_else(|| device::DEFAULT.into());
-        let (config, format) = device::form(&device, engine_rate_hz).map_err(|e| DeviceError::refused(&label, &e))?;
-        Ok((device, config, format))
+        let refuse = |error| DeviceError::refused(&label, &device::explained(error, &hush.said()));
+        let (config, format) = device::form(&found, engine_rate_hz).map_err(refuse)?;
+        Ok((found, config, format))
     });
     let label = name.unwrap_or(device::DEFAULT);
-    let (device, config, format) = found.ok_or_else(|| {
+    let (Found { device, name: device_name, id, .. }, config, format) = found.ok_or_else(|| {
         OpenError::from(DeviceError::Refused {
             name: label.into(),
             reason: format!("the sound system did not answer within {} s", DEVICE_PATIENCE.as_secs()),
@@ -117,9 +136,7 @@ fn open_device(name: Option<&str>, engine_rate_hz: u32) -> Result<OpenSource, Op
         })
     })??;
     let description = format!(
-        "{} ({}): {} kHz, {}, {format}",
-        device::name_of(&device),
-        device::id_of(&device),
+        "{device_name} ({id}): {} kHz, {}, {format}",
         f64::from(config.sample_rate) / 1_000.0,
         channels_text(config.channels.into()),
     );
@@ -201,13 +218,13 @@ fn open_stdin(format: Option<crate::raw::RawFormat>, engine_rate_hz: u32) -> Res
     let mut input = std::io::stdin();
     if input.is_terminal() {
         let reason = "stdin: is a terminal; pipe sound into it, as in: ffmpeg -i x.mp4 -f wav - | tympan run stdin:";
-        return Err(OpenError::final_one(&reason));
+        return Err(OpenError::final_one(&reason, Exit::Usage));
     }
     let (format, length_bytes, resume_uri) = match format {
         Some(format) => (format, None, None),
         None => {
             let (format, length) = read_wav_header(&mut input)
-                .map_err(|e| OpenError { reason: format!("standard input: {e}"), retry: false })?;
+                .map_err(|e| OpenError::final_one(&format!("standard input: {e}"), e.exit()))?;
             (format, length, Some(format.uri()))
         }
     };
@@ -239,10 +256,9 @@ fn read_in_thread(
 ) -> Result<OpenSource, OpenError> {
     let health = Arc::new(Health::default());
     let (inlet, outlet) = queue(reading.channels, frames_of(queue_ms, reading.to_hz), &health);
-    std::thread::Builder::new()
-        .name("reader".into())
-        .spawn(move || read_all(frames, reading, inlet))
-        .map_err(|e| OpenError { reason: format!("{description}: no thread for it: {e}"), retry: true })?;
+    std::thread::Builder::new().name("reader".into()).spawn(move || read_all(frames, reading, inlet)).map_err(|e| {
+        OpenError { reason: format!("{description}: no thread for it: {e}"), retry: true, exit: Exit::Refused }
+    })?;
     Ok(OpenSource {
         description,
         sample_rate_hz: reading.from_hz,
@@ -292,7 +308,9 @@ mod tests {
     fn a_missing_file_is_final_and_named() {
         let error = open("file:/nowhere/talk.wav", 48_000, 0).err().unwrap();
         assert!(!error.retry && error.reason.contains("/nowhere/talk.wav"), "{error}");
-        assert!(!open("test:bell", 48_000, 0).err().unwrap().retry);
+        assert_eq!(error.exit, Exit::NoInput);
+        let error = open("test:bell", 48_000, 0).err().unwrap();
+        assert_eq!((error.retry, error.exit), (false, Exit::Usage));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::frames::Frames;
 use crate::raw::RawFormat;
+use control_protocol::{Exit, SourceError};
 use std::io::Read;
 
 /// Bytes asked for at a time: a reader that waits for more would add latency, so a read takes what is there.
@@ -11,8 +12,10 @@ const READ_BYTES: usize = 16_384;
 pub struct RawStream<R> {
     input: R,
     format: RawFormat,
-    /// Bytes that are still to come, where a header said so.
-    left: Option<u64>,
+    /// Bytes in all, where a header said so.
+    length: Option<u64>,
+    /// Bytes that have come.
+    come: u64,
     bytes: Vec<u8>,
     /// Bytes in `bytes` that are not a whole frame yet.
     held: usize,
@@ -21,27 +24,38 @@ pub struct RawStream<R> {
 impl<R: Read + Send> RawStream<R> {
     /// Frames of `input`; `length_bytes` of them where known, else all.
     pub fn new(input: R, format: RawFormat, length_bytes: Option<u64>) -> Self {
-        Self { input, format, left: length_bytes, bytes: vec![0; READ_BYTES], held: 0 }
+        Self { input, format, length: length_bytes, come: 0, bytes: vec![0; READ_BYTES], held: 0 }
+    }
+
+    fn seconds(&self, bytes: u64) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "for people")]
+        let frames = (bytes / self.format.frame_bytes() as u64) as f64;
+        frames / f64::from(self.format.sample_rate_hz)
     }
 }
 
 impl<R: Read + Send> Frames for RawStream<R> {
-    fn next(&mut self, planar: &mut [Vec<f32>]) -> Result<bool, String> {
-        let wanted = self.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+    fn next(&mut self, planar: &mut [Vec<f32>]) -> Result<bool, SourceError> {
+        let wanted = self.length.map_or(usize::MAX, |all| usize::try_from(all - self.come).unwrap_or(usize::MAX));
         let end = self.bytes.len().min(self.held.saturating_add(wanted));
         if end == self.held {
             return Ok(false);
         }
         let read = match self.input.read(&mut self.bytes[self.held..end]) {
-            Ok(0) if self.left.is_some() => {
-                return Err("standard input ended before the length its header gives".into());
+            Ok(0) => {
+                let Some(length) = self.length else { return Ok(false) };
+                let reason = format!(
+                    "standard input: cut off after {:.1} s of {:.1} s: it ended before the length that its header gives",
+                    self.seconds(self.come),
+                    self.seconds(length)
+                );
+                return Err(SourceError { reason, exit: Exit::CutOff });
             }
-            Ok(0) => return Ok(false),
             Ok(read) => read,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => return Ok(true),
-            Err(e) => return Err(format!("standard input: {e}")),
+            Err(e) => return Err(SourceError { reason: format!("standard input: {e}"), exit: Exit::NoInput }),
         };
-        self.left = self.left.map(|left| left - read as u64);
+        self.come += read as u64;
         let there = self.held + read;
         let used = self.format.decode(&self.bytes[..there], planar) * self.format.frame_bytes();
         self.bytes.copy_within(used..there, 0);
@@ -85,6 +99,8 @@ mod tests {
         assert_eq!(planar[0].len(), 20);
         let mut short = RawStream::new(&[0_u8; 30][..], format, Some(40));
         assert!(short.next(&mut planar).unwrap());
-        assert!(short.next(&mut planar).unwrap_err().contains("ended before"));
+        let error = short.next(&mut planar).unwrap_err();
+        assert_eq!(error.exit, Exit::CutOff);
+        assert!(error.reason.contains("ended before"), "{error:?}");
     }
 }

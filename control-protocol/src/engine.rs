@@ -1,6 +1,6 @@
 //! Supervisor and audio engine.
 
-use crate::{Hello, StreamName};
+use crate::{Exit, Hello, StreamName};
 use serde::{Deserialize, Serialize};
 use shm_layout::{Epoch, FrameIndex, SessionId};
 
@@ -85,6 +85,15 @@ pub enum GapCause {
     EngineDown,
 }
 
+/// Why a source ended before its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceError {
+    /// What, on what, why, for people.
+    pub reason: String,
+    /// What a process ends with whose work this was.
+    pub exit: Exit,
+}
+
 /// Engine to supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromEngine {
@@ -115,6 +124,8 @@ pub enum FromEngine {
         reason: String,
         /// Whether trying again may help (a busy device) or not (a missing file).
         retry: bool,
+        /// What a process ends with whose only source this was.
+        exit: Exit,
     },
     /// A ring can be attached.
     RingOpened {
@@ -147,7 +158,7 @@ pub enum FromEngine {
         /// One past its last frame.
         at: FrameIndex,
         /// An error in the middle (a truncated file), where it was one.
-        error: Option<String>,
+        error: Option<SourceError>,
     },
     /// Everything captured is written and all rings are closed.
     Stopped,

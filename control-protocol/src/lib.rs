@@ -26,7 +26,7 @@ mod role;
 mod worker;
 
 pub use codec::{CodecError, MESSAGE_BYTES_MAX, TEXT_BYTES_MAX, decode, encode, split_text};
-pub use engine::{ClockKind, EngineConfig, FromEngine, GapCause, SourceSpec, ToEngine};
+pub use engine::{ClockKind, EngineConfig, FromEngine, GapCause, SourceError, SourceSpec, ToEngine};
 pub use exit::Exit;
 pub use greeting::{greet, greeting};
 pub use job::{Job, JobFault, JobId, JobKind, Samples};

@@ -50,6 +50,12 @@ fn golden_bytes() {
     assert_eq!(encode(&FromEngine::Stopped).unwrap(), [6]);
     let dropped = FromEngine::Dropped { stream: StreamName::mix(), at: FrameIndex(1), frames: 2 };
     assert_eq!(encode(&dropped).unwrap(), [8, 3, b'm', b'i', b'x', 1, 2]);
+    let failed =
+        FromEngine::SourceFailed { stream: StreamName::mix(), reason: "r".into(), retry: true, exit: Exit::NoDevice };
+    assert_eq!(encode(&failed).unwrap(), [2, 3, b'm', b'i', b'x', 1, b'r', 1, 10]);
+    let error = Some(SourceError { reason: "r".into(), exit: Exit::CutOff });
+    let ended = FromEngine::SourceEnded { stream: StreamName::mix(), at: FrameIndex(1), error };
+    assert_eq!(encode(&ended).unwrap(), [5, 3, b'm', b'i', b'x', 1, 1, 1, b'r', 13]);
     // Rings carry these numbers in their tables.
     let causes = [GapCause::Underrun, GapCause::Overrun, GapCause::Xrun, GapCause::Disappeared, GapCause::EngineDown];
     assert_eq!(causes.map(|cause| cause as u32), [0, 1, 2, 3, 4]);

@@ -150,7 +150,6 @@ fn check_name(name: &str) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::ggml::tests::small_model;
     use crate::progress::Silent;
     use crate::{Presence, Store};

@@ -229,6 +229,9 @@ fn in_words(error: &ureq::Error, address: &str) -> String {
         ureq::Error::Io(e) if e.kind() == ErrorKind::ConnectionRefused => {
             format!("{host} is not listening (connection refused){through}")
         }
+        ureq::Error::Rustls(e) if e.to_string().contains("No CA certificates") => {
+            "this machine has no certificates to know servers by (Debian: apt install ca-certificates)".to_owned()
+        }
         ureq::Error::Rustls(e) => format!(
             "the certificate of {host} is not trusted ({e}){through}; where a company's proxy signs anew, its \
              certificate belongs among the system's, or SSL_CERT_FILE names it"

@@ -2,6 +2,7 @@
 
 use crate::processes::processes_of;
 use anyhow::{Result, ensure};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -22,7 +23,9 @@ impl Folders {
         let prefix = "tympan-test-";
         let shared = tempfile::Builder::new().prefix(prefix).tempdir_in("/dev/shm")?;
         std::fs::create_dir(shared.path().join("tmp"))?;
-        Ok(Self { shared, data: tempfile::Builder::new().prefix(prefix).tempdir()? })
+        let data = tempfile::Builder::new().prefix(prefix).tempdir()?;
+        std::fs::DirBuilder::new().mode(0o700).create(data.path().join("session"))?;
+        Ok(Self { shared, data })
     }
 
     /// For `TYMPAN_RUNTIME_DIR`.
@@ -52,6 +55,8 @@ impl Folders {
             }
         }
         command.env("XDG_CONFIG_HOME", self.data.path().join("config"));
+        // Where libraries look for the user's sound server, and make their own folders.
+        command.env("XDG_RUNTIME_DIR", self.data.path().join("session"));
         command.env("TYMPAN_RUNTIME_DIR", self.runtime()).env("TYMPAN_DATA_DIR", self.data());
         // What libraries leave in the folder for temporary files would be left for ever.
         command.env("TMPDIR", self.shared.path().join("tmp"));

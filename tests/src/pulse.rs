@@ -78,6 +78,37 @@ impl Pulse {
         Ok(())
     }
 
+    /// Adds something to the server, as `pactl load-module` does: `load("module-null-source", &["source_name=mic"])`.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn load(&self, module: &str, arguments: &[&str]) -> Result<()> {
+        let output = self.command("pactl")?.arg("load-module").arg(module).args(arguments).output().context("pactl")?;
+        ensure!(output.status.success(), "{module}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
+    /// Mutes a source, or lets it be heard again.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn mute(&self, source: &str, muted: bool) -> Result<()> {
+        let mut command = self.command("pactl")?;
+        let output =
+            command.args(["set-source-mute", source, if muted { "1" } else { "0" }]).output().context("pactl")?;
+        ensure!(output.status.success(), "{source}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
+    /// Ends the server as a crash does.
+    ///
+    /// # Errors
+    /// When it has ended before.
+    pub fn kill(&mut self) -> Result<()> {
+        self.server.kill().context("PulseAudio")?;
+        self.server.wait().map(|_| ()).context("PulseAudio")
+    }
+
     /// A program that uses this server.
     ///
     /// # Errors

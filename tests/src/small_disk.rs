@@ -4,6 +4,7 @@ use crate::{Finished, run_to_end};
 use anyhow::{Context, Result, ensure};
 use nix::unistd::geteuid;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -33,7 +34,7 @@ pub struct OnSmallDisk {
 /// # Errors
 /// When the system does not allow that, or the command does not end in time.
 pub fn on_small_disk(command: &Command, dir: &Path, options: &str, limit: Duration) -> Result<OnSmallDisk> {
-    fs::create_dir_all(dir)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let left = tempfile::NamedTempFile::new()?;
     let mut inside = Command::new("unshare");
     inside.arg(if geteuid().is_root() { "-m" } else { "-rm" });

@@ -97,7 +97,9 @@ impl Session<'_> {
                 known.resume_uri = resume_uri;
                 known.total_frames = total_frames;
             }
-            FromEngine::SourceFailed { stream, reason, retry } => self.source_failed(&stream, reason, retry),
+            FromEngine::SourceFailed { stream, reason, retry, exit } => {
+                self.source_failed(&stream, reason, retry, exit);
+            }
             FromEngine::RingOpened { stream, epoch, first_frame, capacity_frames, .. } => {
                 self.say_if_shrunk(capacity_frames);
                 self.ring_opened(&stream, epoch, first_frame);
@@ -111,8 +113,8 @@ impl Session<'_> {
                     known.state = SourceState::Ended;
                 }
                 if let Some(error) = error {
-                    self.notice(format!("{stream}: {error}"));
-                    self.outcome.failed.push(Failure { stream, exit: Exit::CutOff, reason: error });
+                    self.notice(format!("{stream}: {}", error.reason));
+                    self.outcome.failed.push(Failure { stream, exit: error.exit, reason: error.reason });
                 }
             }
             FromEngine::Stopped => {
@@ -127,7 +129,7 @@ impl Session<'_> {
         self.say_started();
     }
 
-    fn source_failed(&mut self, stream: &StreamName, reason: String, retry: bool) {
+    fn source_failed(&mut self, stream: &StreamName, reason: String, retry: bool, exit: Exit) {
         let Some(known) = self.streams.get_mut(stream) else { return };
         if retry && known.state == SourceState::Open {
             // It worked before this engine's life: try again, with the pauses of the restart policy.
@@ -139,7 +141,7 @@ impl Session<'_> {
         if self.started_said {
             self.notice(format!("{stream}: {reason}"));
         }
-        self.outcome.failed.push(Failure { stream: stream.clone(), exit: Exit::Refused, reason });
+        self.outcome.failed.push(Failure { stream: stream.clone(), exit, reason });
     }
 
     /// Says once when there was less room than history wanted. A recording does not mind: it waits for its readers.
