@@ -2,6 +2,7 @@
 
 use super::Case;
 use super::finding::Finding;
+use super::outside::count;
 use super::server::{Server, Servers};
 use super::surroundings::Surroundings;
 use std::path::{Path, PathBuf};
@@ -57,8 +58,8 @@ fn findings(cards: &Cards, here: &Surroundings, server: Server) -> Vec<Finding> 
     // With a server, what the kernel has is the server's business.
     let bad = |text: String| if served { Finding::note(NAME, text) } else { Finding::warning(NAME, text) };
     if cards.inputs.iter().any(|(_, allowed)| *allowed) {
-        let n = cards.inputs.len();
-        let inputs = format!("{n} input{}", if n == 1 { "" } else { "s" });
+        let n = cards.inputs.len() as u64;
+        let inputs = count(n, "input");
         let of = if names.is_empty() { String::new() } else { format!(" of {names}") };
         return vec![Finding::good(NAME, format!("{inputs}{of}"))];
     }
@@ -66,7 +67,7 @@ fn findings(cards: &Cards, here: &Surroundings, server: Server) -> Vec<Finding> 
         let text = format!("{} is not open to you", path.display());
         let means = "the desktop's user has these devices; others, as over ssh, need the group audio";
         let mend = if here.container {
-            "docker run --group-add audio …".to_owned()
+            "docker run --group-add audio IMAGE".to_owned()
         } else {
             "sudo usermod -aG audio \"$(id -un)\"\n# then log in again, or: newgrp audio".to_owned()
         };
@@ -83,7 +84,7 @@ fn findings(cards: &Cards, here: &Surroundings, server: Server) -> Vec<Finding> 
         return vec![
             bad("none in this container".to_owned())
                 .means("a container has only the devices it is given")
-                .mend("docker run --device /dev/snd --group-add audio …"),
+                .mend("docker run --device /dev/snd --group-add audio IMAGE"),
         ];
     }
     if served {

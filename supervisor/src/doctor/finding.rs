@@ -76,9 +76,16 @@ impl Finding {
         self
     }
 
-    /// What to type, where a text in backticks says it, as messages of other commands do.
+    /// What to type, where a text in backticks says it, as messages of other commands do. A last clause that says
+    /// nothing else goes.
     pub(super) fn mend_as_said(mut self) -> Self {
         self.mend = self.what.split('`').nth(1).map(str::to_owned);
+        if let Some((before, clause)) = self.what.split_once("; `")
+            && clause.matches('`').count() == 1
+            && !clause.contains("; ")
+        {
+            self.what = before.to_owned();
+        }
         self
     }
 }
@@ -111,7 +118,10 @@ mod tests {
         let json = serde_json::to_value(finding).unwrap();
         assert_eq!(json["severity"], "fault");
         assert_eq!(json["exit"], 7);
-        assert_eq!(json["mend"], "tympan model fetch x");
+        assert_eq!((json["mend"].as_str(), json["what"].as_str()), (Some("tympan model fetch x"), Some("gone")));
+        let more = "no; `a` does it; B names another folder";
+        let finding = Finding::fault("programs", Exit::Refused, more).mend_as_said();
+        assert_eq!((finding.mend.as_deref(), finding.what.as_str()), (Some("a"), more));
         assert!(json["means"].is_null());
     }
 }

@@ -56,12 +56,16 @@ pub(super) fn look(case: &Case) -> Vec<Finding> {
     }
     match paths::models(&case.settings) {
         Ok(models) => add("models", "TYMPAN_MODELS_DIR", models, Use::Models),
-        Err(e) => found.push(homeless(&format!("{e:#}"))),
+        // One word about a missing home is enough.
+        Err(e) if found.is_empty() => found.push(homeless(&format!("{e:#}"))),
+        Err(_) => {}
     }
     if let Some(folder) = case.file.as_ref().and_then(|file| file.path.parent()) {
         add("settings", "TYMPAN_CONFIG", folder.to_owned(), Use::Configuration);
     }
-    found.extend(findings(&there, case.here.uid));
+    if found.is_empty() || !there.is_empty() {
+        found.extend(findings(&there, case.here.uid));
+    }
     found
 }
 

@@ -36,7 +36,8 @@ fn in_place(runtime: &Path) -> Option<Instance> {
 }
 
 fn is_tympan(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "tympan")
+    let lives = shm_layout::start_time_of(pid).is_some();
+    lives && std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "tympan")
 }
 
 fn findings(instances: &[Instance]) -> Vec<Finding> {

@@ -2,7 +2,7 @@
 
 use super::Case;
 use super::finding::Finding;
-use super::outside::{megabytes, quoted};
+use super::outside::{count, megabytes, quoted};
 use crate::paths::{self, Folders};
 use crate::recovery::{RECORDING, is_of_instance, orphaned};
 use std::io::Read;
@@ -14,7 +14,7 @@ pub(super) const NAME: &str = "leftovers";
 /// Files, and what they hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Sum {
-    files: usize,
+    files: u64,
     bytes: u64,
     /// Of the recordings among them.
     seconds: f64,
@@ -125,10 +125,6 @@ fn findings(lying: &Lying) -> Vec<Finding> {
         found.push(Finding::good(NAME, "none"));
     }
     found
-}
-
-fn count(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 fn utterances(sum: &Sum) -> String {

@@ -133,7 +133,7 @@ fn larger(room: &Room, here: &Surroundings) -> String {
         return "unset TYMPAN_RUNTIME_DIR".to_owned();
     }
     if here.container {
-        return format!("docker run --shm-size={size_mb}m …");
+        return format!("docker run --shm-size={size_mb}m IMAGE");
     }
     let mount = if room.dir.starts_with("/dev/shm") { Path::new("/dev/shm") } else { &room.dir };
     format!("{}mount -o remount,size={size_mb}M {}", here.sudo(), mount.display())
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(small.mend.as_deref(), Some("sudo mount -o remount,size=256M /dev/shm\ntympan run --history 21"));
         here.container = true;
         let none = found(&room(8, None), &here);
-        assert_eq!((none.exit, none.mend.as_deref()), (Exit::NoRoom, Some("docker run --shm-size=256m …")));
+        assert_eq!((none.exit, none.mend.as_deref()), (Exit::NoRoom, Some("docker run --shm-size=256m IMAGE")));
         assert!(none.means.unwrap().contains("10 s"), "the least is said");
     }
 

@@ -2,7 +2,7 @@
 
 use super::Case;
 use super::finding::Finding;
-use super::outside::run;
+use super::outside::{count, run};
 use super::server::{Server, Servers};
 use crate::settings::keys;
 use crate::siblings::Siblings;
@@ -52,7 +52,7 @@ struct Heard {
 /// Opens the microphone and listens.
 pub(super) fn look(case: &Case) -> Vec<Finding> {
     let Ok(siblings) = Siblings::find() else {
-        return vec![Finding::note(NAME, "not looked at: the program that opens it is missing")];
+        return vec![Finding::note(NAME, "not looked at").means("the program that opens it is missing, as said above")];
     };
     let (uri, wanted) = source(case);
     let seconds = LISTEN_S.to_string();
@@ -109,11 +109,7 @@ fn findings(heard: &Heard) -> Vec<Finding> {
     let description = probe.description.clone().unwrap_or_else(|| heard.uri.clone());
     let shape = match (probe.sample_rate_hz, probe.channels) {
         (Some(rate_hz), Some(channels)) if !description.contains("Hz") => {
-            format!(
-                ", {} kHz, {channels} channel{}",
-                f64::from(rate_hz) / 1_000.0,
-                if channels == 1 { "" } else { "s" }
-            )
+            format!(", {} kHz, {}", f64::from(rate_hz) / 1_000.0, count(channels, "channel"))
         }
         _ => String::new(),
     };

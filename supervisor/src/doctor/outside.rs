@@ -146,6 +146,12 @@ pub(super) fn quoted(word: impl AsRef<OsStr>) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// So many of something.
+pub(super) fn count(n: impl Into<u64>, what: &str) -> String {
+    let n = n.into();
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Bytes as people say them.
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 pub(super) fn megabytes(bytes: u64) -> String {

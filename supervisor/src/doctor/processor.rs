@@ -2,7 +2,7 @@
 
 use super::Case;
 use super::finding::Finding;
-use super::outside::{megabytes, run};
+use super::outside::{count, megabytes, run};
 use super::surroundings::{Package, Surroundings};
 use crate::settings::keys;
 use crate::siblings::Siblings;
@@ -111,7 +111,7 @@ fn of_build(check: Result<Check, Silence>, here: &Surroundings) -> Vec<Finding> 
         return vec![
             Finding::note(NAME, "the recogniser is built without OpenBLAS")
                 .means("it works, and takes about one and a half times as long")
-                .mend(format!("{}\ncargo build --release", here.install(OPENBLAS))),
+                .mend(format!("{}\nscripts/run", here.install(OPENBLAS))),
         ];
     }
     let with: Vec<String> = check.built_for.into_iter().chain(check.blas).collect();
@@ -125,7 +125,7 @@ fn of_machine(machine: &Machine) -> Vec<Finding> {
     if wanted > cores {
         let fitting = (cores / threads.min(cores)).max(1);
         found.push(
-            Finding::warning(NAME, format!("{workers} workers × {threads} threads on {cores} cores"))
+            Finding::warning(NAME, format!("{} on {}", load(machine), count(cores, "core")))
                 .means("they take time from each other, and words come later")
                 .mend(format!("tympan run --workers {fitting} --threads {}", threads.min(cores))),
         );
@@ -135,16 +135,25 @@ fn of_machine(machine: &Machine) -> Vec<Finding> {
         if needed_bytes > free_bytes {
             let (needed, free) = (megabytes(needed_bytes), megabytes(free_bytes));
             found.push(
-                Finding::warning(NAME, format!("{workers} workers need about {needed} of memory, {free} are free"))
-                    .means("the kernel may kill one; fewer workers or a smaller model need less")
-                    .mend("tympan run --workers 1"),
+                Finding::warning(
+                    NAME,
+                    format!("{} need about {needed} of memory, {free} are free", count(workers, "worker")),
+                )
+                .means("the kernel may kill one; fewer workers or a smaller model need less")
+                .mend("tympan run --workers 1"),
             );
         }
     }
     if found.is_empty() {
-        found.push(Finding::good(NAME, format!("{cores} cores for {workers} workers × {threads} threads")));
+        found.push(Finding::good(NAME, format!("{} for {}", count(cores, "core"), load(machine))));
     }
     found
+}
+
+/// How much is wanted at once.
+fn load(machine: &Machine) -> String {
+    let workers = count(machine.workers, "worker");
+    if machine.threads == 1 { workers } else { format!("{workers} of {} threads", machine.threads) }
 }
 
 /// A worker's memory, by its model's: measured, 217 MB for 78 MB and 333 MB for 148 MB.

@@ -35,7 +35,7 @@ fn finding(limit: u64, may_do_all: bool, here: &Surroundings) -> Finding {
     let finding = Finding::note(NAME, format!("not granted (priority {limit}, {PRIORITY} wanted)"))
         .means("everything works; on a loaded machine a device may have short gaps, which are counted and told");
     if here.container {
-        return finding.mend("docker run --cap-add SYS_NICE …");
+        return finding.mend("docker run --cap-add SYS_NICE IMAGE");
     }
     finding.mend(
         "echo '@audio - rtprio 20' | sudo tee /etc/security/limits.d/90-tympan.conf\nsudo usermod -aG audio \"$(id -un)\"\n# then log in again",

@@ -203,7 +203,7 @@ fn none(here: &Surroundings, hardware: bool) -> Finding {
     if here.container {
         return none
             .means("a container has no sound unless it is given some, for example the sound server of its host")
-            .mend("docker run -v \"$XDG_RUNTIME_DIR/pulse/native:/tmp/pulse\" -e PULSE_SERVER=unix:/tmp/pulse --user \"$(id -u)\" …");
+            .mend("docker run -v \"$XDG_RUNTIME_DIR/pulse/native:/tmp/pulse\" -e PULSE_SERVER=unix:/tmp/pulse --user \"$(id -u)\" IMAGE");
     }
     if here.ssh {
         return none

@@ -1,6 +1,7 @@
 //! Findings for people: a line each, and below what is not good what it means and what to type.
 
 use super::finding::{Finding, Severity};
+use super::outside::count as counted;
 use crate::output::{columns, wrapped};
 use std::io::IsTerminal;
 use unicode_width::UnicodeWidthStr;
@@ -62,14 +63,13 @@ impl Screen {
 
     /// The last line.
     pub(super) fn summary(&self, findings: &[Finding], exit: u8) -> String {
-        let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
-        let several = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count() as u64;
         let (faults, warnings) = (count(Severity::Fault), count(Severity::Warning));
         let text = match (faults, warnings) {
             (0, 0) => "all is well".to_owned(),
-            (0, _) => format!("{}; exit code {exit}", several(warnings, "warning")),
-            (_, 0) => format!("{}; exit code {exit}", several(faults, "fault")),
-            _ => format!("{}, {}; exit code {exit}", several(faults, "fault"), several(warnings, "warning")),
+            (0, _) => format!("{}; exit code {exit}", counted(warnings, "warning")),
+            (_, 0) => format!("{}; exit code {exit}", counted(faults, "fault")),
+            _ => format!("{}, {}; exit code {exit}", counted(faults, "fault"), counted(warnings, "warning")),
         };
         format!("{}\n", wrapped(&text, self.width, 0))
     }
