@@ -1,11 +1,11 @@
 //! The mapping: every byte another process may write is reached through an atomic, here and only here.
 #![expect(unsafe_code, reason = "atomics inside a shared mapping")]
 
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::thread::futex;
 use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A mapped file. Offsets are in bytes and checked at each use; a wrong one panics and touches nothing.
@@ -136,6 +136,14 @@ impl Mapping {
             // SAFETY: the last sample of the checked range.
             unsafe { AtomicU32::from_ptr(at.cast()).store(last.to_bits(), Ordering::Relaxed) };
         }
+    }
+
+    /// The samples of a range, in place, as the bits of f32.
+    pub(crate) fn samples(&self, offset: usize, count: usize) -> &[AtomicU32] {
+        let at = self.address(offset, count * 4, 4).cast::<AtomicU32>();
+        // SAFETY: the range lies inside the mapping and is aligned (checked by `address`), lives as long as `self`, and
+        // is only ever reached through atomics. An AtomicU32 is laid out as a u32.
+        unsafe { std::slice::from_raw_parts(at, count) }
     }
 
     /// Copies header bytes out; `offset` is a multiple of 4.

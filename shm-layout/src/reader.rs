@@ -1,17 +1,18 @@
 //! A reader: maps read-only, believes nothing, disturbs nobody.
 
 use crate::directory::{ring_file, stream_link};
-use crate::header::{self, AttachError, RingInfo, RingState, at};
+use crate::header::{RingInfo, RingState};
 use crate::memory::Mapping;
-use crate::table::{self, Entry, GapSpan};
+use crate::offset as at;
+use crate::open::open;
+use crate::overview::Extent;
+use crate::parse::AttachError;
+use crate::sync::{AtomicU32, Ordering, fence};
+use crate::table::{self, Entry, GapSpan, Time};
 use crate::writer::parts;
 use crate::{Epoch, FrameIndex, process};
-use rustix::fs::{Mode, OFlags};
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use rustix::fs::OFlags;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
@@ -52,6 +53,9 @@ pub enum Wait {
     /// Nothing came in time.
     TimedOut,
 }
+
+/// How often a waiting reader looks whether the writer's process lives: its death is noticed within a second.
+const WRITER_LOOK: Duration = Duration::from_millis(500);
 
 /// One attached ring.
 #[derive(Debug)]
@@ -134,14 +138,7 @@ impl RingReader {
     /// Wait-free; does not allocate, makes no system call.
     pub fn read(&self, position: FrameIndex, planar: &mut [f32], frames: usize) -> Result<(), ReadError> {
         assert!(planar.len() == self.info.channels as usize * frames, "wrong shape");
-        if position < self.info.first_frame {
-            return Err(ReadError::BeforeFirst { first: self.info.first_frame });
-        }
-        let available = self.commit();
-        let end = position.0.checked_add(frames as u64);
-        if end.is_none_or(|end| end > available.0) {
-            return Err(ReadError::NotYet { available });
-        }
+        self.can_read(position, frames)?;
         if frames == 0 {
             return Ok(());
         }
@@ -152,6 +149,102 @@ impl RingReader {
                 }
             }
         }
+        self.confirm(position)
+    }
+
+    /// Copies the newest frames out, as [`RingReader::read`] does; returns the first one's position.
+    ///
+    /// # Errors
+    /// [`ReadError`]; [`ReadError::NotYet`] where there are not so many yet.
+    ///
+    /// # Panics
+    /// If `planar` is not `channels * frames` long.
+    ///
+    /// # Real time
+    /// As [`RingReader::read`].
+    pub fn read_newest(&self, planar: &mut [f32], frames: usize) -> Result<FrameIndex, ReadError> {
+        let available = self.commit();
+        if available.since(self.info.first_frame) < frames as u64 {
+            return Err(ReadError::NotYet { available });
+        }
+        let position = available.back(frames as u64);
+        self.read(position, planar, frames).map(|()| position)
+    }
+
+    /// Looks at frames `position..position + frames` where they lie, without a copy. What `look` returns counts only if
+    /// nothing was overwritten meanwhile; whatever else it did with the samples, it must be able to take back.
+    ///
+    /// # Errors
+    /// [`ReadError`]; what was lost is stated exactly. More frames than the capacity are never there.
+    ///
+    /// # Real time
+    /// Wait-free, if `look` is.
+    pub fn in_place<R>(
+        &self,
+        position: FrameIndex,
+        frames: usize,
+        look: impl FnOnce(InPlace<'_>) -> R,
+    ) -> Result<R, ReadError> {
+        self.can_read(position, frames)?;
+        // More than the capacity was overwritten before it was asked for, and has no place.
+        self.confirm(position)?;
+        let seen = look(InPlace { reader: self, position, frames });
+        self.confirm(position).map(|()| seen)
+    }
+
+    /// Copies bins `first..first + extents.len()` of the overview of a channel out. Bin `b` covers frames
+    /// `b * bin_frames..(b + 1) * bin_frames`; the one that `commit` lies in, what there is of it.
+    ///
+    /// # Errors
+    /// [`ReadError`], in frames; [`ReadError::NotYet`] too where the writer keeps no overview.
+    ///
+    /// # Panics
+    /// If there is no such channel.
+    ///
+    /// # Real time
+    /// Wait-free; does not allocate.
+    pub fn read_overview(&self, channel: usize, first: u64, extents: &mut [Extent]) -> Result<(), ReadError> {
+        assert!(channel < self.info.channels as usize, "no such channel");
+        let available = self.commit();
+        let Some(overview) = &self.info.overview else { return Err(ReadError::NotYet { available }) };
+        let frames_of = |bin: u64| bin.checked_mul(overview.bin_frames);
+        let last = first.checked_add(extents.len() as u64).and_then(|end| end.checked_sub(1));
+        let (Some(begin), Some(last_begin)) = (frames_of(first), last.and_then(frames_of)) else {
+            return Err(ReadError::NotYet { available });
+        };
+        if begin.saturating_add(overview.bin_frames) <= self.info.first_frame.0 {
+            return Err(ReadError::BeforeFirst { first: self.info.first_frame });
+        }
+        if last_begin >= available.0 {
+            return Err(ReadError::NotYet { available });
+        }
+        for (bin, extent) in (first..).zip(extents) {
+            *extent = Extent::from_bits(self.map.load_u64(overview.at(channel, bin), Ordering::Relaxed));
+        }
+        // As in `confirm`, for a ring of so many bins.
+        fence(Ordering::Acquire);
+        let reserve = self.map.load_u64(at::RESERVE, Ordering::Relaxed);
+        let safe = overview.bins.checked_mul(overview.bin_frames).and_then(|frames| begin.checked_add(frames));
+        if safe.is_some_and(|safe| reserve <= safe) {
+            return Ok(());
+        }
+        Err(ReadError::Lost { from: FrameIndex(begin), to: self.oldest_for(reserve).max(FrameIndex(begin).plus(1)) })
+    }
+
+    fn can_read(&self, position: FrameIndex, frames: usize) -> Result<(), ReadError> {
+        if position < self.info.first_frame {
+            return Err(ReadError::BeforeFirst { first: self.info.first_frame });
+        }
+        let available = self.commit();
+        let end = position.0.checked_add(frames as u64);
+        if end.is_none_or(|end| end > available.0) {
+            return Err(ReadError::NotYet { available });
+        }
+        Ok(())
+    }
+
+    /// Whether what was read from this position on was not overwritten before or meanwhile.
+    fn confirm(&self, position: FrameIndex) -> Result<(), ReadError> {
         // Pairs with the Release fence in `RingWriter::write`: if one of the samples was a newer one, the `reserve`
         // that came before it is seen here.
         fence(Ordering::Acquire);
@@ -163,9 +256,11 @@ impl RingReader {
     }
 
     /// Sleeps until a frame at or after `beyond` can be read, the ring ends, or the time is over. No spinning.
+    ///
+    /// The death of the writer is noticed by looking for its process twice a second, should nobody say it.
     #[must_use]
     pub fn wait(&self, beyond: FrameIndex, timeout: Duration) -> Wait {
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now().checked_add(timeout);
         loop {
             // Pairs with the Release in `RingWriter::wake`: if nothing is new below, the word is still this one
             // when we go to sleep, or the sleep returns at once.
@@ -180,19 +275,28 @@ impl RingReader {
                 RingState::Crashed => return Wait::Crashed(commit),
                 RingState::Live => {}
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return self.timed_out(beyond);
+            let left = deadline.map_or(WRITER_LOOK, |at| at.saturating_duration_since(Instant::now()));
+            self.map.futex_wait(at::FUTEX, word, left.min(WRITER_LOOK));
+            if self.map.load_u32(at::FUTEX, Ordering::Acquire) != word {
+                continue;
             }
-            self.map.futex_wait(at::FUTEX, word, left);
+            if !process::is_alive(self.info.writer_pid, self.info.writer_start_time) {
+                return self.writer_gone(beyond);
+            }
+            if deadline.is_some_and(|at| Instant::now() >= at) {
+                return Wait::TimedOut;
+            }
         }
     }
 
-    /// Nobody wrote in time: with the supervisor dead too, a reader finds the writer's death itself.
-    fn timed_out(&self, beyond: FrameIndex) -> Wait {
-        if process::is_alive(self.info.writer_pid, self.info.writer_start_time) {
-            return Wait::TimedOut;
-        }
+    /// Sleeps until so many frames from `position` on can be read; otherwise as [`RingReader::wait`].
+    #[must_use]
+    pub fn wait_for(&self, position: FrameIndex, frames: u64, timeout: Duration) -> Wait {
+        self.wait(FrameIndex(position.0.saturating_add(frames).saturating_sub(1)), timeout)
+    }
+
+    /// With the supervisor dead too, a reader finds the writer's death itself.
+    fn writer_gone(&self, beyond: FrameIndex) -> Wait {
         match (self.commit(), self.state()) {
             (commit, _) if commit > beyond => Wait::Ready(commit),
             (commit, RingState::Closed) => Wait::Closed(commit),
@@ -227,11 +331,7 @@ impl RingReader {
     /// the rate.
     #[must_use]
     pub fn instant_of(&self, frame: FrameIndex) -> Option<u64> {
-        let times = table::entries(&self.map, &self.info).into_iter().filter_map(|entry| match entry {
-            Entry::Time { frame, monotonic_ns, .. } => Some((frame, monotonic_ns)),
-            Entry::Gap(_) => None,
-        });
-        let (anchor, anchor_ns) = times.min_by_key(|(at, _)| at.0.abs_diff(frame.0))?;
+        let (anchor, anchor_ns) = self.times(Time::monotonic).min_by_key(|(at, _)| at.0.abs_diff(frame.0))?;
         let rate = u128::from(self.info.sample_rate_hz);
         let ns = |frames: u64| u64::try_from(u128::from(frames) * 1_000_000_000 / rate).ok();
         if frame >= anchor {
@@ -240,41 +340,65 @@ impl RingReader {
             anchor_ns.checked_sub(ns(anchor.since(frame))?)
         }
     }
+
+    /// The frame that was committed at this time on `CLOCK_MONOTONIC`, in nanoseconds; it may not be there yet, or no
+    /// more.
+    #[must_use]
+    pub fn frame_at(&self, monotonic_ns: u64) -> Option<FrameIndex> {
+        self.frame_near(monotonic_ns, Time::monotonic)
+    }
+
+    /// The frame that was committed at this time of the day (`CLOCK_REALTIME`), in nanoseconds.
+    #[must_use]
+    pub fn frame_at_wall(&self, wall_ns: u64) -> Option<FrameIndex> {
+        self.frame_near(wall_ns, Time::wall)
+    }
+
+    fn frame_near(&self, ns: u64, clock: fn(&Time) -> u64) -> Option<FrameIndex> {
+        let (anchor, anchor_ns) = self.times(clock).min_by_key(|(_, at)| at.abs_diff(ns))?;
+        let frames = u128::from(anchor_ns.abs_diff(ns)) * u128::from(self.info.sample_rate_hz) / 1_000_000_000;
+        let frames = u64::try_from(frames).ok()?;
+        let frame = if ns >= anchor_ns { anchor.0.checked_add(frames) } else { anchor.0.checked_sub(frames) };
+        frame.map(FrameIndex).filter(|frame| *frame >= self.info.first_frame)
+    }
+
+    fn times(&self, clock: fn(&Time) -> u64) -> impl Iterator<Item = (FrameIndex, u64)> {
+        table::entries(&self.map, &self.info).into_iter().filter_map(move |entry| match entry {
+            Entry::Time(time) => Some((time.frame, clock(&time))),
+            Entry::Gap(_) => None,
+        })
+    }
 }
 
-/// Opens and checks a ring file. `bytes` limits the mapping (the warden maps the hot lines only).
-pub(crate) fn open(
-    path: &Path,
-    access: OFlags,
-    map: fn(&File, usize) -> io::Result<Mapping>,
-    bytes: Option<usize>,
-) -> Result<(Mapping, RingInfo), AttachError> {
-    let name = || path.display().to_string();
-    let io = |source: io::Error| AttachError::Io { path: name(), source };
-    // NOFOLLOW and NONBLOCK: neither a symbolic link nor a FIFO may lead or hold us anywhere.
-    let flags = access | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(rustix::io::Errno::NOENT) => return Err(AttachError::Missing(name())),
-        Err(rustix::io::Errno::LOOP) => return Err(AttachError::Untrusted { path: name(), why: "a symbolic link" }),
-        Err(e) => return Err(io(e.into())),
-    };
-    let meta = file.metadata().map_err(io)?;
-    let untrusted = |why| Err(AttachError::Untrusted { path: name(), why });
-    if !meta.is_file() {
-        return untrusted("not a regular file");
+/// Frames where they lie. Another process may write them at any time, so that each sample is loaded by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct InPlace<'a> {
+    reader: &'a RingReader,
+    position: FrameIndex,
+    frames: usize,
+}
+
+impl<'a> InPlace<'a> {
+    /// The samples of a channel, oldest first: the bits of f32 in one or two pieces, the second one empty where the
+    /// frames do not go over the ring's end.
+    ///
+    /// # Panics
+    /// If there is no such channel.
+    #[must_use]
+    pub fn bits(&self, channel: usize) -> [&'a [AtomicU32]; 2] {
+        let info = &self.reader.info;
+        assert!(channel < info.channels as usize, "no such channel");
+        let mut pieces = parts(info, channel, self.position, self.frames)
+            .map(|(offset, part)| self.reader.map.samples(offset, part.len()));
+        [pieces.next().unwrap_or(&[]), pieces.next().unwrap_or(&[])]
     }
-    if meta.uid() != rustix::process::geteuid().as_raw() {
-        return untrusted("it belongs to another user");
+
+    /// The samples of a channel, oldest first.
+    ///
+    /// # Panics
+    /// If there is no such channel.
+    pub fn samples(&self, channel: usize) -> impl Iterator<Item = f32> + use<'a> {
+        let [first, second] = self.bits(channel);
+        first.iter().chain(second).map(|bits| f32::from_bits(bits.load(Ordering::Relaxed)))
     }
-    if meta.mode() & 0o022 != 0 {
-        return untrusted("others may write it");
-    }
-    let file_bytes = usize::try_from(meta.len()).map_err(|e| io(io::Error::other(e)))?;
-    if file_bytes < header::TABLE_OFFSET {
-        return Err(AttachError::Malformed("shorter than its header"));
-    }
-    let map = map(&file, bytes.unwrap_or(file_bytes)).map_err(io)?;
-    let info = header::parse(&map, meta.len())?;
-    Ok((map, info))
 }

@@ -5,9 +5,10 @@
 //! (and not counted up) cannot make the torn entry of a dead writer look whole.
 
 use crate::FrameIndex;
-use crate::header::{RingInfo, at};
+use crate::header::RingInfo;
 use crate::memory::Mapping;
-use std::sync::atomic::{Ordering, fence};
+use crate::offset as at;
+use crate::sync::{Ordering, fence};
 
 const STAMP: usize = 0;
 const KIND: usize = 8;
@@ -33,13 +34,30 @@ pub struct GapSpan {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Entry {
-    /// Frame `from` was committed at these times, in nanoseconds.
-    Time {
-        frame: FrameIndex,
-        monotonic_ns: u64,
-        wall_ns: u64,
-    },
+    Time(Time),
     Gap(GapSpan),
+}
+
+/// A frame and the times at which it was committed, in nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Time {
+    pub(crate) frame: FrameIndex,
+    monotonic_ns: u64,
+    wall_ns: u64,
+}
+
+impl Time {
+    pub(crate) const fn new(frame: FrameIndex, monotonic_ns: u64, wall_ns: u64) -> Self {
+        Self { frame, monotonic_ns, wall_ns }
+    }
+
+    pub(crate) const fn monotonic(&self) -> u64 {
+        self.monotonic_ns
+    }
+
+    pub(crate) const fn wall(&self) -> u64 {
+        self.wall_ns
+    }
 }
 
 fn slot(info: &RingInfo, index: u64) -> usize {
@@ -62,7 +80,7 @@ impl TableWriter {
         // Pairs with the Acquire fence in `read`: who saw a field of this entry sees the odd stamp.
         fence(Ordering::Release);
         let (kind, cause, from, to, monotonic_ns, wall_ns) = match entry {
-            Entry::Time { frame, monotonic_ns, wall_ns } => (KIND_TIME, 0, frame, frame, monotonic_ns, wall_ns),
+            Entry::Time(Time { frame, monotonic_ns, wall_ns }) => (KIND_TIME, 0, frame, frame, monotonic_ns, wall_ns),
             Entry::Gap(gap) => (KIND_GAP, gap.cause, gap.from, gap.to, 0, 0),
         };
         map.store_u32(slot + KIND, kind, Ordering::Relaxed);
@@ -125,7 +143,7 @@ fn read(map: &Mapping, info: &RingInfo, index: u64) -> Option<Entry> {
         return None;
     }
     match kind {
-        KIND_TIME => Some(Entry::Time { frame: from, monotonic_ns, wall_ns }),
+        KIND_TIME => Some(Entry::Time(Time { frame: from, monotonic_ns, wall_ns })),
         KIND_GAP if from < to => Some(Entry::Gap(GapSpan { from, to, cause })),
         _ => None,
     }

@@ -1,12 +1,13 @@
 //! The supervisor's hold on a ring: the hot lines alone, to say that its writer died.
 
-use crate::header::{RingInfo, RingState, TABLE_OFFSET, at};
+use crate::header::{RingInfo, RingState, TABLE_OFFSET};
 use crate::memory::Mapping;
-use crate::reader::open;
+use crate::offset as at;
+use crate::open::open;
+use crate::sync::Ordering;
 use crate::{AttachError, Epoch, FrameIndex, directory};
 use rustix::fs::OFlags;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 /// Watches over one ring. Writes two words, and only after the writer's death.
 #[derive(Debug)]

@@ -3,10 +3,13 @@
 use crate::directory::{ring_file, stream_link};
 use crate::header::{
     self, CHANNELS_MAX, DATA_OFFSET, NAME_BYTES_MAX, RingInfo, RingState, SAMPLE_RATE_HZ_MAX, TABLE_ENTRIES,
-    TABLE_ENTRY_BYTES, TABLE_OFFSET, at,
+    TABLE_ENTRY_BYTES, TABLE_OFFSET,
 };
 use crate::memory::Mapping;
-use crate::table::{Entry, GapSpan, TableWriter};
+use crate::offset as at;
+use crate::overview::{OverviewInfo, OverviewWriter};
+use crate::sync::{Ordering, fence};
+use crate::table::{Entry, GapSpan, TableWriter, Time};
 use crate::{Epoch, FrameIndex, SessionId, process};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::time::{ClockId, clock_gettime};
@@ -14,7 +17,6 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
 use thiserror::Error;
 
 /// What a ring is to be.
@@ -36,6 +38,10 @@ pub struct RingSpec {
     pub capacity_frames: u64,
     /// Index of the first frame that will be written.
     pub first_frame: FrameIndex,
+    /// What each channel is, such as `left`, in at most 32 bytes each; none at all is fine.
+    pub labels: Vec<String>,
+    /// Whether an overview is kept: a 64th of the memory more, and little time.
+    pub overview: bool,
 }
 
 /// Why a ring cannot be made.
@@ -71,6 +77,7 @@ pub struct RingWriter {
     info: RingInfo,
     path: PathBuf,
     table: TableWriter,
+    overview: OverviewWriter,
     next: FrameIndex,
     time_due: FrameIndex,
 }
@@ -96,6 +103,7 @@ impl RingWriter {
             let ring = Self {
                 map: Arc::new(map),
                 table: TableWriter::default(),
+                overview: OverviewWriter::new(info.channels),
                 next: info.first_frame,
                 time_due: info.first_frame,
                 path: path.clone(),
@@ -146,11 +154,12 @@ impl RingWriter {
             for (offset, part) in parts(&self.info, channel, self.next, samples.len()) {
                 self.map.copy_in(offset, &samples[part]);
             }
+            self.overview.write(&self.map, &self.info, channel, self.next, samples);
         }
         let now_ns = clock_ns(ClockId::Monotonic);
         if end >= self.time_due {
             let wall_ns = clock_ns(ClockId::Realtime);
-            self.table.push(&self.map, &self.info, Entry::Time { frame: end, monotonic_ns: now_ns, wall_ns });
+            self.table.push(&self.map, &self.info, Entry::Time(Time::new(end, now_ns, wall_ns)));
             self.time_due = end.plus(u64::from(self.info.sample_rate_hz));
         }
         self.map.store_u64(at::COMMIT_TIME, now_ns, Ordering::Relaxed);
@@ -289,7 +298,14 @@ fn plan(spec: &RingSpec) -> Result<RingInfo, CreateError> {
     if spec.capacity_frames == 0 || spec.capacity_frames > 1 << 40 {
         return Err(CreateError::Invalid("this capacity"));
     }
+    let label_fits = |label: &String| label.len() <= at::LABEL_BYTES && !label.contains('\0');
+    if !(spec.labels.is_empty() || spec.labels.len() == spec.channels as usize) || !spec.labels.iter().all(label_fits) {
+        return Err(CreateError::Invalid("these labels: one of at most 32 bytes for each channel, or none"));
+    }
     let stride_bytes = (spec.capacity_frames * 4).next_multiple_of(4096);
+    let planes_end = DATA_OFFSET + stride_bytes * u64::from(spec.channels);
+    let overview = spec.overview.then(|| OverviewInfo::plan(spec.capacity_frames, planes_end));
+    let overview_bytes = overview.map_or(0, |overview| overview.stride_bytes * u64::from(spec.channels));
     Ok(RingInfo {
         stream: spec.stream.clone(),
         session: spec.session,
@@ -301,12 +317,14 @@ fn plan(spec: &RingSpec) -> Result<RingInfo, CreateError> {
         first_frame: spec.first_frame,
         writer_pid: std::process::id(),
         writer_start_time: process::start_time_of(std::process::id()).unwrap_or(0),
+        labels: spec.labels.clone(),
+        overview,
         stride_bytes,
         data_offset: DATA_OFFSET,
         table_offset: TABLE_OFFSET as u64,
         table_entries: TABLE_ENTRIES,
         table_entry_bytes: TABLE_ENTRY_BYTES,
-        total_bytes: DATA_OFFSET + stride_bytes * u64::from(spec.channels),
+        total_bytes: (planes_end + overview_bytes).next_multiple_of(4096),
     })
 }
 
