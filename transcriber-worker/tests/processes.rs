@@ -25,8 +25,12 @@ struct Process<Out, In> {
 
 impl<Out: Serialize, In: DeserializeOwned + Send + 'static> Process<Out, In> {
     fn start(role: Role) -> Self {
+        Self::started_by(role, Command::new(env!("CARGO_BIN_EXE_transcriber-worker")))
+    }
+
+    fn started_by(role: Role, mut command: Command) -> Self {
         let server = LinkServer::new().expect("a server");
-        let child = Command::new(env!("CARGO_BIN_EXE_transcriber-worker"))
+        let child = command
             .args(["--role", role.as_str()])
             .envs(environment(&server, 5))
             .stdout(Stdio::piped())
@@ -257,4 +261,16 @@ fn a_closed_link_ends_both_roles() {
 fn closed<Out: Serialize, In: DeserializeOwned + Send + 'static>(mut process: Process<Out, In>) -> Option<Exit> {
     process.sender = None;
     process.end().0
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_worker_on_an_older_processor_says_so_and_ends() {
+    let mut emulator = Command::new("qemu-x86_64");
+    emulator.args(["-cpu", "Nehalem", env!("CARGO_BIN_EXE_transcriber-worker")]);
+    let worker: Process<ToWorker, FromWorker> = Process::started_by(Role::Worker, emulator);
+    let FromWorker::Fault(reason) = worker.next() else { panic!("it goes on") };
+    assert!(reason.contains("built for another processor, one with avx"), "{reason}");
+    let (exit, out, err) = worker.end();
+    assert!(exit == Some(Exit::CpuUnfit) && out.is_empty() && err.contains(&reason), "{exit:?} {out:?} {err:?}");
 }
