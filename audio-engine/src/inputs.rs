@@ -180,7 +180,7 @@ fn line(host: &cpal::Host, input: &Input) -> Option<DeviceLine> {
     formats.dedup();
     let config = device.default_input_config().ok();
     Some(DeviceLine {
-        host: host.id().to_string(),
+        host: if host.id() == cpal::HostId::Alsa { "ALSA".into() } else { host.id().to_string() },
         id: input.id.clone(),
         name: input.name.clone(),
         kind: input.kind,

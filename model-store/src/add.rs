@@ -4,6 +4,7 @@ use crate::Store;
 use crate::catalogue::{self, ENTRIES, Entry, file_of};
 use crate::digest::sha256_of;
 use crate::error::StoreError;
+use crate::fetch::{part_of, remove_if_there};
 use crate::ggml::Header;
 use crate::locate::{file_name, header_of, is_recogniser};
 use crate::lock::Lock;
@@ -64,6 +65,8 @@ impl Store {
         let path = self.folder().join(file);
         let _lock = Lock::hold(self.folder(), progress)?;
         let linked = self.place(&from, &path, &sha256, meta.len(), published.is_some())?;
+        // A download that was broken off is of no use now.
+        remove_if_there(&part_of(&path))?;
         let added = AddedFrom { path: from, sha256: sha256.clone() };
         let now = path.metadata().map_err(StoreError::io("cannot read", &path))?;
         let stamp = Stamp::new(&now, sha256, published.is_none().then_some(added));

@@ -27,13 +27,21 @@ impl Mirror {
         Ok(if address.ends_with('/') { Self::Folder(owned) } else { Self::File(owned) })
     }
 
+    /// What may be wrong with the address when it has not what it should.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::File(address) if !names_a_file(address) => " (TYMPAN_MODEL_URL ends in / when it is a folder)",
+            _ => "",
+        }
+    }
+
     /// Where this mirror has an entry, when `wanted` entries are asked for at once; `None` when it has not.
     pub(crate) fn address_of(&self, entry: &Entry, wanted: &[&Entry]) -> Result<Option<String>, StoreError> {
         let address = match self {
             Self::Folder(base) => return Ok(Some(format!("{base}{}", entry.file()))),
             Self::File(address) => address,
         };
-        let last = address.split(['?', '#']).next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+        let last = last_of(address);
         if let Some(named) = ENTRIES.iter().find(|known| known.file() == last) {
             return Ok((named == entry).then(|| address.clone()));
         }
@@ -49,6 +57,15 @@ impl Mirror {
         }
         Ok(Some(address.clone()))
     }
+}
+
+/// The last part of an address, without what is asked of it.
+fn last_of(address: &str) -> &str {
+    address.split(['?', '#']).next().unwrap_or_default().rsplit('/').next().unwrap_or_default()
+}
+
+fn names_a_file(address: &str) -> bool {
+    ENTRIES.iter().any(|known| known.file() == last_of(address))
 }
 
 /// An address as it may be printed: without name and password.

@@ -96,7 +96,7 @@ pub enum StoreError {
         wrong: bool,
     },
     /// Somebody asked to stop.
-    #[error("stopped; what came is kept, and the next `tympan model fetch` goes on there")]
+    #[error("stopped")]
     Stopped,
     /// No room.
     #[error(
@@ -121,7 +121,7 @@ pub enum StoreError {
     #[error("{0}")]
     Name(String),
     /// The operating system refused.
-    #[error("{what} {}: {source}", path.display())]
+    #[error("{what} {}: {source}{}", path.display(), elsewhere(source))]
     Io {
         /// What was tried, such as `cannot read`.
         what: &'static str,
@@ -161,6 +161,17 @@ pub fn megabytes(bytes: u64) -> String {
         1_000_000..10_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
         10_000_000..1_000_000_000 => format!("{:.0} MB", bytes as f64 / 1e6),
         _ => format!("{:.2} GB", bytes as f64 / 1e9),
+    }
+}
+
+/// What helps where a folder cannot be written to.
+fn elsewhere(source: &io::Error) -> &'static str {
+    use io::ErrorKind::{AlreadyExists, NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+    match source.kind() {
+        PermissionDenied | ReadOnlyFilesystem | AlreadyExists | NotADirectory => {
+            "; TYMPAN_MODELS_DIR names another folder of models"
+        }
+        _ => "",
     }
 }
 

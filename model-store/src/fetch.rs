@@ -76,6 +76,7 @@ impl Store {
                 None => Some(entry.address()),
             });
         }
+        let hint = mirror.as_ref().map_or("", Mirror::hint);
         if !how.force
             && let Some(here) = self.all_here(&wanted, progress)?
         {
@@ -92,7 +93,7 @@ impl Store {
                 fetched.push(here);
                 continue;
             }
-            fetched.push(self.fetch_one(entry, address.as_deref(), how, progress)?);
+            fetched.push(self.fetch_one(entry, address.as_deref().map(|address| (address, hint)), how, progress)?);
         }
         Ok(fetched)
     }
@@ -124,7 +125,7 @@ impl Store {
     fn fetch_one(
         &self,
         entry: &'static Entry,
-        address: Option<&str>,
+        address: Option<(&str, &str)>,
         how: &Fetch,
         progress: &mut dyn Progress,
     ) -> Result<Fetched, StoreError> {
@@ -134,7 +135,7 @@ impl Store {
         if how.force {
             remove_if_there(&part)?;
         }
-        if let Some(address) = address {
+        if let Some((address, hint)) = address {
             match download(entry, address, &part, how.patience, progress) {
                 Ok(()) => {
                     publish(entry, &part, &path)?;
@@ -150,7 +151,7 @@ impl Store {
                     if other_way.is_some() {
                         progress.step(&Step::Trouble { what: format!("{why}; trying another way") });
                     }
-                    reasons.push(format!("{}: {why}", shown(address)));
+                    reasons.push(format!("{}: {why}{hint}", shown(address)));
                 }
             }
         }
@@ -194,7 +195,7 @@ fn publish(entry: &Entry, from: &Path, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn remove_if_there(path: &Path) -> Result<(), StoreError> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io("cannot remove", path)(e)),
         _ => Ok(()),

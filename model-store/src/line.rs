@@ -3,6 +3,7 @@
 
 use crate::address::{redirected, shown};
 use crate::proxy;
+use base64::prelude::{BASE64_STANDARD, Engine};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -90,6 +91,9 @@ fn ask(address: &str, from: u64, patience: Duration, pieces: &Pieces) -> Result<
         if from > 0 {
             request = request.header(header::RANGE, format!("bytes={from}-"));
         }
+        if let Some(login) = login_of(&address) {
+            request = request.header(header::AUTHORIZATION, login);
+        }
         let response = request.call().map_err(|e| Trouble::Refused(in_words(&e, &address)))?;
         let status = response.status().as_u16();
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -113,6 +117,14 @@ fn ask(address: &str, from: u64, patience: Duration, pieces: &Pieces) -> Result<
         }
     }
     Err(Trouble::Refused(format!("it redirects more than {REDIRECTS_MAX} times")))
+}
+
+/// Name and password in an address, as a server wants them. A redirect to another host does not take them along.
+fn login_of(address: &str) -> Option<String> {
+    let authority = address.split_once("://")?.1.split(['/', '?', '#']).next()?;
+    let (login, _) = authority.rsplit_once('@')?;
+    let login = if login.contains(':') { plain(login) } else { format!("{}:", plain(login)) };
+    Some(format!("Basic {}", BASE64_STANDARD.encode(login)))
 }
 
 fn agent_for(address: &str, patience: Duration) -> Result<Agent, Trouble> {

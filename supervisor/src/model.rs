@@ -4,7 +4,7 @@ mod bar;
 
 use crate::output::{columns, print, print_json, table};
 use crate::paths;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, refuse};
 use crate::settings::{Settings, keys};
 use anyhow::{Context, Result};
 use bar::Bar;
@@ -34,7 +34,7 @@ names a mirror: a folder of files under their published names when it ends in /,
 in every case. A download that was broken off goes on where it stopped.";
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct ModelArgs {
     #[command(subcommand)]
     command: ModelCommand,
@@ -140,11 +140,11 @@ fn exit_of(error: &StoreError) -> Exit {
         | StoreError::NotGgml { .. }
         | StoreError::Unreadable { .. }
         | StoreError::NotFetched { wrong: true, .. } => Exit::BadModel,
-        StoreError::NotFetched { .. } | StoreError::Stopped => Exit::NotFetched,
+        StoreError::NotFetched { .. } => Exit::NotFetched,
         StoreError::NoRoom { .. } => Exit::NoRoom,
         StoreError::Address(_) => Exit::BadConfig,
         StoreError::Name(_) => Exit::Usage,
-        StoreError::Io { .. } => Exit::Fault,
+        StoreError::Stopped | StoreError::Io { .. } => Exit::Fault,
     }
 }
 
@@ -256,6 +256,9 @@ fn fetch(store: &Store, settings: &Settings, args: &FetchArgs) -> Result<Exit> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let fetched = store.fetch(&names, &how, &mut bar);
     bar.clear();
+    if let Err(StoreError::Stopped) = fetched {
+        refuse!(NotFetched, "stopped; what came is kept, and the next `tympan model fetch` goes on there");
+    }
     for one in fetched.map_err(refused)? {
         let silent = args.quiet || (args.if_missing && one.way == Way::WasHere);
         if !silent {

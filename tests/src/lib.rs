@@ -15,6 +15,7 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+mod bare_home;
 mod event;
 mod finished;
 mod folders;
@@ -32,6 +33,7 @@ mod terminal;
 mod watch;
 mod words;
 
+pub use bare_home::{BareHome, PROXIES, TINY_FILE, VAD_FILE, vad};
 pub use event::{Event, EventLog};
 pub use finished::{Finished, run_to_end};
 pub use folders::Folders;

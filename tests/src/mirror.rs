@@ -51,6 +51,8 @@ pub struct Asked {
     pub what: String,
     /// The byte that it wanted to begin with.
     pub from: Option<u64>,
+    /// How it named itself.
+    pub login: Option<String>,
     /// Bytes of content that were written to it.
     pub sent: u64,
 }
@@ -152,11 +154,11 @@ impl House {
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut lines = BufReader::new(stream.take(1 << 20));
         loop {
-            let Some((what, from)) = head(&mut lines)? else { return Ok(()) };
-            let is_tunnel = what.starts_with("CONNECT ");
+            let Some(question) = head(&mut lines)? else { return Ok(()) };
+            let (is_tunnel, from) = (question.what.starts_with("CONNECT "), question.from);
             let number = {
                 let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-                asked.push(Asked { what, from, sent: 0 });
+                asked.push(question);
                 asked.len() - 1
             };
             if is_tunnel {
@@ -171,22 +173,27 @@ impl House {
     }
 }
 
-/// Method and target of a request, and the beginning of the range it wants.
-fn head(lines: &mut impl BufRead) -> Result<Option<(String, Option<u64>)>> {
+/// The head of a request.
+fn head(lines: &mut impl BufRead) -> Result<Option<Asked>> {
     let mut line = String::new();
     if lines.read_line(&mut line)? == 0 {
         return Ok(None);
     }
     let what = line.split(' ').take(2).collect::<Vec<_>>().join(" ");
-    let mut from = None;
+    let mut asked = Asked { what, from: None, login: None, sent: 0 };
     loop {
         line.clear();
         if lines.read_line(&mut line)? == 0 || line.trim().is_empty() {
-            return Ok(Some((what, from)));
+            return Ok(Some(asked));
         }
-        let header = line.to_ascii_lowercase();
-        if let Some(range) = header.strip_prefix("range: bytes=") {
-            from = range.trim().strip_suffix('-').and_then(|from| from.parse().ok());
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        match name.to_ascii_lowercase().as_str() {
+            "range" => {
+                let range = value.trim().strip_prefix("bytes=").and_then(|range| range.strip_suffix('-'));
+                asked.from = range.and_then(|from| from.parse().ok());
+            }
+            "authorization" => asked.login = Some(value.trim().to_owned()),
+            _ => {}
         }
     }
 }

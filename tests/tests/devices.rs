@@ -62,6 +62,8 @@ fn microphones_are_listed_by_the_names_that_people_know() -> Result<()> {
         ensure!(line(&said, monitor)?["kind"] == "monitor", "{said}");
     }
 
+    ensure!(line(&said, "vmon")?["host"] == "ALSA", "{said}");
+
     // One default, and it is the first; then microphones, then monitors; plug-ins only when asked for.
     let kinds: Vec<&str> = lines(&said)?.iter().filter_map(|line| line["kind"].as_str()).collect();
     let defaults: Vec<bool> = lines(&said)?.iter().filter_map(|line| line["default"].as_bool()).collect();
