@@ -231,7 +231,7 @@ fn refusal(heard: &Heard, refused: Result<&Probe, &String>) -> Finding {
     if !heard.wanted {
         return Finding::note(NAME, text).means("the sources that are configured need none");
     }
-    let hangs = refused.is_err();
+    let hangs = refused.is_err() || text.contains("not answer");
     let finding = Finding::fault(NAME, exit, text);
     if let Some((pid, name)) = &heard.holder
         && !hangs
