@@ -218,7 +218,7 @@ fn a_worker_without_its_model_says_what_to_do_and_is_not_to_be_restarted() {
     let worker: Process<ToWorker, FromWorker> = Process::start(Role::Worker);
     worker.say(&ToWorker::Configure(WorkerConfig { model: text(&model), ..worker_config(dir.path()) }));
     let FromWorker::Fault(reason) = worker.next() else { panic!("no fault") };
-    assert!(reason.contains(&text(&model)) && reason.contains("scripts/fetch-model"), "{reason}");
+    assert!(reason.contains(&text(&model)) && reason.contains("tympan model fetch"), "{reason}");
     assert_eq!(worker.end().0, Some(Exit::Refused));
 }
 
@@ -234,7 +234,7 @@ fn a_listener_without_its_model_says_what_to_do_and_is_not_to_be_restarted() {
         offline: false,
     }));
     let FromListener::Fault(reason) = listener.next() else { panic!("no fault") };
-    assert!(reason.contains("damaged.onnx") && reason.contains("scripts/fetch-model"), "{reason}");
+    assert!(reason.contains("damaged.onnx") && reason.contains("tympan model fetch"), "{reason}");
     assert_eq!(listener.end().0, Some(Exit::Refused));
 }
 
