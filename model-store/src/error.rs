@@ -24,6 +24,12 @@ pub enum StoreError {
         /// Where it would be.
         path: PathBuf,
     },
+    /// The model is known, and nothing of it is here to be removed.
+    #[error("there is nothing of the model {name} to remove; `tympan model list` shows what is here")]
+    NothingThere {
+        /// Which.
+        name: String,
+    },
     /// There is nothing at this path.
     #[error("there is no model file {}; `tympan model list` shows the models that have names", path.display())]
     NoFile {

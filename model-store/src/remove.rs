@@ -37,7 +37,7 @@ impl Store {
             let there: Vec<PathBuf> =
                 [path.clone(), part_of(&path)].into_iter().filter(|path| path.symlink_metadata().is_ok()).collect();
             if there.is_empty() {
-                return Err(StoreError::Missing { name: name.clone(), path });
+                return Err(StoreError::NothingThere { name: name.clone() });
             }
             if found.iter().all(|(known, ..)| known != name) {
                 found.push((name.clone(), path, there));
@@ -75,7 +75,7 @@ mod tests {
         std::fs::write(store.folder().join("ggml-base.bin.part"), b"begun").unwrap();
 
         let name = |name: &str| vec![name.to_owned()];
-        assert!(matches!(store.remove(&name("tiny"), &mut Silent), Err(StoreError::Missing { .. })));
+        assert!(matches!(store.remove(&name("tiny"), &mut Silent), Err(StoreError::NothingThere { .. })));
         assert!(matches!(store.remove(&name("mein"), &mut Silent), Err(StoreError::Unknown { .. })));
         let both = vec!["mine".to_owned(), "tiny".to_owned()];
         assert!(store.remove(&both, &mut Silent).is_err());

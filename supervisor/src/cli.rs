@@ -65,8 +65,8 @@ Examples:
   tympan transcribe --format json *.wav | jq -r .text";
 
 const DOCTOR_HELP: &str = "\
-The exit code is 0 when all is well, 5 when something does not work as it should, and that of the first
-fault when something does not work at all.
+The exit code is 0 when all is well, 5 when something works in part, and
+that of the first fault when something does not work at all.
 
 Examples:
   tympan doctor

@@ -24,6 +24,8 @@ pub(crate) struct Device {
     pub default: bool,
     /// `microphone`, `monitor`, `plugin` or `other`.
     pub kind: String,
+    /// Whether the sound server has muted it, where it knows.
+    pub muted: Option<bool>,
     default_sample_rate_hz: u32,
     channels: u16,
     sample_rates: [u32; 2],
@@ -58,9 +60,10 @@ pub(crate) fn devices(args: &DevicesArgs) -> Result<()> {
 
 fn row(device: &Device) -> [String; 6] {
     let kind = if device.kind == "microphone" { String::new() } else { format!(" ({})", device.kind) };
+    let muted = if device.muted == Some(true) { " (muted)" } else { "" };
     [
         format!("{}device:{}", if device.default { "* " } else { "  " }, device.id),
-        format!("{}{kind}", device.name),
+        format!("{}{kind}{muted}", device.name),
         rates(device.sample_rates),
         device.channels.to_string(),
         device.formats.join(" "),

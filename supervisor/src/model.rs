@@ -134,7 +134,10 @@ fn exit_of(error: &StoreError) -> Exit {
         return Exit::NoRoom;
     }
     match error {
-        StoreError::Unknown { .. } | StoreError::Missing { .. } | StoreError::NoFile { .. } => Exit::NoModel,
+        StoreError::Unknown { .. }
+        | StoreError::Missing { .. }
+        | StoreError::NothingThere { .. }
+        | StoreError::NoFile { .. } => Exit::NoModel,
         StoreError::WrongSize { .. }
         | StoreError::WrongHash { .. }
         | StoreError::NotGgml { .. }
@@ -257,7 +260,7 @@ fn fetch(store: &Store, settings: &Settings, args: &FetchArgs) -> Result<Exit> {
     let fetched = store.fetch(&names, &how, &mut bar);
     bar.clear();
     if let Err(StoreError::Stopped) = fetched {
-        refuse!(NotFetched, "stopped; what came is kept, and the next `tympan model fetch` goes on there");
+        refuse!(NotFetched, "stopped; what came of the file is kept, and the next `tympan model fetch` goes on there");
     }
     for one in fetched.map_err(refused)? {
         let silent = args.quiet || (args.if_missing && one.way == Way::WasHere);

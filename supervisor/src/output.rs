@@ -19,7 +19,7 @@ pub(crate) fn print(text: &str) -> Result<()> {
 /// Prints an answer as one line of JSON.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_json(answer: &impl serde::Serialize) -> Result<()> {
     print(&format!("{}\n", serde_json::to_string(answer)?))
 }

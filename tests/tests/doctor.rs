@@ -161,6 +161,7 @@ impl Drop for Player {
 fn with_a_microphone_that_hears_all_is_well() -> Result<()> {
     let place = Place::new()?;
     let pulse = Arc::new(Pulse::start()?);
+    with_microphone(&pulse)?;
     let player = Player::start(pulse.clone());
     let examined = examine(place.doctor()?.envs(pulse.environment()?))?;
     drop(player);
@@ -183,13 +184,33 @@ fn with_a_microphone_that_hears_all_is_well() -> Result<()> {
     place.folders.assert_clean()
 }
 
+/// Gives a server a microphone that hears what is played, and makes it the default.
+fn with_microphone(pulse: &Pulse) -> Result<()> {
+    pulse.load("module-remap-source", &["source_name=yeti", "master=vsink.monitor"])?;
+    let chosen = pulse.command("pactl")?.args(["set-default-source", "yeti"]).status()?;
+    ensure!(chosen.success(), "no default source");
+    Ok(())
+}
+
 #[test]
 fn a_microphone_that_gives_zeros_is_called_muted() -> Result<()> {
     let place = Place::new()?;
-    let pulse = Pulse::start()?;
+    let pulse = Arc::new(Pulse::start()?);
+    with_microphone(&pulse)?;
+    pulse.mute("yeti", true)?;
+    let player = Player::start(pulse.clone());
     let examined = examine(place.doctor()?.envs(pulse.environment()?))?;
-    examined.expect("microphone", "warning", &["zeros", "muted", "pactl set-source-mute @DEFAULT_SOURCE@ 0"])?;
+    let finding = examined.expect("microphone", "warning", &["zeros", "the sound server has muted it"])?;
     examined.expect_code(5)?;
+    // What it says helps.
+    let mend = finding["mend"].as_str().context("mend")?;
+    ensure!(pulse.command("sh")?.args(["-e", "-c", mend]).status()?.success(), "{mend}");
+    let examined = examine(place.doctor()?.envs(pulse.environment()?))?;
+    ensure!(!examined.of("microphone")?.to_string().contains("zeros"), "still muted: {examined:?}");
+    drop(player);
+    // Not muted, and silent all the same.
+    let examined = examine(place.doctor()?.envs(pulse.environment()?))?;
+    examined.expect("microphone", "warning", &["zeros", "has not muted it", "not permitted"])?;
     // By its name, and not listened to.
     let examined = examine(place.doctor()?.args(["--quick", "--device", "vmon"]).envs(pulse.environment()?))?;
     examined.expect("microphone", "good", &["not listened to"])?;
@@ -223,7 +244,7 @@ fn a_sound_server_that_hangs_does_not_hang_the_doctor() -> Result<()> {
     let server = format!("unix:{}", socket.display());
     let examined = examine(place.doctor()?.arg("--quick").env("PULSE_SERVER", &server))?;
     examined.expect("sound server", "good", &["native"])?;
-    examined.expect("microphone", "fault", &[])?;
+    examined.expect("microphone", "fault", &["the sound system hangs", "pulseaudio --start"])?;
     examined.expect_code(10)
 }
 

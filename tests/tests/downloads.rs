@@ -227,7 +227,7 @@ fn killed_or_stopped_in_the_middle_it_goes_on_next_time() -> Result<()> {
             ensure!(ended.status.code().is_none(), "{ended:?}");
         } else {
             ensure!(ended.status.code() == Some(code::NOT_FETCHED.into()), "{ended:?}");
-            ensure!(String::from_utf8_lossy(&ended.stderr).contains("what came is kept"), "{ended:?}");
+            ensure!(String::from_utf8_lossy(&ended.stderr).contains("is kept, and the next"), "{ended:?}");
         }
         home.fetch(&mirror.folder(), &["vad"])?.expect_success()?;
         ensure!(mirror.asked()[1].from == Some(CUT_BYTES as u64), "{:?}", mirror.asked());

@@ -46,7 +46,7 @@ const LEFT_SAMPLES_MIN: usize = 2 * SAMPLE_RATE_HZ as usize;
 #[derive(Debug, Error)]
 pub enum RecogniserError {
     /// The model file cannot be used.
-    #[error("speech model {path}: {reason} (`scripts/fetch-model` fetches it)", path = path.display())]
+    #[error("speech model {path}: {reason} (`tympan model fetch` fetches it)", path = path.display())]
     Model {
         /// The file.
         path: PathBuf,
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn a_missing_or_damaged_model_is_named() {
         let missing = Recogniser::load(Path::new("/nowhere/model.bin"), 1, "en").err().map(|e| e.to_string());
-        assert!(missing.is_some_and(|m| m.contains("/nowhere/model.bin") && m.contains("scripts/fetch-model")));
+        assert!(missing.is_some_and(|m| m.contains("/nowhere/model.bin") && m.contains("tympan model fetch")));
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), b"no model").expect("written");
         let damaged = Recogniser::load(file.path(), 1, "en").err().map(|e| e.to_string());

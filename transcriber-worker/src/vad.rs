@@ -27,7 +27,7 @@ const STATE_SHAPE: [usize; 3] = [2, 1, 128];
 #[derive(Debug, Error)]
 pub enum VadError {
     /// The model file cannot be read, or is no model of this kind.
-    #[error("voice detector {path}: {reason} (`scripts/fetch-model` fetches it)", path = path.display())]
+    #[error("voice detector {path}: {reason} (`tympan model fetch` fetches it)", path = path.display())]
     Model {
         /// The file.
         path: PathBuf,

@@ -25,8 +25,12 @@ struct Process<Out, In> {
 
 impl<Out: Serialize, In: DeserializeOwned + Send + 'static> Process<Out, In> {
     fn start(role: Role) -> Self {
+        Self::started_by(role, Command::new(env!("CARGO_BIN_EXE_transcriber-worker")))
+    }
+
+    fn started_by(role: Role, mut command: Command) -> Self {
         let server = LinkServer::new().expect("a server");
-        let child = Command::new(env!("CARGO_BIN_EXE_transcriber-worker"))
+        let child = command
             .args(["--role", role.as_str()])
             .envs(environment(&server, 5))
             .stdout(Stdio::piped())
@@ -214,7 +218,7 @@ fn a_worker_without_its_model_says_what_to_do_and_is_not_to_be_restarted() {
     let worker: Process<ToWorker, FromWorker> = Process::start(Role::Worker);
     worker.say(&ToWorker::Configure(WorkerConfig { model: text(&model), ..worker_config(dir.path()) }));
     let FromWorker::Fault(reason) = worker.next() else { panic!("no fault") };
-    assert!(reason.contains(&text(&model)) && reason.contains("scripts/fetch-model"), "{reason}");
+    assert!(reason.contains(&text(&model)) && reason.contains("tympan model fetch"), "{reason}");
     assert_eq!(worker.end().0, Some(Exit::Refused));
 }
 
@@ -230,7 +234,7 @@ fn a_listener_without_its_model_says_what_to_do_and_is_not_to_be_restarted() {
         offline: false,
     }));
     let FromListener::Fault(reason) = listener.next() else { panic!("no fault") };
-    assert!(reason.contains("damaged.onnx") && reason.contains("scripts/fetch-model"), "{reason}");
+    assert!(reason.contains("damaged.onnx") && reason.contains("tympan model fetch"), "{reason}");
     assert_eq!(listener.end().0, Some(Exit::Refused));
 }
 
@@ -257,4 +261,16 @@ fn a_closed_link_ends_both_roles() {
 fn closed<Out: Serialize, In: DeserializeOwned + Send + 'static>(mut process: Process<Out, In>) -> Option<Exit> {
     process.sender = None;
     process.end().0
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_worker_on_an_older_processor_says_so_and_ends() {
+    let mut emulator = Command::new("qemu-x86_64");
+    emulator.args(["-cpu", "Nehalem", env!("CARGO_BIN_EXE_transcriber-worker")]);
+    let worker: Process<ToWorker, FromWorker> = Process::started_by(Role::Worker, emulator);
+    let FromWorker::Fault(reason) = worker.next() else { panic!("it goes on") };
+    assert!(reason.contains("built for another processor, one with avx"), "{reason}");
+    let (exit, out, err) = worker.end();
+    assert!(exit == Some(Exit::CpuUnfit) && out.is_empty() && err.contains(&reason), "{exit:?} {out:?} {err:?}");
 }

@@ -80,15 +80,15 @@ fn findings(cards: &Cards, here: &Surroundings, server: Server) -> Vec<Finding> 
                 .mend("cat /proc/asound/pcm"),
         ];
     }
+    if served {
+        return vec![Finding::good(NAME, "none that is open here; the sound server's are used")];
+    }
     if here.container {
         return vec![
-            bad("none in this container".to_owned())
+            Finding::warning(NAME, "none in this container")
                 .means("a container has only the devices it is given")
                 .mend("docker run --device /dev/snd --group-add audio IMAGE"),
         ];
-    }
-    if served {
-        return vec![Finding::note(NAME, "none; the sound server has only what it makes itself or gets by network")];
     }
     vec![
         Finding::warning(NAME, "none")
@@ -121,7 +121,7 @@ mod tests {
         assert!(closed.severity == Severity::Warning && closed.mend.unwrap().contains("usermod -aG audio"));
         assert_eq!(found(&input(false), &here, Server::PipeWire).severity, Severity::Note, "the server may open it");
         assert_eq!(found(&Cards::default(), &here, Server::None).severity, Severity::Warning);
-        assert_eq!(found(&Cards::default(), &here, Server::PulseAudio).severity, Severity::Note);
+        assert_eq!(found(&Cards::default(), &here, Server::PulseAudio).severity, Severity::Good);
         here.container = true;
         assert!(found(&Cards::default(), &here, Server::None).mend.unwrap().contains("--device /dev/snd"));
         assert!(found(&input(false), &here, Server::None).mend.unwrap().contains("--group-add audio"));

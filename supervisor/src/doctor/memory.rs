@@ -132,7 +132,7 @@ fn larger(room: &Room, here: &Surroundings) -> String {
     if !room.memory {
         return "unset TYMPAN_RUNTIME_DIR".to_owned();
     }
-    if here.container {
+    if here.container && room.dir.starts_with("/dev/shm") {
         return format!("docker run --shm-size={size_mb}m IMAGE");
     }
     let mount = if room.dir.starts_with("/dev/shm") { Path::new("/dev/shm") } else { &room.dir };

@@ -1,8 +1,8 @@
 //! The microphone: opened, and listened to for some seconds.
 
 use super::Case;
-use super::finding::Finding;
-use super::outside::{count, run};
+use super::finding::{Finding, Severity};
+use super::outside::{count, quoted, run};
 use super::server::{Server, Servers};
 use crate::settings::keys;
 use crate::siblings::Siblings;
@@ -36,12 +36,27 @@ struct Probe {
     zeros: Option<bool>,
 }
 
+/// A line of `audio-engine devices`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+struct Listed {
+    id: String,
+    name: String,
+    default: bool,
+    #[serde(default)]
+    kind: String,
+    /// Where the sound server tells it.
+    #[serde(default)]
+    muted: Option<bool>,
+}
+
 /// What was heard.
 struct Heard {
     uri: String,
     /// Whether a microphone is wanted: no other sources are configured.
     wanted: bool,
     probe: Result<Probe, String>,
+    /// What the sound libraries know of it.
+    listed: Option<Listed>,
     /// Who has an input open, by ALSA.
     holder: Option<(u32, String)>,
     server: Server,
@@ -63,7 +78,9 @@ pub(super) fn look(case: &Case) -> Vec<Finding> {
     let probe = run(&siblings.engine, &args, PATIENCE + Duration::from_secs(u64::from(LISTEN_S)))
         .and_then(|ran| serde_json::from_str(&ran.stdout).map_err(|_| format!("audio-engine: {}", ran.last_words())));
     let server = case.servers.get().map_or(Server::None, Servers::main);
-    findings(&Heard { uri, wanted, probe, holder: holder(), server, listened: !case.quick })
+    let works = probe.as_ref().is_ok_and(|probe: &Probe| probe.ok);
+    let listed = (works && !case.quick).then(|| listed(&siblings, &uri)).flatten();
+    findings(&Heard { uri, wanted, probe, listed, holder: holder(), server, listened: !case.quick })
 }
 
 /// The device that was named, else the first that is configured, else the default.
@@ -75,6 +92,23 @@ fn source(case: &Case) -> (String, bool) {
     let device = configured.iter().find(|(_, uri)| uri.starts_with("device:")).map(|(_, uri)| uri.clone());
     let wanted = configured.is_empty() || device.is_some();
     (device.unwrap_or_else(|| "device:".to_owned()), wanted)
+}
+
+/// What the sound libraries know of a device.
+fn listed(siblings: &Siblings, uri: &str) -> Option<Listed> {
+    let ran = run(&siblings.engine, &["devices"], PATIENCE).ok()?;
+    chosen(serde_json::from_str(&ran.stdout).ok()?, uri)
+}
+
+fn chosen(all: Vec<Listed>, uri: &str) -> Option<Listed> {
+    let wanted = uri.strip_prefix("device:").unwrap_or(uri).to_lowercase();
+    if wanted.is_empty() {
+        return all.into_iter().find(|one| one.default);
+    }
+    let exactly = all.iter().position(|one| one.id.to_lowercase() == wanted);
+    let partly = |one: &Listed| one.id.to_lowercase().contains(&wanted) || one.name.to_lowercase().contains(&wanted);
+    let at = exactly.or_else(|| all.iter().position(partly))?;
+    all.into_iter().nth(at)
 }
 
 /// The process that has an input open.
@@ -117,45 +151,69 @@ fn findings(heard: &Heard) -> Vec<Finding> {
     if !heard.listened {
         return vec![Finding::good(NAME, format!("{what}: opens; not listened to"))];
     }
+    let level = level(heard, probe, what);
+    let Some(listed) = heard.listed.as_ref().filter(|listed| listed.kind == "monitor") else { return vec![level] };
+    let text = format!("{} is what a speaker plays, no microphone", listed.name);
+    let plays = level.severity < Severity::Warning;
+    let finding =
+        if plays { Finding::note(NAME, text) } else { Finding::warning(NAME, format!("{text}; it is silent")) };
+    vec![finding.means("the sound server has no microphone, or this one was chosen before it").mend("tympan devices")]
+}
+
+/// What was heard of one that works.
+fn level(heard: &Heard, probe: &Probe, what: String) -> Finding {
     let captured_s = probe.captured_s.unwrap_or(0.0);
     if captured_s < f64::from(LISTEN_S) / 2.0 {
-        return vec![
-            Finding::warning(NAME, format!("{what}: delivered {captured_s:.1} s of sound in {LISTEN_S} s"))
-                .means("words would be missing; a device or a server that stutters")
-                .mend(restart(heard.server)),
-        ];
+        return Finding::warning(NAME, format!("{what}: delivered {captured_s:.1} s of sound in {LISTEN_S} s"))
+            .means("words would be missing; a device or a server that stutters")
+            .mend(restart(heard.server));
     }
     let peak = probe.peak.unwrap_or(0.0);
     if probe.zeros.unwrap_or(peak == 0.0) {
-        return vec![
-            Finding::warning(NAME, format!("{what}: only zeros for {captured_s:.0} s"))
-                .means(
-                    "it is muted (also by a switch or a key of its own), or this program is not permitted to hear it",
-                )
-                .mend(unmute(heard.server)),
-        ];
+        return silence(heard, format!("{what}: only zeros for {captured_s:.0} s"));
     }
     let peak_dbfs = 20.0 * peak.log10();
     let level = match probe.rms_dbfs {
-        Some(rms_dbfs) => format!("peak {peak_dbfs:.0} dBFS, mean {rms_dbfs:.0} dBFS"),
+        Some(rms_dbfs) => format!("peak {peak_dbfs:.0} dBFS, rms {rms_dbfs:.0} dBFS"),
         None => format!("peak {peak_dbfs:.0} dBFS"),
     };
     let what = format!("{what}: {level}");
     if peak_dbfs < QUIET_DBFS {
-        return vec![
-            Finding::note(NAME, format!("{what}; very quiet"))
-                .means("fine if nobody spoke; else the wrong microphone, or turned down")
-                .mend(louder(heard.server)),
-        ];
+        return Finding::note(NAME, format!("{what}; very quiet"))
+            .means("fine if nobody spoke; else the wrong microphone, or turned down")
+            .mend(louder(heard.server));
     }
     if peak >= CLIPPED {
-        return vec![
-            Finding::note(NAME, format!("{what}; too loud"))
-                .means("loud sound is cut off, which harms the words; turn it down")
-                .mend(softer(heard.server)),
-        ];
+        return Finding::note(NAME, format!("{what}; too loud"))
+            .means("loud sound is cut off, which harms the words; turn it down")
+            .mend(softer(heard.server));
     }
-    vec![Finding::good(NAME, what)]
+    Finding::good(NAME, what)
+}
+
+/// Why nothing comes but zeros.
+fn silence(heard: &Heard, what: String) -> Finding {
+    let finding = Finding::warning(NAME, what);
+    let named = heard.listed.as_ref().filter(|_| heard.uri != "device:");
+    let unmute = match (named, heard.server) {
+        (Some(listed), Server::PipeWire | Server::PulseAudio) => {
+            let id = quoted(&listed.id);
+            format!("pactl set-source-mute {id} 0 && pactl set-source-volume {id} 80%")
+        }
+        _ => unmute(heard.server).to_owned(),
+    };
+    match heard.listed.as_ref().and_then(|listed| listed.muted) {
+        Some(true) => finding.means("the sound server has muted it").mend(unmute),
+        Some(false) => finding
+            .means(
+                "the sound server has not muted it: it is muted by a switch or a key of its own, turned down to \
+                 nothing, or this program is not permitted to hear it",
+            )
+            .mend(unmute),
+        None => finding
+            .means("it is muted (also by a switch or a key of its own), or this program is not permitted to hear it")
+            .mend(unmute),
+    }
 }
 
 /// It could not be opened.
@@ -173,7 +231,7 @@ fn refusal(heard: &Heard, refused: Result<&Probe, &String>) -> Finding {
     if !heard.wanted {
         return Finding::note(NAME, text).means("the sources that are configured need none");
     }
-    let hangs = refused.is_err();
+    let hangs = refused.is_err() || text.contains("not answer");
     let finding = Finding::fault(NAME, exit, text);
     if let Some((pid, name)) = &heard.holder
         && !hangs
@@ -226,11 +284,18 @@ fn restart(server: Server) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Severity;
     use super::*;
 
     fn heard(probe: Result<Probe, String>) -> Heard {
-        Heard { uri: "device:".into(), wanted: true, probe, holder: None, server: Server::PipeWire, listened: true }
+        Heard {
+            uri: "device:".into(),
+            wanted: true,
+            probe,
+            listed: None,
+            holder: None,
+            server: Server::PipeWire,
+            listened: true,
+        }
     }
 
     fn of_level(peak: f64) -> Probe {
@@ -268,6 +333,32 @@ mod tests {
         assert!(muted.means.unwrap().contains("muted") && muted.mend.unwrap().starts_with("wpctl set-mute"));
         let muted = found(&Heard { server: Server::None, ..heard(Ok(of_level(0.0))) });
         assert!(muted.mend.unwrap().starts_with("amixer"));
+    }
+
+    #[test]
+    fn what_the_server_knows_is_said() {
+        let of = |kind: &str, muted, peak| {
+            let listed = Listed { id: "yeti".into(), name: "Yeti".into(), default: true, kind: kind.into(), muted };
+            found(&Heard { listed: Some(listed), ..heard(Ok(of_level(peak))) })
+        };
+        assert_eq!(of("microphone", Some(true), 0.0).means.as_deref(), Some("the sound server has muted it"));
+        assert!(of("microphone", Some(false), 0.0).means.unwrap().contains("a switch"));
+        assert_eq!(of("microphone", Some(false), 0.3).severity, Severity::Good);
+        let monitor = of("monitor", Some(false), 0.3);
+        assert!(monitor.severity == Severity::Note && monitor.what.contains("no microphone"), "{monitor:?}");
+        assert_eq!(of("monitor", Some(false), 0.0).severity, Severity::Warning);
+    }
+
+    #[test]
+    fn the_line_of_a_device_is_found_as_the_engine_finds_it() {
+        let one =
+            |id: &str, name: &str, default| Listed { id: id.into(), name: name.into(), default, ..Listed::default() };
+        let all = vec![one("usb.yeti", "Blue Yeti", false), one("yeti", "Other", true)];
+        let id = |uri: &str| chosen(all.clone(), uri).map(|listed| listed.id);
+        assert_eq!(id("device:").as_deref(), Some("yeti"));
+        assert_eq!(id("device:yeti").as_deref(), Some("yeti"));
+        assert_eq!(id("device:blue").as_deref(), Some("usb.yeti"));
+        assert_eq!(id("device:nowhere"), None);
     }
 
     #[test]

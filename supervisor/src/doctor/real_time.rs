@@ -15,7 +15,8 @@ const SYS_NICE: u32 = 23;
 pub(super) fn look(case: &Case) -> Vec<Finding> {
     let limit = getrlimit(Resource::Rtprio).current.unwrap_or(u64::MAX);
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    vec![finding(limit, may_do_all(&status), &case.here)]
+    let users = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    vec![finding(limit, may_do_all(&status) && is_first_namespace(&users), &case.here)]
 }
 
 /// Whether the limit does not count, by the text of /proc/self/status.
@@ -23,6 +24,12 @@ fn may_do_all(status: &str) -> bool {
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let capabilities = line.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
     capabilities & (1 << SYS_NICE) != 0
+}
+
+/// Whether users are those of the machine: in a namespace of its own (a container without root) the capability is there
+/// and grants nothing.
+fn is_first_namespace(uid_map: &str) -> bool {
+    uid_map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 fn finding(limit: u64, may_do_all: bool, here: &Surroundings) -> Finding {
@@ -64,5 +71,7 @@ mod tests {
         assert!(may_do_all("Name:\tx\nCapEff:\t000001ffffffffff\n"));
         assert!(!may_do_all("CapEff:\t0000000000000000\n"));
         assert!(!may_do_all(""));
+        assert!(is_first_namespace("         0          0 4294967295\n"));
+        assert!(!is_first_namespace("         0       1000          1\n"));
     }
 }
