@@ -25,6 +25,8 @@ fn measure(plan: &Plan) -> Result<Vec<Row>> {
         channels: u32::try_from(CHANNELS)?,
         capacity_frames: CAPACITY_FRAMES as u64,
         first_frame: FrameIndex(0),
+        labels: Vec::new(),
+        overview: false,
     };
     let mut ring = RingWriter::create(dir.path(), &spec)?;
     ring.prefaulter().run();

@@ -140,6 +140,8 @@ impl Running {
                 channels: u32::try_from(channels).unwrap_or(u32::MAX),
                 capacity_frames,
                 first_frame,
+                labels: Vec::new(),
+                overview: false,
             };
             RingWriter::create(dir, &spec).map_err(|e| StartError::of_ring(name, e, config.history_ms))
         };

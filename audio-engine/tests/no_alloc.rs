@@ -69,6 +69,8 @@ fn ring(dir: &std::path::Path, stream: &str, channels: u32) -> RingWriter {
         channels,
         capacity_frames: 480_000,
         first_frame: FrameIndex(0),
+        labels: Vec::new(),
+        overview: false,
     };
     RingWriter::create(dir, &spec).unwrap()
 }

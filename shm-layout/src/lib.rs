@@ -43,6 +43,7 @@ mod reader;
 mod room;
 mod sync;
 mod table;
+pub mod v1;
 mod warden;
 mod writer;
 

@@ -54,10 +54,8 @@ impl Extent {
     /// The extent of these samples and of what is in this one already. What is not a number counts as nothing.
     fn widened(self, samples: &[f32]) -> Self {
         // Comparisons of this form become vector instructions; `f32::min` does not.
-        let step = |e: Self, &s: &f32| Self {
-            min: if s < e.min { s } else { e.min },
-            max: if s > e.max { s } else { e.max },
-        };
+        let step =
+            |e: Self, &s: &f32| Self { min: if s < e.min { s } else { e.min }, max: if s > e.max { s } else { e.max } };
         let mut lanes = [self; 8];
         let mut chunks = samples.chunks_exact(8);
         for chunk in &mut chunks {
@@ -65,7 +63,10 @@ impl Extent {
                 *lane = step(*lane, sample);
             }
         }
-        let whole = lanes.iter().fold(self, |a, b| step(step(a, &b.min), &b.max));
+        let whole = lanes.iter().fold(self, |a, b| Self {
+            min: if b.min < a.min { b.min } else { a.min },
+            max: if b.max > a.max { b.max } else { a.max },
+        });
         chunks.remainder().iter().fold(whole, step)
     }
 

@@ -159,7 +159,12 @@ fn parse_labels(map: &Mapping, channels: u64) -> Result<Vec<String>, AttachError
     (0..usize::try_from(channels).unwrap_or(0)).map(label).collect()
 }
 
-fn parse_overview(map: &Mapping, capacity: u64, channels: u64, total: u64) -> Result<Option<OverviewInfo>, AttachError> {
+fn parse_overview(
+    map: &Mapping,
+    capacity: u64,
+    channels: u64,
+    total: u64,
+) -> Result<Option<OverviewInfo>, AttachError> {
     let word = |offset| map.load_u64(offset, Ordering::Relaxed);
     if word(at::OPTIONAL) & FEATURE_OVERVIEW == 0 {
         return Ok(None);
@@ -169,7 +174,12 @@ fn parse_overview(map: &Mapping, capacity: u64, channels: u64, total: u64) -> Re
     let end = stride_bytes.checked_mul(channels).and_then(|bytes| bytes.checked_add(offset));
     let outside = end.is_none_or(|end| end > total) || bins.checked_mul(8).is_none_or(|bytes| bytes > stride_bytes);
     let covers = bins.checked_mul(bin_frames).is_some_and(|frames| frames >= capacity);
-    if outside || !covers || offset < at::HEADER_END as u64 || !offset.is_multiple_of(8) || !stride_bytes.is_multiple_of(8) {
+    if outside
+        || !covers
+        || offset < at::HEADER_END as u64
+        || !offset.is_multiple_of(8)
+        || !stride_bytes.is_multiple_of(8)
+    {
         return Err(AttachError::Malformed("overview outside of its place"));
     }
     Ok(Some(OverviewInfo { bins, bin_frames, offset, stride_bytes }))

@@ -329,7 +329,7 @@ fn plan(spec: &RingSpec) -> Result<RingInfo, CreateError> {
 }
 
 /// A new private file of this size, with its blocks: no space is an error here and never a SIGBUS later.
-fn allocate(path: &Path, bytes: u64) -> io::Result<File> {
+pub(crate) fn allocate(path: &Path, bytes: u64) -> io::Result<File> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
     rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes)?;

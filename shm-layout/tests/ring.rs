@@ -18,6 +18,8 @@ fn spec(channels: u32, capacity_frames: u64, first: u64) -> RingSpec {
         channels,
         capacity_frames,
         first_frame: FrameIndex(first),
+        labels: Vec::new(),
+        overview: false,
     }
 }
 

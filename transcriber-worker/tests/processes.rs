@@ -105,6 +105,8 @@ fn ring(dir: &Path, clip: &[f32]) -> RingWriter {
         channels: 2,
         capacity_frames: 44_100 * 30,
         first_frame: FrameIndex(1_000_000),
+        labels: Vec::new(),
+        overview: false,
     };
     let mut ring = RingWriter::create(dir, &spec).expect("a ring");
     let mut converter = audio_dsp::RateConverter::new(16_000, 44_100, 1).expect("rates");

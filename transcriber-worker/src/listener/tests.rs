@@ -50,6 +50,8 @@ impl House {
             channels: 2,
             capacity_frames: u64::from(RATE) * seconds,
             first_frame: FrameIndex(first_frame),
+            labels: Vec::new(),
+            overview: false,
         };
         RingWriter::create(self.runtime.path(), &spec).expect("a ring")
     }
