@@ -28,7 +28,7 @@ pub enum Follow {
     /// A ring was entered (the first one too).
     NewEpoch {
         /// What it is.
-        info: RingInfo,
+        info: Box<RingInfo>,
         /// The frames between the end of the ring before and its beginning, which nobody captured.
         gap: Option<(FrameIndex, FrameIndex)>,
     },
@@ -37,8 +37,23 @@ pub enum Follow {
         /// One past its last frame.
         at: FrameIndex,
     },
+    /// The writer died. A later epoch will follow, if somebody starts it again.
+    Crashed {
+        /// One past the last whole frame.
+        at: FrameIndex,
+    },
     /// Nothing came in time.
     Waiting,
+}
+
+/// What a follower that was lapped does.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Lapped {
+    /// It goes on at the oldest frame that is safe: it loses as little as possible, and stays late.
+    #[default]
+    Oldest,
+    /// It goes on at the newest frame: it loses more, and is on time again. For meters and pictures.
+    Newest,
 }
 
 /// A position in a stream.
@@ -49,7 +64,8 @@ pub struct Follower {
     start: Option<(Epoch, FrameIndex)>,
     ring: Option<RingReader>,
     position: FrameIndex,
-    closed_said: bool,
+    lapped: Lapped,
+    end_said: bool,
 }
 
 impl Follower {
@@ -62,7 +78,8 @@ impl Follower {
             start: None,
             ring: None,
             position: FrameIndex(0),
-            closed_said: false,
+            lapped: Lapped::default(),
+            end_said: false,
         }
     }
 
@@ -70,6 +87,12 @@ impl Follower {
     #[must_use]
     pub fn at(dir: &Path, stream: &str, epoch: Epoch, frame: FrameIndex) -> Self {
         Self { start: Some((epoch, frame)), ..Self::new(dir, stream) }
+    }
+
+    /// The same follower with another way to go on when it was lapped.
+    #[must_use]
+    pub fn when_lapped(self, lapped: Lapped) -> Self {
+        Self { lapped, ..self }
     }
 
     /// The frame that comes next.
@@ -99,9 +122,13 @@ impl Follower {
             match ring.wait(self.position, deadline.saturating_duration_since(Instant::now())) {
                 Wait::Ready(commit) => return self.take(commit, planar, frames_max),
                 Wait::TimedOut => return Follow::Waiting,
-                Wait::Closed(at) if !self.closed_said => {
-                    self.closed_said = true;
+                Wait::Closed(at) if !self.end_said => {
+                    self.end_said = true;
                     return Follow::Closed { at };
+                }
+                Wait::Crashed(at) if !self.end_said => {
+                    self.end_said = true;
+                    return Follow::Crashed { at };
                 }
                 Wait::Closed(_) | Wait::Crashed(_) => match self.enter() {
                     Some(entered) => return entered,
@@ -124,6 +151,7 @@ impl Follower {
                 Follow::Frames { from, frames }
             }
             Err(ReadError::Lost { from, to }) => {
+                let to = if self.lapped == Lapped::Newest { ring.commit().max(to) } else { to };
                 self.position = to;
                 Follow::Lost { from, to }
             }
@@ -138,12 +166,12 @@ impl Follower {
     /// Enters the next ring, if there is one.
     fn enter(&mut self) -> Option<Follow> {
         let (ring, from) = self.next_ring()?;
-        let info = ring.info().clone();
+        let info = Box::new(ring.info().clone());
         let same_session = self.ring.as_ref().is_some_and(|old| old.info().session == info.session);
         let gap = (same_session && info.first_frame > self.position).then_some((self.position, info.first_frame));
         self.position = from;
         self.ring = Some(ring);
-        self.closed_said = false;
+        self.end_said = false;
         Some(Follow::NewEpoch { info, gap })
     }
 

@@ -48,7 +48,7 @@ mod warden;
 mod writer;
 
 pub use directory::{RingEntry, epochs_of, list_rings, ring_file, stream_link};
-pub use follow::{Follow, Follower};
+pub use follow::{Follow, Follower, Lapped};
 pub use frame::{Epoch, FrameIndex, SessionId};
 pub use header::{RingInfo, RingState};
 pub use overview::{Extent, OverviewInfo};

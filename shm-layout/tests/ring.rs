@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 use shm_layout::{
-    AttachError, Epoch, Follow, Follower, FrameIndex, GapSpan, ReadError, RingReader, RingSpec, RingState, RingWarden,
-    RingWriter, SessionId, Wait,
+    AttachError, Epoch, Extent, Follow, Follower, FrameIndex, GapSpan, Lapped, ReadError, RingReader, RingSpec,
+    RingState, RingWarden, RingWriter, SessionId, Wait,
 };
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -230,10 +232,105 @@ fn a_follower_reads_a_crashed_epoch_to_its_end_and_states_the_gap() {
     let frames = |from, frames| Follow::Frames { from: FrameIndex(from), frames };
     assert_eq!(seen[0], frames(0, 100));
     let gap = Some((FrameIndex(100), FrameIndex(130)));
-    assert!(matches!(&seen[1], Follow::NewEpoch { info, gap: g } if info.epoch == Epoch(2) && *g == gap), "{seen:?}");
-    assert_eq!(seen[2], frames(130, 20));
-    assert!(matches!(&seen[3], Follow::NewEpoch { info, gap: None } if info.epoch == Epoch(3)), "{seen:?}");
-    assert_eq!(seen[4..], [Follow::Closed { at: FrameIndex(150) }]);
+    assert_eq!(seen[1], Follow::Crashed { at: FrameIndex(100) });
+    assert!(matches!(&seen[2], Follow::NewEpoch { info, gap: g } if info.epoch == Epoch(2) && *g == gap), "{seen:?}");
+    assert_eq!(seen[3..5], [frames(130, 20), Follow::Crashed { at: FrameIndex(150) }]);
+    assert!(matches!(&seen[5], Follow::NewEpoch { info, gap: None } if info.epoch == Epoch(3)), "{seen:?}");
+    assert_eq!(seen[6..], [Follow::Closed { at: FrameIndex(150) }]);
+}
+
+#[test]
+fn a_lapped_follower_goes_on_where_it_was_told_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = RingWriter::create(dir.path(), &spec(1, 640, 0)).unwrap();
+    let mut late = Follower::new(dir.path(), "mic");
+    let mut timely = Follower::new(dir.path(), "mic").when_lapped(Lapped::Newest);
+    for follower in [&mut late, &mut timely] {
+        assert!(matches!(follower.next(&mut Vec::new(), 10, Duration::ZERO), Follow::NewEpoch { .. }));
+    }
+    (0..10).for_each(|_| writer.write(&[0.5; 100], 100));
+    let next = |follower: &mut Follower| follower.next(&mut Vec::new(), 1_000, Duration::ZERO);
+    assert_eq!(next(&mut late), Follow::Lost { from: FrameIndex(0), to: FrameIndex(370) });
+    assert_eq!(next(&mut late), Follow::Frames { from: FrameIndex(370), frames: 630 });
+    assert_eq!(next(&mut timely), Follow::Lost { from: FrameIndex(0), to: FrameIndex(1_000) });
+    writer.write(&[0.5; 100], 100);
+    assert_eq!(next(&mut timely), Follow::Frames { from: FrameIndex(1_000), frames: 100 });
+}
+
+#[test]
+fn frames_can_be_looked_at_where_they_lie() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = RingWriter::create(dir.path(), &spec(2, 100, 0)).unwrap();
+    let reader = RingReader::attach_stream(dir.path(), "mic").unwrap();
+    (0..4).for_each(|n| writer.write(&planar(n * 30, 30, 2), 30));
+    // Over the ring's end, in two pieces.
+    let sum = |channel: usize| {
+        reader.in_place(FrameIndex(80), 40, |frames| {
+            assert_eq!(frames.bits(channel).map(<[_]>::len), [20, 20]);
+            frames.samples(channel).sum::<f32>()
+        })
+    };
+    assert_eq!(sum(1).unwrap().to_bits(), planar(80, 40, 2)[40..].iter().sum::<f32>().to_bits());
+    // What was overwritten meanwhile does not count.
+    let mut overwrite = || writer.write(&planar(120, 90, 2), 90);
+    let lost = reader.in_place(FrameIndex(80), 40, |_| overwrite());
+    assert!(matches!(lost, Err(ReadError::Lost { from: FrameIndex(80), .. })), "{lost:?}");
+    let far = reader.in_place(FrameIndex(500), 10, |_| ());
+    assert_eq!(far, Err(ReadError::NotYet { available: FrameIndex(210) }));
+}
+
+#[test]
+fn the_newest_frames_and_those_of_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = RingWriter::create(dir.path(), &spec(1, 4_800, 1_000)).unwrap();
+    let reader = RingReader::attach_stream(dir.path(), "mic").unwrap();
+    let mut out = [0.0; 100];
+    assert_eq!(reader.read_newest(&mut out, 100), Err(ReadError::NotYet { available: FrameIndex(1_000) }));
+    assert_eq!(reader.frame_at(1), None, "nothing is known of any time yet");
+    writer.write(&planar(1_000, 480, 1), 480);
+    assert_eq!(reader.read_newest(&mut out, 100), Ok(FrameIndex(1_380)));
+    assert_eq!(out[..], planar(1_380, 100, 1));
+    let at = reader.instant_of(FrameIndex(1_240)).unwrap();
+    assert!(reader.frame_at(at).unwrap().0.abs_diff(1_240) <= 1);
+    let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let newest = reader.frame_at_wall(u64::try_from(wall.as_nanos()).unwrap()).unwrap();
+    assert!(newest >= FrameIndex(1_480), "now is not before the last write: {newest}");
+    assert_eq!(reader.frame_at_wall(1), None, "long before the first frame");
+}
+
+proptest! {
+    #[test]
+    fn the_overview_is_that_of_the_samples(
+        first in 0_u64..1_000, writes in prop::collection::vec(1_u64..700, 1..12),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = RingSpec { overview: true, labels: vec!["left".into(), "right".into()], ..spec(2, 2_048, first) };
+        let mut writer = RingWriter::create(dir.path(), &spec).unwrap();
+        let reader = RingReader::attach_stream(dir.path(), "mic").unwrap();
+        prop_assert_eq!(&reader.info().labels, &spec.labels);
+        for frames in writes {
+            writer.write(&planar(writer.next_frame().0, frames, 2), len(frames));
+        }
+        let overview = reader.info().overview.unwrap();
+        let (end, mut whole) = (reader.commit().0, 0);
+        for bin in first / overview.bin_frames..end.div_ceil(overview.bin_frames) {
+            let frames = (bin * overview.bin_frames).max(first)..((bin + 1) * overview.bin_frames).min(end);
+            let mut extent = [Extent { min: 0.0, max: 0.0 }];
+            match reader.read_overview(1, bin, &mut extent) {
+                Ok(()) => {
+                    let samples = || frames.clone().map(|frame| sample(frame, 1));
+                    prop_assert_eq!(extent[0].min, samples().fold(f32::INFINITY, f32::min));
+                    prop_assert_eq!(extent[0].max, samples().fold(f32::NEG_INFINITY, f32::max));
+                    whole += 1;
+                }
+                Err(ReadError::Lost { .. }) => prop_assert!(bin * overview.bin_frames + 2_048 < end),
+                Err(other) => prop_assert!(false, "{}", other),
+            }
+        }
+        prop_assert!(whole > 0);
+        let mut none = [Extent { min: 0.0, max: 0.0 }];
+        prop_assert_eq!(reader.read_overview(0, u64::MAX, &mut none), Err(ReadError::NotYet { available: reader.commit() }));
+    }
 }
 
 #[test]
@@ -256,12 +353,37 @@ fn what_is_no_private_regular_file_is_refused() {
     assert!(matches!(attach("link.ring"), AttachError::Untrusted { .. }));
     std::fs::create_dir(dir.path().join("folder.ring")).unwrap();
     assert!(matches!(attach("folder.ring"), AttachError::Untrusted { .. }));
-    std::fs::write(dir.path().join("short.ring"), b"AUDITAB!").unwrap();
+    let write = |name: &str, bytes: &[u8], mode| {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+        std::fs::set_permissions(dir.path().join(name), Permissions::from_mode(mode)).unwrap();
+    };
+    write("short.ring", b"AUDITAB!", 0o600);
     assert!(matches!(attach("short.ring"), AttachError::Malformed(_)));
     let fifo = dir.path().join("fifo.ring");
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
     assert!(matches!(attach("fifo.ring"), AttachError::Untrusted { .. }));
     let truncated = std::fs::read(dir.path().join("mic.ring")).unwrap();
-    std::fs::write(dir.path().join("cut.ring"), &truncated[..truncated.len() - 4]).unwrap();
+    write("cut.ring", &truncated[..truncated.len() - 4], 0o600);
     assert!(matches!(attach("cut.ring"), AttachError::Malformed(_)));
+    write("longer.ring", &[&truncated[..], &[0; 4096]].concat(), 0o600);
+    assert!(matches!(attach("longer.ring"), AttachError::Malformed(_)));
+    write("whole.ring", &truncated, 0o600);
+    assert!(RingReader::attach(&dir.path().join("whole.ring")).is_ok());
+    for open in [0o640, 0o604, 0o620, 0o602] {
+        write("open.ring", &truncated, open);
+        assert!(matches!(attach("open.ring"), AttachError::Untrusted { .. }), "{open:o}");
+    }
+    // A copy with a hole in the place of its samples.
+    write("holes.ring", &truncated[..8192], 0o600);
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(dir.path().join("holes.ring"))
+        .unwrap()
+        .set_len(truncated.len() as u64)
+        .unwrap();
+    assert!(matches!(attach("holes.ring"), AttachError::Untrusted { .. }));
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(dir.path().join("whole.ring"), Some(65_534), None).unwrap();
+        assert!(matches!(attach("whole.ring"), AttachError::Untrusted { .. }));
+    }
 }

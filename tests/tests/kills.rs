@@ -202,6 +202,7 @@ fn assert_every_frame_seen(seen: &[Follow], gap: &std::ops::Range<u64>) -> Resul
                 expected = Some(from.plus(*frames as u64));
                 frames_read += frames;
             }
+            Follow::Crashed { .. } => ensure!(rings == 1, "the second ring crashed"),
             Follow::Closed { .. } | Follow::Waiting => {}
             Follow::Lost { .. } => anyhow::bail!("{follow:?}"),
         }

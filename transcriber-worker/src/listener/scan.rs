@@ -66,6 +66,8 @@ impl<R: Report> Scan<R> {
                     ended = true;
                     scanner.close() && self.say(FromListener::Finished { stream: self.stream.clone(), at })
                 }
+                // The supervisor knows it too; what follows is the next epoch, or the end.
+                Follow::Crashed { .. } => true,
                 Follow::Waiting => {
                     if ended {
                         thread::sleep(PATIENCE);
