@@ -14,6 +14,7 @@
 //! let spec = RingSpec {
 //!     stream: "mic".into(), session: SessionId([7; 16]), epoch: Epoch(1), previous_epoch: None,
 //!     sample_rate_hz: 48_000, channels: 1, capacity_frames: 48_000, first_frame: FrameIndex(0),
+//!     labels: vec!["mono".into()], overview: false,
 //! };
 //! let mut writer = RingWriter::create(dir.path(), &spec)?;
 //! let reader = RingReader::attach_stream(dir.path(), "mic")?;
