@@ -30,6 +30,7 @@ compile_error!(
     "Tympan's rings are little-endian and wake their readers by futex: Linux on a little-endian processor is needed"
 );
 
+pub mod board;
 mod directory;
 mod follow;
 mod frame;

@@ -1,0 +1,140 @@
+//! The status board on the worst day: its owner killed, memory full, garbage in the place of its name.
+
+use shm_layout::board::{Beat, Board, BoardError, Counter, SLOTS, View};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// This test program again, as a process of its own that does `part` in `folder`.
+fn again(part: &str, folder: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "a_process_of_its_own", "--nocapture"]).stdout(Stdio::null());
+    command.env("BOARD_PART", part).env("BOARD_FOLDER", folder);
+    command
+}
+
+/// Not a test by itself: what the processes of the other tests do.
+#[test]
+fn a_process_of_its_own() {
+    let Some(part) = std::env::var_os("BOARD_PART") else { return };
+    let folder = std::env::var_os("BOARD_FOLDER").unwrap();
+    let folder = Path::new(&folder);
+    match part.to_str().unwrap() {
+        "own" => {
+            let _board = Board::create(folder).unwrap();
+            std::thread::sleep(Duration::from_secs(60));
+        }
+        "full" => {
+            // A megabyte of memory, all of it taken: an error, and neither a signal nor anything left.
+            std::fs::write("/dev/shm/filler", vec![0_u8; 2 << 20]).unwrap_err();
+            assert!(matches!(Board::create(folder), Err(BoardError::Io { .. })));
+            let left: Vec<_> =
+                std::fs::read_dir("/dev/shm").unwrap().flatten().map(|entry| entry.file_name()).collect();
+            assert_eq!(left, ["filler"]);
+            assert!(!folder.join("board").exists());
+        }
+        other => panic!("{other}"),
+    }
+}
+
+fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !there() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{what} did not come");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn end(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn segment_of(folder: &Path) -> std::path::PathBuf {
+    Path::new("/dev/shm").join(std::fs::read_to_string(folder.join("board")).unwrap())
+}
+
+#[test]
+fn everybody_sees_each_slot_and_its_life() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(View::open(folder.path()), Err(BoardError::Missing(_))));
+    let board = Board::create(folder.path()).unwrap();
+    let segment = segment_of(folder.path());
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&segment.metadata().unwrap()) & 0o777, 0o600);
+    let view = View::open(folder.path()).unwrap();
+    assert_eq!(view.slot(1), None);
+    let mut slot = Beat::claim(folder.path(), 1, 4).unwrap();
+    assert_eq!(view.slot(1).unwrap().beat_ns, 0);
+    slot.beat();
+    let first = view.slot(1).unwrap().beat_ns;
+    slot.beat();
+    slot.add(Counter::Lost, 5);
+    slot.add(Counter::Lost, 2);
+    let seen = board.slot(1).unwrap();
+    assert!(seen.beat_ns > first && first > 0);
+    assert_eq!((seen.pid, seen.generation, seen.counter(Counter::Lost)), (std::process::id(), 4, 7));
+    // The next life begins from nothing.
+    let _next = Beat::claim(folder.path(), 1, 5).unwrap();
+    let seen = view.slot(1).unwrap();
+    assert_eq!((seen.generation, seen.beat_ns, seen.counter(Counter::Lost)), (5, 0, 0));
+    assert!(
+        Beat::claim(folder.path(), SLOTS, 1).is_err() && view.slot(SLOTS).is_none() && view.slot(usize::MAX).is_none()
+    );
+    drop(board);
+    assert!(!segment.exists() && !folder.path().join("board").exists());
+}
+
+#[test]
+fn what_a_killed_owner_leaves_goes_with_the_next_board() {
+    let folder = tempfile::tempdir().unwrap();
+    let owner = again("own", folder.path()).spawn().unwrap();
+    wait_for("the board", || folder.path().join("board").exists());
+    let stale = segment_of(folder.path());
+    let slot = Beat::claim(folder.path(), 2, 1).unwrap();
+    end(owner);
+    assert!(stale.exists(), "nothing was left: the test looks at the wrong place");
+    // Whoever has it open goes on undisturbed.
+    slot.beat();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let _board = Board::create(elsewhere.path()).unwrap();
+    assert!(!stale.exists());
+    slot.beat();
+    assert!(View::open(folder.path()).is_err());
+}
+
+#[test]
+fn a_full_memory_is_an_error_and_no_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = again("full", folder.path());
+    let mut command = Command::new("unshare");
+    command.arg(if rustix::process::geteuid().is_root() { "-m" } else { "-rm" });
+    command.args(["sh", "-c", "mount -t tmpfs -o size=1m tympan-test /dev/shm && exec \"$@\"", "sh"]);
+    command.arg(inside.get_program()).args(inside.get_args());
+    command.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{}: {}", done.status, String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn what_is_no_board_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let uid = rustix::process::geteuid().as_raw();
+    for name in
+        ["", "/etc/passwd", "../x", "shmem_1", "tympan-4294967294.1.1.0.board", &format!("tympan-{uid}.1.board")]
+    {
+        std::fs::write(folder.path().join("board"), name).unwrap();
+        assert!(matches!(View::open(folder.path()), Err(BoardError::Malformed(_))), "{name:?}");
+    }
+    std::fs::write(folder.path().join("board"), format!("tympan-{uid}.1.1.0.board")).unwrap();
+    assert!(matches!(View::open(folder.path()), Err(BoardError::Io { .. })));
+    // A segment of the right name with other content, or too short.
+    for bytes in [vec![], vec![0xff; 64], vec![0; 1 << 16]] {
+        let name = format!("tympan-{uid}.{}.77.{}.board", std::process::id(), bytes.len());
+        let path = Path::new("/dev/shm").join(&name);
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::write(folder.path().join("board"), &name).unwrap();
+        let opened = View::open(folder.path());
+        std::fs::remove_file(&path).unwrap();
+        assert!(opened.is_err());
+    }
+}
