@@ -166,6 +166,15 @@ impl Follower {
     /// Enters the next ring, if there is one.
     fn enter(&mut self) -> Option<Follow> {
         let (ring, from) = self.next_ring()?;
+        let missed = self.ring.as_ref().is_some_and(|old| {
+            old.info().session == ring.info().session && ring.info().previous_epoch != Some(old.info().epoch)
+        });
+        if missed && ring.info().first_frame > self.position {
+            // Whole epochs came and went unread: that is a loss of this reader's, and no gap in the stream.
+            let lost = Follow::Lost { from: self.position, to: ring.info().first_frame };
+            self.position = ring.info().first_frame;
+            return Some(lost);
+        }
         let info = Box::new(ring.info().clone());
         let same_session = self.ring.as_ref().is_some_and(|old| old.info().session == info.session);
         let gap = (same_session && info.first_frame > self.position).then_some((self.position, info.first_frame));

@@ -23,6 +23,7 @@ mod instance;
 mod load;
 mod machine;
 mod mirror;
+pub mod pattern;
 mod processes;
 mod programs;
 mod pulse;
