@@ -92,7 +92,7 @@ fn warden(folder: &Path, epoch: u64) -> Result<RingWarden> {
 #[test]
 fn killed_writers_and_disturbed_readers() -> Result<()> {
     let (seed, kills) = (seed(), scaled(1_000));
-    println!("TYMPAN_SEED={seed}");
+    eprintln!("TYMPAN_SEED={seed}");
     let mut chance = Chance(seed);
     let folder = tempfile::Builder::new().prefix("tympan-test-").tempdir_in("/dev/shm")?;
     let dir = folder.path();
@@ -141,14 +141,14 @@ fn killed_writers_and_disturbed_readers() -> Result<()> {
     let number = |said: &Value, key: &str| said[key].as_u64().with_context(|| format!("{key} in {said}"));
     let mut words = 0;
     for (name, said) in [("steady", &steady), ("disturbed", &disturbed), ("killed", &mortal)] {
-        println!("{name} reader: {said}");
+        eprintln!("{name} reader: {said}");
         ensure!(number(said, "wrong")? == 0, "a wrong word: {said}");
         let [begin, end, read, lost, gaps] = ["begin", "end", "read", "lost", "gaps"].map(|key| number(said, key));
         ensure!(end? - begin? == read? + lost? + gaps?, "not every frame is accounted for: {said}");
         ensure!(number(said, "end")? == ring.commit().0, "{said}");
         words += number(said, "words")?;
     }
-    println!(
+    eprintln!(
         "{kills} writers killed, {inside} of them between reserve and commit; {stops} stops and {reader_kills} kills of readers; {committed} frames committed, {words} words looked at"
     );
     // One that was never disturbed misses no epoch: what was committed since it came is what it read or lost, to the frame.
@@ -168,7 +168,7 @@ fn without_the_check_wrong_words_are_seen() -> Result<()> {
     let ring = warden(folder.path(), 1)?;
     wait_until("a full ring", watchdog(2.0), || Ok((ring.commit().0 > CAPACITY_FRAMES).then_some(())))?;
     let said = Part::reader(folder.path(), &["--trust"])?.answer()?;
-    println!("without validation: {said}");
+    eprintln!("without validation: {said}");
     ensure!(said["wrong"].as_u64().is_some_and(|wrong| wrong > 0), "the torture cannot fail: {said}");
     Ok(())
 }
