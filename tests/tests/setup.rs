@@ -185,7 +185,8 @@ fn all_that_is_missing_is_named_at_once() -> Result<()> {
     let machine = Machine::new("ID=fedora\n")?.without(&names)?;
     let finished = machine.setup()?;
     finished.expect_refusal(&["  cargo, rustc", "  compiler", "  cmake", "  pkg-config", "  libasound"])?;
-    finished.expect_refusal(&["dnf install gcc-c++ make cmake pkgconf-pkg-config alsa-lib-devel\n", "sh.rustup.rs"])
+    finished
+        .expect_refusal(&["dnf install gcc-c++ make cmake pkgconf-pkg-config alsa-lib-devel curl\n", "sh.rustup.rs"])
 }
 
 #[test]
