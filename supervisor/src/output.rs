@@ -77,9 +77,14 @@ fn stacked<const N: usize>(headings: [&str; N], rows: &[[String; N]], width: usi
 
 /// A text in lines of at most this width, all but the first indented. Words longer than that stay whole.
 pub(crate) fn wrapped(text: &str, width: usize, indent: usize) -> String {
-    let room = width.saturating_sub(indent).max(16);
+    lines_of(text.split(' '), width.saturating_sub(indent)).join(&format!("\n{}", " ".repeat(indent)))
+}
+
+/// Words in lines of at most this width, or of a few letters where that is less.
+pub(crate) fn lines_of<'a>(words: impl IntoIterator<Item = &'a str>, width: usize) -> Vec<String> {
+    let room = width.max(16);
     let mut lines = vec![String::new()];
-    for word in text.split(' ') {
+    for word in words {
         let line = lines.last_mut().expect("never empty");
         if !line.is_empty() && line.width() + 1 + word.width() > room {
             lines.push(word.to_owned());
@@ -90,7 +95,7 @@ pub(crate) fn wrapped(text: &str, width: usize, indent: usize) -> String {
             line.push_str(word);
         }
     }
-    lines.join(&format!("\n{}", " ".repeat(indent)))
+    lines
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 //! ```
 
 mod bare_home;
+pub mod code;
 mod event;
 mod finished;
 mod folders;

@@ -7,23 +7,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use system_tests::*;
 
-/// The codes that README.md documents.
-mod code {
-    pub(super) const USAGE: u8 = 2;
-    pub(super) const BAD_CONFIG: u8 = 6;
-    pub(super) const NO_MODEL: u8 = 7;
-    pub(super) const BAD_MODEL: u8 = 8;
-    pub(super) const NO_DEVICE: u8 = 10;
-    pub(super) const NO_INPUT: u8 = 11;
-    pub(super) const NOT_AUDIO: u8 = 12;
-    pub(super) const CUT_OFF: u8 = 13;
-    pub(super) const BAD_SHAPE: u8 = 14;
-    pub(super) const NO_ROOM: u8 = 15;
-    pub(super) const NOT_PRIVATE: u8 = 16;
-    pub(super) const ALREADY_RUNS: u8 = 17;
-    pub(super) const NOT_RUNNING: u8 = 18;
-}
-
 /// A place to make mistakes in: folders, and a home with nothing in it.
 struct Place {
     folders: Folders,

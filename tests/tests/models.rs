@@ -9,16 +9,6 @@ use std::process::Stdio;
 use std::time::Duration;
 use system_tests::*;
 
-/// The codes that README.md documents.
-mod code {
-    pub(super) const USAGE: u8 = 2;
-    pub(super) const BAD_CONFIG: u8 = 6;
-    pub(super) const NO_MODEL: u8 = 7;
-    pub(super) const BAD_MODEL: u8 = 8;
-    pub(super) const NO_ROOM: u8 = 15;
-    pub(super) const NOT_FETCHED: u8 = 19;
-}
-
 /// Where a line is cut in these tests.
 const CUT_BYTES: usize = 500_000;
 

@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, Severity};
 use super::outside::count as counted;
-use crate::output::{columns, wrapped};
+use crate::output::{columns, lines_of, wrapped};
 use std::io::IsTerminal;
 use unicode_width::UnicodeWidthStr;
 
@@ -98,20 +98,7 @@ fn command_lines(command: &str, width: usize, indent: usize) -> String {
             wrapped(comment, width, indent + 2).replace(&format!("\n{pad}  "), &format!("\n{pad}# "))
         );
     }
-    let room = width.saturating_sub(indent + 2).max(16);
-    let mut lines = vec![String::new()];
-    for word in words(command) {
-        let line = lines.last_mut().expect("never empty");
-        if !line.is_empty() && line.width() + 1 + word.width() > room {
-            lines.push(word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines.join(&format!(" \\\n{pad}"))
+    lines_of(words(command), width.saturating_sub(indent + 2)).join(&format!(" \\\n{pad}"))
 }
 
 /// The words of a command, quoted ones whole.
