@@ -140,7 +140,7 @@ impl Running {
                 channels: u32::try_from(channels).unwrap_or(u32::MAX),
                 capacity_frames,
                 first_frame,
-                labels: Vec::new(),
+                labels: labels(channels),
                 overview: false,
             };
             RingWriter::create(dir, &spec).map_err(|e| StartError::of_ring(name, e, config.history_ms))
@@ -229,6 +229,16 @@ impl Running {
         }
         self.over = finished;
     }
+}
+
+/// What channels are called where their number says it.
+fn labels(channels: usize) -> Vec<String> {
+    let names: &[&str] = match channels {
+        1 => &["mono"],
+        2 => &["left", "right"],
+        _ => &[],
+    };
+    names.iter().map(|&name| name.to_owned()).collect()
 }
 
 fn ring_opened(name: &StreamName, epoch: Epoch, first_frame: FrameIndex, ring: &RingWriter) -> FromEngine {
