@@ -9,6 +9,10 @@
 
 enum { BLOCK_SAMPLES = 1 << 16, SOME = 16, GAPS_MAX = 4096 };
 
+static size_t some_of(const tympan_info *info) {
+    return info->capacity_frames < (uint64_t)SOME ? (size_t)info->capacity_frames : (size_t)SOME;
+}
+
 static void print_hex(const char *text) {
     if (*text == '\0') putchar('-');
     for (; *text != '\0'; text++) printf("%02x", (unsigned)(unsigned char)*text);
@@ -41,7 +45,7 @@ static void print_time(const tympan_ring *ring, const char *name, bool wall) {
 
 static void look(const tympan_ring *ring) {
     const tympan_info *info = &ring->info;
-    size_t frames = info->capacity_frames < SOME ? (size_t)info->capacity_frames : SOME, i;
+    size_t frames = some_of(info), i;
     static const char *const states[] = {"live", "closed", "crashed"};
     float planar[SOME * TYMPAN_CHANNELS_MAX];
     tympan_span span = {0, 0}, all = {0, UINT64_MAX};
@@ -133,7 +137,7 @@ static int hammer(const char *path, uint64_t ms) {
         }
         attached++;
         for (i = 0; i < 20; i++) {
-            size_t frames = ring.info.capacity_frames < SOME ? (size_t)ring.info.capacity_frames : SOME;
+            size_t frames = some_of(&ring.info);
             *(tympan_newest(&ring, planar, frames, NULL) == TYMPAN_OK ? &good : &bad) += 1;
             *(tympan_read(&ring, tympan_oldest(&ring), planar, frames, NULL) == TYMPAN_OK ? &good : &bad) += 1;
             tympan_gaps(&ring, all, gaps, 4);
