@@ -1,32 +1,36 @@
-//! Samples that say where they belong: what each sample of a torture ring must be.
+//! A ring's content that anybody can check frame by frame: each sample tells its frame and its channel.
 
-/// What frame `index` of a channel holds. A stale, torn or misplaced sample is another number: neighbours differ, and so do
-/// the same places of two laps. Exact in f32, and simple enough for any language.
+/// Gaps lie in every so many stretches of [`STRETCH_FRAMES`].
+const STRETCHES: u64 = 25;
+const STRETCH_FRAMES: u64 = 960;
+
+/// Whether a frame lies in a gap.
 #[must_use]
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "only the low 24 bits count")]
-pub fn sample(index: u64, channel: u64) -> f32 {
-    // In 32 bits, for the compiler makes vectors of that.
-    ((index as u32).wrapping_mul(7).wrapping_add((channel as u32).wrapping_mul(1_000_003)) & 0xff_ffff).cast_signed()
-        as f32
+pub const fn pattern_gap(frame: u64) -> bool {
+    (frame / STRETCH_FRAMES) % STRETCHES == 7
 }
 
-/// Frames `from..from + frames` as `[channels][frames]`.
-pub fn fill(planar: &mut [f32], from: u64, frames: usize) {
-    for (channel, samples) in planar.chunks_exact_mut(frames).enumerate() {
-        for (index, value) in (from..).zip(samples) {
-            *value = sample(index, channel as u64);
-        }
+/// The sample of a channel: exact in an f32, zero in gaps.
+#[must_use]
+pub fn pattern_sample(frame: u64, channel: u64) -> f32 {
+    if pattern_gap(frame) {
+        return 0.0;
     }
+    let number = (frame * 3 + channel * 7_919) % (1 << 24);
+    number as f32 / (1 << 24) as f32
 }
 
-/// How many samples are not what they must be.
+/// The gaps inside `from..to`, oldest first.
 #[must_use]
-pub fn wrong(planar: &[f32], from: u64, frames: usize) -> u64 {
-    let mut wrong = 0;
-    for (channel, samples) in planar.chunks_exact(frames.max(1)).enumerate() {
-        for (index, value) in (from..).zip(samples) {
-            wrong += u64::from(value.to_bits() != sample(index, channel as u64).to_bits());
+pub fn pattern_gaps(from: u64, to: u64) -> Vec<(u64, u64)> {
+    let mut gaps = Vec::new();
+    let mut at = from;
+    while at < to {
+        let end = to.min((at / STRETCH_FRAMES + 1) * STRETCH_FRAMES);
+        if pattern_gap(at) {
+            gaps.push((at, end));
         }
+        at = end;
     }
-    wrong
+    gaps
 }

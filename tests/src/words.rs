@@ -44,10 +44,10 @@ json.dump([normalise(text) for text in json.load(sys.stdin)], sys.stdout)";
 /// The words of some texts, as Whisper's normaliser has them.
 ///
 /// # Errors
-/// When `scripts/setup-normaliser` has not run, or the normaliser fails.
+/// When `scripts/setup-python` has not run, or the normaliser fails.
 pub fn normalise(texts: &[&str]) -> Result<Vec<Vec<String>>> {
-    let python = workspace_root().join("target/normaliser/bin/python");
-    ensure!(python.exists(), "{} is missing: run scripts/setup-normaliser", python.display());
+    let python = workspace_root().join("target/python/bin/python");
+    ensure!(python.exists(), "{} is missing: run scripts/setup-python", python.display());
     let mut child =
         Command::new(&python).args(["-c", NORMALISE]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     child.stdin.take().context("piped")?.write_all(&serde_json::to_vec(texts)?)?;
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn the_normaliser_is_whispers() {
         let words =
-            normalise(&["Mr. Smith's colour, um, isn't twenty-one!", ""]).expect("scripts/setup-normaliser has run");
+            normalise(&["Mr. Smith's colour, um, isn't twenty-one!", ""]).expect("scripts/setup-python has run");
         assert_eq!(words[0].join(" "), "mister smith is color is not 21");
         assert!(words[1].is_empty());
     }

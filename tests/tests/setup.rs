@@ -214,7 +214,7 @@ fn a_toolchain_that_is_missing_old_or_broken_is_told_apart() -> Result<()> {
 fn on_another_system_than_linux_one_sentence_is_all() -> Result<()> {
     let machine = Machine::lacking("")?;
     machine.put("uname", "echo Darwin")?;
-    for script in ["run", "setup", "test", "bench", "fetch-model", "setup-normaliser"] {
+    for script in ["run", "setup", "test", "bench", "fetch-model", "setup-python"] {
         let finished = run_to_end(&mut machine.script(script, &[]), watchdog(10.0))?;
         finished.expect_refusal(&["Tympan is for Linux", "this is Darwin"]).context(script)?;
         ensure!(finished.stderr.lines().count() == 1, "{script}: {}", finished.stderr);

@@ -46,14 +46,14 @@ impl Part {
     fn reader(folder: &Path, args: &[&str]) -> Result<Self> {
         let folder = folder.to_str().context("path")?;
         let args: Vec<String> = std::iter::once(folder).chain(args.iter().copied()).map(str::to_owned).collect();
-        Self::start(env!("CARGO_BIN_EXE_ring-reader"), &args)
+        Self::start(env!("CARGO_BIN_EXE_torture-reader"), &args)
     }
 
     fn writer(folder: &Path, epoch: u64, first: u64, writes: u64) -> Result<Self> {
         let numbers = [epoch, first, CHANNELS, CAPACITY_FRAMES, WRITE_FRAMES, writes];
         let folder = folder.to_str().context("path")?.to_owned();
         let args: Vec<String> = std::iter::once(folder).chain(numbers.map(|number| number.to_string())).collect();
-        Self::start(env!("CARGO_BIN_EXE_ring-writer"), &args)
+        Self::start(env!("CARGO_BIN_EXE_torture-writer"), &args)
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {

@@ -1,48 +1,61 @@
-//! A writer to be killed: writes the pattern into one epoch of a ring, again and again, until somebody ends it.
+//! Writes one epoch of a ring in the tests' pattern, until it is killed or its standard input says to close.
 //!
-//! `ring-writer FOLDER EPOCH FIRST_FRAME CHANNELS CAPACITY_FRAMES WRITE_FRAMES WRITES`: after so many writes (0: never) it
-//! closes the ring and ends.
+//! `ring-writer FOLDER STREAM EPOCH FIRST_FRAME CAPACITY BLOCK_FRAMES PAUSE_US`
 
 use anyhow::{Context, Result};
 use shm_layout::{Epoch, FrameIndex, RingSpec, RingWriter, SessionId};
-use std::path::Path;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use system_tests::pattern;
+use system_tests::{pattern_gaps, pattern_sample};
 
-/// Now and then readers have a turn; most of the time passes inside of writes, where the killer is to strike.
-const PAUSE: Duration = Duration::from_micros(200);
-const WRITES_BETWEEN_PAUSES: u64 = 8;
+const CHANNELS: u32 = 2;
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, numbers @ ..] = &arguments[..] else { anyhow::bail!("arguments") };
-    let numbers: Vec<u64> = numbers.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-    let [epoch, first, channels, capacity, write, writes] = numbers[..] else { anyhow::bail!("six numbers") };
+    let mut arguments = std::env::args().skip(1);
+    let mut next = |what: &'static str| arguments.next().context(what);
+    let dir = PathBuf::from(next("folder")?);
+    let stream = next("stream")?;
+    let mut number = |what| -> Result<u64> { Ok(next(what)?.parse()?) };
+    let (epoch, first, capacity) = (number("epoch")?, number("first frame")?, number("capacity")?);
+    let (block, pause) = (number("block")?, Duration::from_micros(number("pause")?));
     let spec = RingSpec {
-        stream: "torture".into(),
-        session: SessionId([7; 16]),
+        stream,
+        session: SessionId(*b"the same session"),
         epoch: Epoch(epoch),
-        previous_epoch: (epoch > 1).then(|| Epoch(epoch - 1)),
+        previous_epoch: Some(Epoch(epoch - 1)).filter(|epoch| epoch.0 > 0),
         sample_rate_hz: 48_000,
-        channels: u32::try_from(channels)?,
+        channels: CHANNELS,
         capacity_frames: capacity,
         first_frame: FrameIndex(first),
-        labels: Vec::new(),
-        overview: false,
+        labels: vec!["left".into(), "right".into()],
+        overview: true,
     };
-    let mut ring = RingWriter::create(Path::new(folder), &spec).context("ring")?;
-    let frames = usize::try_from(write)?;
-    let mut planar = vec![0.0; frames * usize::try_from(channels)?];
-    for done in 1.. {
-        pattern::fill(&mut planar, ring.next_frame().0, frames);
-        ring.write(&planar, frames);
-        if done == writes {
-            break;
-        }
-        if done % WRITES_BETWEEN_PAUSES == 0 {
-            std::thread::sleep(PAUSE);
-        }
+    let mut ring = RingWriter::create(&dir, &spec)?;
+    let closing = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&closing);
+    std::thread::spawn(move || {
+        // A word, or the end of whoever started this.
+        let _ = std::io::stdin().read(&mut [0]);
+        told.store(true, Ordering::Relaxed);
+    });
+    while !closing.load(Ordering::Relaxed) {
+        write_block(&mut ring, block);
+        std::thread::sleep(pause);
     }
     ring.close();
     Ok(())
+}
+
+fn write_block(ring: &mut RingWriter, frames: u64) {
+    let from = ring.next_frame().0;
+    for (begin, end) in pattern_gaps(from, from + frames) {
+        ring.mark_gap(FrameIndex(begin), FrameIndex(end), 5);
+    }
+    let channels = u64::from(CHANNELS);
+    let planar: Vec<f32> =
+        (0..channels).flat_map(|c| (from..from + frames).map(move |frame| pattern_sample(frame, c))).collect();
+    ring.write(&planar, planar.len() / CHANNELS as usize);
 }

@@ -1,7 +1,7 @@
 //! A reader to be stopped and killed: follows the torture ring through its epochs until it is closed, looks at every sample,
 //! and counts. Prints one JSON object at its end.
 //!
-//! `ring-reader FOLDER [--trust]`: with `--trust` it believes what it copies without asking whether it was overwritten
+//! `torture-reader FOLDER [--trust]`: with `--trust` it believes what it copies without asking whether it was overwritten
 //! meanwhile, always near the place of writing, for two seconds. That it finds wrong samples then shows that the others
 //! can.
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use shm_layout::{Follow, Follower, FrameIndex, RingReader};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use system_tests::pattern;
+use system_tests::ramp;
 
 const FRAMES_MAX: usize = 8_192;
 
@@ -35,7 +35,7 @@ fn follow(folder: &Path) -> serde_json::Value {
     loop {
         match follower.next(&mut planar, FRAMES_MAX, Duration::from_secs(1)) {
             Follow::Frames { from, frames } => {
-                wrong += pattern::wrong(&planar, from.0, frames);
+                wrong += ramp::wrong(&planar, from.0, frames);
                 read += frames as u64;
                 words += planar.len() as u64;
             }
@@ -68,7 +68,7 @@ fn trust(folder: &Path) -> Result<serde_json::Value> {
         let _unasked = ring.in_place(oldest, frames, |there| {
             (0..info.channels as usize).for_each(|channel| planar.extend(there.samples(channel)));
         });
-        wrong += pattern::wrong(&planar, oldest.0, frames);
+        wrong += ramp::wrong(&planar, oldest.0, frames);
         looks += 1;
     }
     Ok(json!({"wrong": wrong, "looks": looks}))
