@@ -31,7 +31,7 @@ impl Machine {
             let mut found = std::env::split_paths(&path).map(|dir| dir.join(name));
             symlink(found.find(|file| file.is_file()).context(name)?, machine.path("bin").join(name))?;
         }
-        for name in ["cc", "c++", "make", "cmake", "pkg-config", "python3", "cargo"] {
+        for name in ["cc", "c++", "make", "cmake", "pkg-config", "python3", "cargo", "curl"] {
             machine.put(name, "exit 0")?;
         }
         machine.put("rustc", "echo 'rustc 1.999.0 (0000000 2030-01-01)'")?;
@@ -181,6 +181,40 @@ fn all_that_is_missing_is_named_at_once() -> Result<()> {
     let finished = machine.setup()?;
     finished.expect_refusal(&["  cargo, rustc", "  compiler", "  cmake", "  pkg-config", "  libasound"])?;
     finished.expect_refusal(&["dnf install gcc-c++ make cmake pkgconf-pkg-config alsa-lib-devel\n", "sh.rustup.rs"])
+}
+
+#[test]
+fn what_fetches_the_toolchain_is_named_where_it_is_missing() -> Result<()> {
+    let machine = Machine::new("ID=debian\n")?.without(&["cargo", "curl"])?;
+    machine.setup()?.expect_refusal(&["  curl  ", "apt-get install --no-install-recommends curl\n", "curl --proto"])?;
+    machine.put("wget", "exit 0")?;
+    let finished = machine.setup()?;
+    finished.expect_refusal(&["wget --https-only -qO- https://sh.rustup.rs | sh"])?;
+    ensure!(!finished.stderr.contains("curl"), "{finished:?}");
+    // With the toolchain there, nobody needs it.
+    Machine::new("ID=debian\n")?.without(&["curl"])?.setup()?.expect_success()
+}
+
+#[test]
+fn a_home_that_is_not_set_is_said() -> Result<()> {
+    let machine = Machine::new("ID=debian\n")?;
+    for script in ["run", "setup"] {
+        let finished = run_to_end(machine.script(script, &[]).env_remove("HOME"), watchdog(10.0))?;
+        finished.expect_refusal(&["HOME is not set", "export HOME="]).context(script)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_build_that_has_no_place_is_said() -> Result<()> {
+    let machine = Machine::new("ID=debian\n")?;
+    with_a_build(&machine)?;
+    // Not even root can make a folder below a device.
+    let mut command = machine.script("run", &[]);
+    let finished = run_to_end(command.env("CARGO_TARGET_DIR", "/dev/null/tympan"), watchdog(10.0))?;
+    finished.expect_refusal(&["cannot write /dev/null/tympan", "CARGO_TARGET_DIR="])?;
+    ensure!(!machine.log().contains("cargo build"), "{}", machine.log());
+    Ok(())
 }
 
 #[test]
