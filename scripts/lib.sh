@@ -55,33 +55,21 @@ enter_project() {
     target=$(cargo metadata --locked --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 }
 
-# choose_blas: sets `features` to what cargo is told for a build of the whole workspace, and what that build needs:
-# OpenBLAS where it is installed. OPENBLAS=no does without.
+# choose_blas: sets `features` to what cargo is told for a build of the whole workspace: OpenBLAS where a program can be
+# linked to it. OPENBLAS=no does without.
 choose_blas() {
     features=()
-    [ "${OPENBLAS:-yes}" != no ] || return 0
-    BLAS_INCLUDE_DIRS=${BLAS_INCLUDE_DIRS:-$(openblas_headers)}
-    [ -n "$BLAS_INCLUDE_DIRS" ] || return 0
-    export BLAS_INCLUDE_DIRS
-    # shellcheck disable=SC2034
-    features=(--features transcriber-worker/openblas)
+    [ "${OPENBLAS:-yes}" = no ] || ! openblas_links || features=(--features transcriber-worker/openblas)
 }
 
-# openblas_headers: the folder of a cblas.h with which a program can be linked to OpenBLAS; nothing where there is none
-openblas_headers() {
-    local folder folders=()
-    has cc || return 0
-    # Debian's alternatives first by their own names: a path that does not move builds nothing again.
-    folders=("/usr/include/$(cc -dumpmachine)"/openblas-* /usr/include/openblas /usr/local/include/openblas
-        "$(pkg-config --variable=includedir openblas 2>/dev/null || true)" /usr/include /usr/local/include)
-    for folder in "${folders[@]}"; do
-        [ -e "$folder/cblas.h" ] || continue
-        # As the worker will use it.
-        printf '#include <cblas.h>\nint main(void) { openblas_set_num_threads(1); return openblas_get_config() == 0; }\n' |
-            cc -x c -I "$folder" -o /dev/null - -x none -lopenblas 2>/dev/null || continue
-        printf '%s\n' "$folder"
-        return
-    done
+# openblas_links: as the worker will use it. cmake will ask pkg-config for the headers too, and takes BLAS_INCLUDE_DIRS
+# where that does not know them.
+openblas_links() {
+    local flags="-I ${BLAS_INCLUDE_DIRS:-}"
+    [ -n "${BLAS_INCLUDE_DIRS:-}" ] || flags=$(pkg-config --cflags openblas 2>/dev/null) || return 1
+    # shellcheck disable=SC2086  # words
+    printf '#include <cblas.h>\nint main(void) { openblas_set_num_threads(1); return openblas_get_config() == 0; }\n' |
+        cc -x c $flags -o /dev/null - -x none -lopenblas 2>/dev/null
 }
 
 # say_blas: what the lack of OpenBLAS costs, where a build begins without

@@ -1,8 +1,8 @@
 //! OpenBLAS, where the program was built with it (feature `openblas`).
 //!
 //! It makes its threads, and chooses its kernels, while it is loaded: before `main`. By itself it makes a thread for
-//! every core, in every process, which ggml never uses beyond those it is told to; and it takes a
-//! processor younger than itself for an old one. Both can be told to it by variables only, so that the program starts itself again with them.
+//! every core, in every process, which ggml never uses beyond those it is told to; and it takes a processor younger than
+//! itself for an old one. Both can be told to it by variables only, so the program starts itself again with them.
 
 #[cfg(feature = "openblas")]
 pub use linked::prepare;

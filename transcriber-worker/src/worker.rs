@@ -25,8 +25,9 @@ const RINGS_MAX: usize = 8;
 pub fn run(refusal: Option<String>) -> Result<Exit, LinkError> {
     let (sender, receiver) = control_link::connect(Role::Worker)?;
     if let Some(refusal) = refusal {
-        log::error!("{refusal}");
-        let _ = sender.send(&FromWorker::Fault(refusal)); // the exit code says it too
+        if sender.send(&FromWorker::Fault(refusal.clone())).is_err() {
+            log::error!("{refusal}");
+        }
         return Ok(Exit::CpuUnfit);
     }
     let (inbox, messages) = mpsc::channel();
