@@ -15,8 +15,12 @@ shopt -s inherit_errexit
 
 # shellcheck disable=SC2034
 root=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd -P)
+if [ -z "${HOME:-}" ]; then
+    printf 'error: HOME is not set: no place for the model and the toolchain\n  Run: export HOME="$(getent passwd "$(id -u)" | cut -d: -f6)"\n' >&2
+    exit 1
+fi
 # shellcheck disable=SC2034
-cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/tympan
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/tympan
 
 # rustup writes this folder into the login profile only; a shell opened before that lacks it.
 rustup_bin=${CARGO_HOME:-$HOME/.cargo}/bin

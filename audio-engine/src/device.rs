@@ -10,11 +10,11 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum DeviceError {
     /// No name fits.
-    #[error("no input device {name:?}; there are: {there}; `tympan devices` shows more of them")]
+    #[error("no input device {name:?}; {there}")]
     Unknown {
         /// The name.
         name: String,
-        /// What exists.
+        /// What exists, and where more is said.
         there: String,
     },
     /// More than one fits.
@@ -116,7 +116,13 @@ fn choose(name: &str, there: &[Input]) -> Result<usize, DeviceError> {
     let mut found = if whole.is_empty() { fitting(&|key| key.contains(&wanted)) } else { whole };
     let rank = |at: &usize| (there[*at].kind, there[*at].source.is_none());
     let Some(first) = found.iter().map(rank).min() else {
-        return Err(DeviceError::Unknown { name: name.into(), there: shown(there.iter()) });
+        // A list of ALSA's plug-ins alone would look like a choice.
+        let real = there.iter().any(|input| input.kind != Kind::Plugin);
+        let there = match real {
+            true => format!("there are: {}; `tympan devices` shows more of them", shown(there.iter())),
+            false => format!("there is none at all here{}; `tympan doctor` says why", forbidden().unwrap_or_default()),
+        };
+        return Err(DeviceError::Unknown { name: name.into(), there });
     };
     found.retain(|at| rank(at) == first);
     match found[..] {

@@ -87,17 +87,13 @@ pub enum StoreError {
         /// Why not.
         source: io::Error,
     },
-    /// Every way to fetch a model failed.
-    #[error("{}", not_fetched(file, folder, sha256, reasons))]
+    /// Every way to fetch one or more files failed.
+    #[error("{}", not_fetched(files, folder))]
     NotFetched {
-        /// The file.
-        file: String,
-        /// Where it belongs.
+        /// Which.
+        files: Vec<Unfetched>,
+        /// Where they belong.
         folder: PathBuf,
-        /// Its hash.
-        sha256: String,
-        /// What happened on each way.
-        reasons: Vec<String>,
         /// Whether something came that was not the published file.
         wrong: bool,
     },
@@ -136,6 +132,17 @@ pub enum StoreError {
         /// Why not.
         source: io::Error,
     },
+}
+
+/// A file that could not be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfetched {
+    /// Its name.
+    pub file: String,
+    /// Its hash.
+    pub sha256: String,
+    /// What happened on each way.
+    pub reasons: Vec<String>,
 }
 
 impl StoreError {
@@ -189,18 +196,32 @@ fn meant(close: &[String]) -> String {
     }
 }
 
-fn not_fetched(file: &str, folder: &std::path::Path, sha256: &str, reasons: &[String]) -> String {
-    let mut text = format!("{file} could not be fetched");
-    for reason in reasons {
-        text.push_str("\n  ");
-        text.push_str(reason);
+fn not_fetched(files: &[Unfetched], folder: &std::path::Path) -> String {
+    let mut text = String::new();
+    for Unfetched { file, reasons, .. } in files {
+        text.push_str(&format!("{file} could not be fetched\n"));
+        for reason in reasons {
+            text.push_str(&format!("  {reason}\n"));
+        }
     }
     let folder = folder.display();
-    text.push_str(&format!(
-        "\n  With a connection, try again: what came is kept. Behind a proxy, set HTTPS_PROXY; with a mirror in your\
-         \n  network, TYMPAN_MODEL_URL. Without either, bring the file from elsewhere and run `tympan model add \
-         {file}`\n  ({folder} is where it goes; SHA-256 {sha256})"
-    ));
+    text.push_str(
+        "  With a connection, try again: what came is kept. Behind a proxy, set HTTPS_PROXY; with a mirror in your\n  \
+         network, TYMPAN_MODEL_URL. Without either, ",
+    );
+    match files {
+        [Unfetched { file, sha256, .. }] => text.push_str(&format!(
+            "bring the file from elsewhere and run `tympan model add {file}`\n  ({folder} is where it goes; SHA-256 \
+             {sha256})"
+        )),
+        _ => {
+            text.push_str("bring these files from elsewhere and run");
+            for Unfetched { file, sha256, .. } in files {
+                text.push_str(&format!("\n    tympan model add {file}    (SHA-256 {sha256})"));
+            }
+            text.push_str(&format!("\n  {folder} is where they go."));
+        }
+    }
     text
 }
 

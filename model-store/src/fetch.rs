@@ -5,7 +5,7 @@ use crate::Store;
 use crate::address::{Mirror, shown};
 use crate::catalogue::{Entry, entry};
 use crate::download::{Failed, download};
-use crate::error::StoreError;
+use crate::error::{StoreError, Unfetched};
 use crate::lock::Lock;
 use crate::package;
 use crate::progress::{Progress, Step};
@@ -59,7 +59,8 @@ impl Store {
     /// replaced.
     ///
     /// # Errors
-    /// The first that could not be had. What was downloaded of it stays, except when it was wrong.
+    /// The first that could not be had; what can be had of the others is. What was downloaded of it stays, except when it
+    /// was wrong.
     pub fn fetch(&self, names: &[&str], how: &Fetch, progress: &mut dyn Progress) -> Result<Vec<Fetched>, StoreError> {
         let mut wanted: Vec<&'static Entry> = Vec::new();
         for name in names {
@@ -84,7 +85,7 @@ impl Store {
         }
         let _lock = Lock::hold(self.folder(), progress)?;
         package::remove_leftovers(self.folder());
-        let mut fetched = Vec::new();
+        let (mut fetched, mut failed, mut any_wrong) = (Vec::new(), Vec::new(), false);
         for (entry, address) in wanted.iter().zip(addresses) {
             // Whoever was waited for may have fetched it.
             if !how.force
@@ -93,9 +94,20 @@ impl Store {
                 fetched.push(here);
                 continue;
             }
-            fetched.push(self.fetch_one(entry, address.as_deref().map(|address| (address, hint)), how, progress)?);
+            match self.fetch_one(entry, address.as_deref().map(|address| (address, hint)), how, progress) {
+                Ok(one) => fetched.push(one),
+                // So that whoever brings files from elsewhere goes there once.
+                Err(StoreError::NotFetched { files, wrong, .. }) => {
+                    failed.extend(files);
+                    any_wrong |= wrong;
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(fetched)
+        if failed.is_empty() {
+            return Ok(fetched);
+        }
+        Err(StoreError::NotFetched { files: failed, folder: self.folder().to_owned(), wrong: any_wrong })
     }
 
     fn all_here(
@@ -170,7 +182,8 @@ impl Store {
             }
         }
         let folder = self.folder().to_owned();
-        Err(StoreError::NotFetched { file: entry.file(), folder, sha256: entry.sha256.into(), reasons, wrong })
+        let file = Unfetched { file: entry.file(), sha256: entry.sha256.into(), reasons };
+        Err(StoreError::NotFetched { files: vec![file], folder, wrong })
     }
 }
 

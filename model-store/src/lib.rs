@@ -32,7 +32,7 @@ mod shelf;
 mod stamp;
 
 pub use add::Added;
-pub use error::{StoreError, megabytes};
+pub use error::{StoreError, Unfetched, megabytes};
 pub use fetch::{Fetch, Fetched, Way};
 
 pub use ggml::{Header, NotGgml};

@@ -91,7 +91,7 @@ impl Package {
     pub(crate) fn make(&self, entry: &Entry, folder: &Path, progress: &mut dyn Progress) -> Result<Made, Failed> {
         // The package in pip's folder and in ours, what is in it, and the file.
         room::check(folder, 3 * self.bytes + entry.bytes)?;
-        python_is_there()?;
+        python_is_there(progress)?;
         let work = tempfile::Builder::new().prefix(WORK_PREFIX).tempdir_in(folder);
         let work = work.map_err(StoreError::io("cannot make a folder in", folder))?;
         let (wheels, unpacked) = (work.path().join("wheels"), work.path().join("x"));
@@ -160,10 +160,12 @@ fn python(work: &Path) -> Command {
     command
 }
 
-fn python_is_there() -> Result<(), Failed> {
+fn python_is_there(progress: &dyn Progress) -> Result<(), Failed> {
     let asked = Command::new("python3").args(["-m", "pip", "--version"]).current_dir("/").output();
     let why = match asked {
         Ok(said) if said.status.success() => return Ok(()),
+        // A Ctrl-C reaches both: then it says nothing about pip.
+        Ok(_) if progress.stopped() => return Err(StoreError::Stopped.into()),
         Ok(_) => "python3 has no pip, which this way needs (Debian: apt install python3-pip)".into(),
         Err(e) if e.kind() == ErrorKind::NotFound => {
             "this way needs python3 with pip, and it is not here (Debian: apt install python3-pip)".into()
@@ -206,6 +208,9 @@ fn run(
     };
     if status.success() {
         return Ok(());
+    }
+    if progress.stopped() {
+        return Err(StoreError::Stopped.into());
     }
     let mut words = String::new();
     // Words that cannot be read are no words.

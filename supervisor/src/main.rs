@@ -8,6 +8,7 @@ mod devices;
 mod doctor;
 mod event;
 mod inspect;
+mod language;
 mod model;
 mod models;
 mod oneshot;
@@ -26,6 +27,7 @@ mod session;
 mod settings;
 mod show;
 mod siblings;
+mod slips;
 mod sources;
 mod transcribe;
 mod transcript;
@@ -38,7 +40,14 @@ use settings::{ConfigFile, Settings};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match carry_out(&Cli::parse()) {
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        let _ = error.print();
+        if let Some(hint) = slips::hint(&error) {
+            eprintln!("\n  tip: {hint}");
+        }
+        std::process::exit(error.exit_code());
+    });
+    match carry_out(&cli) {
         Ok(exit) => exit.into(),
         Err(e) => {
             eprintln!("tympan: {e:#}");

@@ -260,7 +260,10 @@ fn fetch(store: &Store, settings: &Settings, args: &FetchArgs) -> Result<Exit> {
     let fetched = store.fetch(&names, &how, &mut bar);
     bar.clear();
     if let Err(StoreError::Stopped) = fetched {
-        refuse!(NotFetched, "stopped; what came of the file is kept, and the next `tympan model fetch` goes on there");
+        refuse!(
+            NotFetched,
+            "stopped; what a download brought is kept, and the next `tympan model fetch` goes on there"
+        );
     }
     for one in fetched.map_err(refused)? {
         let silent = args.quiet || (args.if_missing && one.way == Way::WasHere);

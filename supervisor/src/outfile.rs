@@ -1,6 +1,6 @@
 //! A file that is written whole or not at all: what stood there before stays until the new one is complete.
 
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, refuse};
 use anyhow::{Context, Result};
 use control_protocol::Exit;
 use std::fs::File;
@@ -37,6 +37,9 @@ impl OutFile {
             return Ok(Self::Direct(file, path.to_owned()));
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            refuse!(Fault, "cannot write {}: there is no folder {}", path.display(), folder.display());
+        }
         // As a file made in the usual way: what the umask leaves.
         let mode = std::fs::Permissions::from_mode(0o666);
         let draft = tempfile::Builder::new().prefix(".tympan-").suffix(".part").permissions(mode).tempfile_in(folder);
@@ -87,7 +90,8 @@ mod tests {
     fn what_cannot_be_written_is_said_before_the_work() {
         let folder = tempfile::tempdir().unwrap();
         assert!(OutFile::begin(folder.path()).unwrap_err().to_string().contains("directory"));
-        assert!(OutFile::begin(&folder.path().join("no/talk.txt")).unwrap_err().to_string().contains("no/talk.txt"));
+        let nowhere = OutFile::begin(&folder.path().join("no/talk.txt")).unwrap_err().to_string();
+        assert!(nowhere.contains("no/talk.txt: there is no folder"), "{nowhere}");
         OutFile::begin(Path::new("/dev/null")).unwrap().finish("gone").unwrap();
         let full = OutFile::begin(Path::new("/dev/full")).unwrap().finish("x").unwrap_err();
         assert_eq!(crate::refusal::exit_of(&full), Exit::NoRoom);

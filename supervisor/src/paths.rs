@@ -68,7 +68,7 @@ impl Folders {
     /// When one cannot be made, or is not private to this user.
     pub(crate) fn create(&self) -> Result<()> {
         for dir in [&self.runtime, &self.data, &self.data.join("spill"), &self.spill()] {
-            private_dir(dir)?;
+            private_dir(dir, SET_BY)?;
         }
         Ok(())
     }
@@ -115,23 +115,26 @@ pub(crate) fn lives(runtime: &Path) -> bool {
     ours && UnixStream::connect(socket_of(runtime)).is_ok()
 }
 
-/// Makes a folder that only this user can enter, or checks that it is one.
+/// Makes a folder that only this user can enter, or checks that it is one. `set_by` is what names it elsewhere.
 ///
 /// # Errors
 /// When it belongs to somebody else or is open to others.
-pub(crate) fn private_dir(dir: &Path) -> Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .with_context(|| format!("cannot make the folder {}", dir.display()))?;
+pub(crate) fn private_dir(dir: &Path, set_by: &str) -> Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| {
+        let why = std::io::Error::new(e.kind(), format!("{e}; name another folder, as {set_by}"));
+        anyhow::Error::new(why).context(format!("cannot make the folder {}", dir.display()))
+    })?;
     let meta = std::fs::symlink_metadata(dir).with_context(|| format!("cannot look at {}", dir.display()))?;
     let (uid, path) = (rustix::process::geteuid().as_raw(), dir.display());
     if !meta.is_dir() {
-        refuse!(NotPrivate, "{path} is not a folder; move it away, or name another folder{SET_BY}");
+        refuse!(NotPrivate, "{path} is not a folder; move it away, or name another folder, as {set_by}");
     }
     if meta.uid() != uid {
-        refuse!(NotPrivate, "{path} belongs to user {}, not to you ({uid}); name another folder{SET_BY}", meta.uid());
+        refuse!(
+            NotPrivate,
+            "{path} belongs to user {}, not to you ({uid}); name another folder, as {set_by}",
+            meta.uid()
+        );
     }
     if meta.mode() & 0o077 != 0 {
         refuse!(NotPrivate, "{path} is open to other users; `chmod 700 {path}` closes it");
@@ -139,7 +142,8 @@ pub(crate) fn private_dir(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-const SET_BY: &str = ", as TYMPAN_RUNTIME_DIR or TYMPAN_DATA_DIR";
+/// What names the folders of a run elsewhere.
+pub(crate) const SET_BY: &str = "TYMPAN_RUNTIME_DIR or TYMPAN_DATA_DIR";
 
 fn from_env(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
@@ -149,7 +153,9 @@ fn xdg(name: &str, below_home: &str) -> Result<PathBuf> {
     if let Some(dir) = from_env(name).filter(|dir| dir.is_absolute()) {
         return Ok(dir);
     }
-    let home = from_env("HOME").with_context(|| format!("neither {name} nor HOME is set: no place for files"))?;
+    let home = from_env("HOME").with_context(|| {
+        format!("neither {name} nor HOME is set: no place for files; `export HOME=...` names your home folder")
+    })?;
     Ok(home.join(below_home))
 }
 

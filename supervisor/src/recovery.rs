@@ -35,7 +35,7 @@ impl InstanceLock {
                 let _ = file.read_to_string(&mut pid);
                 refuse!(
                     AlreadyRuns,
-                    "another tympan (pid {}) runs in {}; end it, or choose another TYMPAN_RUNTIME_DIR",
+                    "another tympan (pid {}) runs in {}; `kill {0}` ends it in order, and with another TYMPAN_RUNTIME_DIR both can run",
                     pid.trim(),
                     runtime.display()
                 );
@@ -120,7 +120,7 @@ pub(crate) fn keep_spilled(spill: &Path, pending: &Path, wanted: impl Fn(&str) -
         let path = entry.path();
         let file = entry.file_name().to_string_lossy().into_owned();
         if file.ends_with(".wav") && wanted(&file) {
-            crate::paths::private_dir(pending)?;
+            crate::paths::private_dir(pending, crate::paths::SET_BY)?;
             let name = format!("{tag}-{file}");
             std::fs::rename(&path, pending.join(name)).context("cannot keep a spilled utterance")?;
             kept += 1;

@@ -12,7 +12,7 @@ use crate::session::{Outcome, Plan, Session};
 use crate::settings::{Settings, keys};
 use crate::show::{ForPeople, JsonLines};
 use crate::siblings::Siblings;
-use crate::{control, models, sources};
+use crate::{control, language, models, sources};
 use anyhow::{Context, Result};
 use control_protocol::{ClockKind, Exit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -36,6 +36,8 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings) -> Result<Exit> {
     let siblings = Siblings::find()?;
     let mut wanted = if args.sources.is_empty() { settings.list(&keys::SOURCES) } else { args.sources.clone() };
     if wanted.is_empty() {
+        // Before it is said what plays: without a model nothing does.
+        models::wanted(&settings)?;
         wanted.push(default_source(&siblings));
     }
     let sources = sources::parse(&wanted)?;
@@ -99,8 +101,8 @@ pub(crate) fn plan(
     folders: Folders,
     sources: Vec<(control_protocol::StreamName, String)>,
 ) -> Result<Plan> {
-    let models = paths::models(settings)?;
-    let text = |key| settings.text(key).unwrap_or_default();
+    let (model, vad_model) = models::wanted(settings)?;
+    let language = language::of(settings, &model)?;
     Ok(Plan {
         folders,
         siblings,
@@ -109,9 +111,9 @@ pub(crate) fn plan(
         offline: false,
         sample_rate_hz: settings.count(&keys::RATE),
         history_ms: settings.count(&keys::HISTORY) * 1_000,
-        model: models::recogniser(&models, &text(&keys::MODEL))?,
-        vad_model: models::voice_detector(&models)?,
-        language: text(&keys::LANGUAGE),
+        model,
+        vad_model,
+        language,
         workers: settings.count(&keys::WORKERS),
         threads: settings.count(&keys::THREADS),
         partials: false,
@@ -167,6 +169,6 @@ fn default_source(siblings: &Siblings) -> String {
     if probe.is_ok_and(|probe| probe.ok) {
         return "device:".to_owned();
     }
-    eprintln!("tympan: no microphone works here, so this plays the demo clip; `tympan devices` shows what there is");
+    eprintln!("tympan: no microphone works here, so this plays the demo clip; `tympan doctor` says why");
     "demo:".to_owned()
 }

@@ -2,11 +2,16 @@
 
 use crate::output::columns;
 use crate::printer::Printer;
-use crate::report::{Report, Reporter};
+use crate::report::{Report, Reporter, Span};
+use control_protocol::StreamName;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use unicode_width::UnicodeWidthStr;
+
+/// The gap of a device that is away is told in pieces of a second; a shorter one after others is the last.
+const WHOLE_GAP_S: f64 = 0.999;
 
 /// An object a line.
 pub(crate) struct JsonLines {
@@ -52,16 +57,18 @@ pub(crate) struct ForPeople {
     terminal: bool,
     named: bool,
     partial_shown: bool,
+    /// Streams whose devices are away, and for how many seconds.
+    away: BTreeMap<StreamName, f64>,
 }
 
 impl ForPeople {
     /// Prints through this printer; with the stream's name before each line when there are several.
     pub(crate) fn new(printer: Printer, named: bool) -> Self {
         let terminal = std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Self { printer, terminal, named, partial_shown: false }
+        Self { printer, terminal, named, partial_shown: false, away: BTreeMap::new() }
     }
 
-    fn line(&self, stream: &control_protocol::StreamName, text: &str) -> String {
+    fn line(&self, stream: &StreamName, text: &str) -> String {
         if self.named { format!("{stream}: {text}") } else { text.to_owned() }
     }
 
@@ -69,6 +76,24 @@ impl ForPeople {
     fn clear(&mut self) {
         if std::mem::take(&mut self.partial_shown) {
             self.printer.print("\r\x1b[K".to_owned());
+        }
+    }
+
+    /// A device that is away has a gap every second: told when it goes, and in sum when it is back.
+    fn gone(&mut self, span: &Span) {
+        let first = !self.away.contains_key(&span.stream);
+        *self.away.entry(span.stream.clone()).or_default() += span.seconds();
+        if first {
+            self.say(&format!("{}: its device disappeared; listening goes on when it is back", span.stream));
+        } else if span.seconds() < WHOLE_GAP_S {
+            self.back(&span.stream);
+        }
+    }
+
+    /// Something came of this stream.
+    fn back(&mut self, stream: &StreamName) {
+        if let Some(seconds) = self.away.remove(stream) {
+            self.say(&format!("{stream}: its device is back after {seconds:.0} s"));
         }
     }
 
@@ -88,11 +113,13 @@ impl Reporter for ForPeople {
                 self.say(&format!("{sample_rate_hz} Hz, {model}; Ctrl-C ends"));
             }
             Report::Partial { span, text } if self.terminal => {
+                self.back(&span.stream);
                 let line = shortened(&self.line(&span.stream, &text), columns().max(10));
                 self.printer.print(format!("\r\x1b[K{line}"));
                 self.partial_shown = true;
             }
-            Report::Partial { .. } | Report::Progress { .. } => {}
+            Report::Partial { span, .. } => self.back(&span.stream),
+            Report::Progress { .. } => {}
             Report::Final { span, text } => {
                 self.clear();
                 let line = self.line(&span.stream, &text);
@@ -101,7 +128,9 @@ impl Reporter for ForPeople {
             Report::Lost { span, frames, cause } => {
                 self.say(&format!("lost {frames} frames of {} at {:.2} s: {cause}", span.stream, span.start_s));
             }
+            Report::Gap { span, cause } if cause == "disappeared" => self.gone(&span),
             Report::Gap { span, cause } => {
+                self.back(&span.stream);
                 self.say(&format!("{} has a gap of {:.3} s ({cause})", span.stream, span.seconds()));
             }
             Report::Process { role, pid, state: "exited" | "failed", reason: Some(reason), .. } => {

@@ -69,6 +69,9 @@ fn split(text: &str) -> Result<(Option<&str>, String)> {
     if text == "-" {
         return Ok((None, "stdin:".to_owned()));
     }
+    if text.contains("://") {
+        refuse!(Usage, "{text} is on the network; fetch it first, or: ffmpeg -i {text} -f wav - | tympan run -");
+    }
     // People name files as files.
     let path = std::path::Path::new(text);
     if path.exists() {
@@ -78,7 +81,13 @@ fn split(text: &str) -> Result<(Option<&str>, String)> {
         refuse!(NoInput, "there is no file {text}");
     }
     let known: Vec<_> = SCHEMES.iter().map(|(scheme, _)| *scheme).collect();
-    refuse!(Usage, "{text} is no source; a source begins with one of {}", known.join(" "));
+    let meant =
+        if known.contains(&format!("{text}:").as_str()) { format!("did you mean {text}:? ") } else { String::new() };
+    refuse!(
+        Usage,
+        "{text} is no file here and no source; {meant}a source begins with one of {}, and `tympan help run` has examples",
+        known.join(" ")
+    );
 }
 
 fn absolute_file(path: &str) -> Result<String> {
@@ -131,6 +140,8 @@ mod tests {
     fn what_is_no_source_is_refused_in_words() {
         let error = |text: &str| parse(&[text.to_owned()]).unwrap_err().to_string();
         assert!(error("microphone").contains("a source begins with"));
+        assert!(error("demo").contains("did you mean demo:?"));
+        assert!(error("https://example.org/a.mp3").contains("ffmpeg -i https://example.org/a.mp3"));
         assert_eq!(error("/no/talk.wav"), "there is no file /no/talk.wav");
         assert_eq!(error("talk.wav"), "there is no file talk.wav");
         assert!(error("Bad Name=test:tone").contains("stream name"));

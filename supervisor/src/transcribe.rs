@@ -4,7 +4,7 @@ use crate::cli::{Format, TranscribeArgs};
 use crate::event::Event;
 use crate::outfile::OutFile;
 use crate::output::print;
-use crate::paths::{Folders, private_dir};
+use crate::paths::{Folders, SET_BY, private_dir};
 use crate::recovery::{self, RECORDING};
 use crate::refusal::refuse;
 use crate::report::{Report, Reporter};
@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use control_protocol::{ClockKind, Exit, StreamName};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 
@@ -37,9 +38,10 @@ pub(crate) fn transcribe(args: &TranscribeArgs, mut settings: Settings) -> Resul
     if args.files.len() > 1 && (args.output.is_some() || matches!(format, Format::Srt | Format::Vtt)) {
         refuse!(Usage, "one recording at a time with --output, srt and vtt; txt and json take many");
     }
+    check_files(args)?;
     let siblings = Siblings::find()?;
     let user = Folders::of_new(&settings)?;
-    private_dir(&user.runtime)?;
+    private_dir(&user.runtime, SET_BY)?;
     recovery::clear_orphaned_recordings(&user.runtime);
     let runtime = user.runtime.join(format!("{RECORDING}{}", crate::owner::owner_tag()));
     let folders = Folders { runtime, data: user.data };
@@ -52,6 +54,29 @@ pub(crate) fn transcribe(args: &TranscribeArgs, mut settings: Settings) -> Resul
     done
 }
 
+/// What is wrong with the files' names, before any work.
+fn check_files(args: &TranscribeArgs) -> Result<()> {
+    for file in &args.files {
+        if file.as_os_str() == "-" && !file.exists() {
+            refuse!(Usage, "transcribe reads files; of a pipe, `tympan run --fast -` writes the words down");
+        }
+        if file.to_str().is_none() {
+            refuse!(NoInput, "{}: its name is not UTF-8 and cannot be passed on; rename it", file.display());
+        }
+    }
+    // An option that lost its argument, as in `-o talk.mp3`, would cost the recording.
+    let same = |file: &Path, output: &Path| match (std::fs::metadata(file), std::fs::metadata(output)) {
+        (Ok(file), Ok(output)) => file.is_file() && (file.dev(), file.ino()) == (output.dev(), output.ino()),
+        _ => false,
+    };
+    if let Some(output) = args.output.as_deref()
+        && args.files.iter().any(|file| same(file, output))
+    {
+        refuse!(Usage, "--output {} is the recording itself; name another file", output.display());
+    }
+    Ok(())
+}
+
 fn all_batches(
     args: &TranscribeArgs,
     format: Format,
@@ -62,7 +87,7 @@ fn all_batches(
     let mut out = args.output.as_deref().map(OutFile::begin).transpose()?;
     let mut ends = Vec::new();
     for files in args.files.chunks(BATCH) {
-        private_dir(&folders.spill())?;
+        private_dir(&folders.spill(), SET_BY)?;
         let named = name_files(files)?;
         let sources = named.iter().map(|(name, path)| Ok((name.clone(), format!("file:{}", utf8(path)?))));
         let base = plan(settings, siblings.clone(), folders.clone(), sources.collect::<Result<_>>()?)?;

@@ -190,6 +190,28 @@ fn all_that_is_missing_is_named_at_once() -> Result<()> {
 }
 
 #[test]
+fn a_home_that_is_not_set_is_said() -> Result<()> {
+    let machine = Machine::new("ID=debian\n")?;
+    for script in ["run", "setup"] {
+        let finished = run_to_end(machine.script(script, &[]).env_remove("HOME"), watchdog(10.0))?;
+        finished.expect_refusal(&["HOME is not set", "export HOME="]).context(script)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_build_that_has_no_place_is_said() -> Result<()> {
+    let machine = Machine::new("ID=debian\n")?;
+    with_a_build(&machine)?;
+    // Not even root can make a folder below a device.
+    let mut command = machine.script("run", &[]);
+    let finished = run_to_end(command.env("CARGO_TARGET_DIR", "/dev/null/tympan"), watchdog(10.0))?;
+    finished.expect_refusal(&["cannot write /dev/null/tympan", "CARGO_TARGET_DIR="])?;
+    ensure!(!machine.log().contains("cargo build"), "{}", machine.log());
+    Ok(())
+}
+
+#[test]
 fn a_toolchain_that_is_missing_old_or_broken_is_told_apart() -> Result<()> {
     let finished = Machine::new("ID=debian\n")?.without(&["cargo"])?.setup()?;
     finished.expect_refusal(&["cargo, rustc", "sh.rustup.rs"])?;

@@ -140,7 +140,7 @@ impl Waiting {
         let terminal = std::io::stderr().is_terminal();
         let erasable = terminal && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
         if terminal {
-            let text = format!("listening to the microphone for {} s …", microphone::LISTEN_S);
+            let text = format!("listening to the microphone for {} s ...", microphone::LISTEN_S);
             if erasable { eprint!("{text}") } else { eprintln!("{text}") }
         }
         Self { erasable }

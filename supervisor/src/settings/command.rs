@@ -130,7 +130,7 @@ fn check(found: Option<&ConfigFile>, as_json: bool) -> Result<Exit> {
 fn init(found: Option<ConfigFile>, force: bool) -> Result<()> {
     let path = place(found)?.path;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
-        private_dir(folder)?;
+        private_dir(folder, "--config FILE or TYMPAN_CONFIG")?;
     }
     let mut options = std::fs::OpenOptions::new();
     options.write(true).mode(0o600).create(force).truncate(force).create_new(!force);
