@@ -45,7 +45,8 @@ impl Readers {
     pub fn build() -> Result<Self> {
         let python = workspace_root().join("target/python/bin/python");
         ensure!(python.exists(), "{} is missing: run scripts/setup-python", python.display());
-        let node = run_to_end(Command::new("node").arg("--version"), LIMIT).context("node is missing: scripts/setup test")?;
+        let node =
+            run_to_end(Command::new("node").arg("--version"), LIMIT).context("node is missing: scripts/setup test")?;
         node.expect_success()?;
         let major = node.stdout.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
         ensure!(major.is_some_and(|major| major >= 18), "node is {}, and 18 is the least", node.stdout.trim());
@@ -126,8 +127,7 @@ impl Readers {
     /// # Errors
     /// When it does not start.
     pub fn attacher(&self, language: Language) -> Result<Attacher> {
-        let mut child =
-            self.probe(language).arg("attach").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut child = self.probe(language).arg("attach").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let stdin = child.stdin.take();
         let (sender, answers) = channel();
         let stdout = BufReader::new(child.stdout.take().context("piped")?);

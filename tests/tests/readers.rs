@@ -20,8 +20,7 @@ use tempfile::TempDir;
 
 static READERS: LazyLock<Readers> = LazyLock::new(|| Readers::build().expect("the readers"));
 
-const ALL: [Language; 5] =
-    [Language::C, Language::CSanitized, Language::Cpp, Language::Python, Language::Node];
+const ALL: [Language; 5] = [Language::C, Language::CSanitized, Language::Cpp, Language::Python, Language::Node];
 
 fn shared_folder() -> Result<TempDir> {
     Ok(tempfile::Builder::new().prefix("tympan-test-").tempdir_in("/dev/shm")?)
@@ -38,7 +37,10 @@ impl Writer {
 
     fn start(dir: &Path, epoch: u64, first: u64, pause_us: u64) -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ring-writer"));
-        command.arg(dir).arg("pattern").args([epoch, first, Self::CAPACITY, Self::BLOCK, pause_us].map(|n| n.to_string()));
+        command
+            .arg(dir)
+            .arg("pattern")
+            .args([epoch, first, Self::CAPACITY, Self::BLOCK, pause_us].map(|n| n.to_string()));
         let writer = Self(command.stdin(Stdio::piped()).spawn()?);
         let ring = dir.join(format!("pattern.{epoch}.ring"));
         wait_until("the ring", watchdog(1.0), || Ok(ring.exists().then_some(())))?;
@@ -84,12 +86,18 @@ struct Account {
 
 impl Account {
     /// Nothing is left out and nothing comes twice.
-    fn take(&mut self, event: ReaderEvent, look: &mut impl FnMut(u64, &[&[f32]], &[(u64, u64)]) -> Result<()>) -> Result<()> {
+    fn take(
+        &mut self,
+        event: ReaderEvent,
+        look: &mut impl FnMut(u64, &[&[f32]], &[(u64, u64)]) -> Result<()>,
+    ) -> Result<()> {
         match event {
             ReaderEvent::Epoch { epoch, first, gap: (from, to) } => {
                 ensure!(self.epochs.last().is_none_or(|&last| last < epoch), "epoch {epoch} after {:?}", self.epochs);
                 match self.next {
-                    Some(next) => ensure!(from == next && to == first, "the gap {from}..{to} after {next}, before {first}"),
+                    Some(next) => {
+                        ensure!(from == next && to == first, "the gap {from}..{to} after {next}, before {first}")
+                    }
                     None => (self.began, self.next) = (to, Some(to)),
                 }
                 self.between_epochs += to - from;
@@ -136,7 +144,10 @@ fn look_at_pattern(from: u64, channels: &[&[f32]], told: &[(u64, u64)]) -> Resul
     for (channel, samples) in (0..).zip(channels) {
         for (frame, &sample) in (from..).zip(*samples) {
             let expected = pattern_sample(frame, channel);
-            ensure!(sample.to_bits() == expected.to_bits(), "frame {frame}, channel {channel}: {sample}, not {expected}");
+            ensure!(
+                sample.to_bits() == expected.to_bits(),
+                "frame {frame}, channel {channel}: {sample}, not {expected}"
+            );
         }
     }
     let expected = pattern_gaps(from, from + channels[0].len() as u64);
@@ -235,7 +246,8 @@ fn look_at_count(last: &mut Option<(u32, u64)>) -> impl FnMut(u64, &[&[f32]], &[
                 *last = last.map(|(number, since)| (number, since + 1));
                 continue;
             }
-            let number = decode_count(sample).with_context(|| format!("{frame} carries {sample}, which is no count"))?;
+            let number =
+                decode_count(sample).with_context(|| format!("{frame} carries {sample}, which is no count"))?;
             if let Some((before, gap)) = *last {
                 let jump = number.wrapping_sub(before.wrapping_add(1)) % COUNT_MODULUS;
                 ensure!(u64::from(jump) <= gap, "{frame}: {number} after {before}, with {gap} frames of gap between");
@@ -356,14 +368,17 @@ fn rust_answer(path: &Path) -> Result<String> {
     let ring = match RingReader::attach(path) {
         Ok(ring) => ring,
         Err(error) => {
-            return Ok(format!("error {}", match error {
-                AttachError::Missing(_) => "missing",
-                AttachError::Io { .. } => "io",
-                AttachError::Untrusted { .. } => "untrusted",
-                AttachError::Version { .. } => "version",
-                AttachError::Feature { .. } => "feature",
-                AttachError::Malformed(_) => "malformed",
-            }));
+            return Ok(format!(
+                "error {}",
+                match error {
+                    AttachError::Missing(_) => "missing",
+                    AttachError::Io { .. } => "io",
+                    AttachError::Untrusted { .. } => "untrusted",
+                    AttachError::Version { .. } => "version",
+                    AttachError::Feature { .. } => "feature",
+                    AttachError::Malformed(_) => "malformed",
+                }
+            ));
         }
     };
     let info = ring.info();
@@ -568,15 +583,16 @@ impl Dice {
     /// Some fields are given values that lie near a border, or bits are flipped; most often the checksum is right.
     fn damage(&mut self, bytes: &mut Vec<u8>) {
         const WORDS: [usize; 33] = [
-            16, 24, 32, 40, 56, 64, 128, 136, 256, 264, 272, 288, 312, 320, 328, 336, 344, 352, 360, 368, 376, 384, 392,
-            400, 464, 472, 480, 488, 512, 4_096, 4_112, 4_120, 4_160,
+            16, 24, 32, 40, 56, 64, 128, 136, 256, 264, 272, 288, 312, 320, 328, 336, 344, 352, 360, 368, 376, 384,
+            392, 400, 464, 472, 480, 488, 512, 4_096, 4_112, 4_120, 4_160,
         ];
         for _ in 0..=self.below(3) {
             let offset = self.of(&WORDS);
             let old = u64::from_le_bytes(bytes[offset..offset + 8].try_into().expect("8 bytes"));
             let any = self.next();
             let borders = [0, 1, 2, 63, 64, 1 << 31, 1 << 32, 1 << 53, 1 << 63, u64::MAX, u64::MAX / 4, any, any >> 40];
-            let near = [old.wrapping_add(1), old.wrapping_sub(1), old * 2 % (1 << 60), old / 2, old ^ (1 << (any % 64))];
+            let near =
+                [old.wrapping_add(1), old.wrapping_sub(1), old * 2 % (1 << 60), old / 2, old ^ (1 << (any % 64))];
             let value = if any & 1 == 0 { self.of(&borders) } else { self.of(&near) };
             put(bytes, offset, value);
         }
@@ -649,7 +665,8 @@ fn bytes_that_change_meanwhile_hurt_nobody() -> Result<()> {
         results
     });
     for (language, result) in results {
-        let finished = result.map_err(|_| anyhow::anyhow!("{language:?}: panicked"))?.context(format!("{language:?}"))?;
+        let finished =
+            result.map_err(|_| anyhow::anyhow!("{language:?}: panicked"))?.context(format!("{language:?}"))?;
         let counts: Vec<u64> = finished.stdout.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
         eprintln!("{language:?}: attached, refused, reads, refused reads: {counts:?}");
         ensure!(counts.len() == 4 && counts.iter().all(|&count| count > 0), "{language:?}: {counts:?}");
@@ -684,15 +701,53 @@ fn the_examples_do_what_they_say() -> Result<()> {
             ensure!((found - f64::from(expected)).abs() <= step, "{bits} bits, {at}: {found}, not {expected}");
         }
     }
-    let meter = run_reader(READERS.built("level-meter").arg(dir).arg("pattern"))?;
-    ensure!(meter.stdout.contains("left") && meter.stdout.contains("dBFS"), "{meter:?}");
-    let spectrum = run_reader(READERS.node("examples/spectrum.js").arg(dir).arg("pattern"))?;
-    ensure!(spectrum.stdout.contains('█'), "{spectrum:?}");
     let newest = dir.join("pattern.ring");
     for mut bench in [READERS.built("bench"), READERS.python("examples/bench.py"), READERS.node("examples/bench.js")] {
         let said = run_reader(bench.arg(&newest))?;
         eprintln!("{}", said.stdout.trim());
         ensure!(said.stdout.contains("p50"), "{said:?}");
     }
+    Ok(())
+}
+
+/// A second of a stereo sine at half of full scale on the left, and silence on the right.
+fn write_tone(dir: &Path, hz: f64) -> Result<()> {
+    let spec = RingSpec {
+        stream: "tone".into(),
+        session: SessionId([7; 16]),
+        epoch: Epoch(1),
+        previous_epoch: None,
+        sample_rate_hz: 48_000,
+        channels: 2,
+        capacity_frames: 96_000,
+        first_frame: FrameIndex(0),
+        labels: vec!["left".into(), "right".into()],
+        overview: false,
+    };
+    let mut ring = RingWriter::create(dir, &spec)?;
+    for from in (0..48_000_u32).step_by(480) {
+        let sine = |n: u32| (0.5 * (std::f64::consts::TAU * hz * f64::from(n) / 48_000.0).sin()) as f32;
+        let planar: Vec<f32> = (from..from + 480).map(sine).chain(std::iter::repeat_n(0.0, 480)).collect();
+        ring.write(&planar, 480);
+    }
+    ring.close();
+    Ok(())
+}
+
+#[test]
+fn the_pictures_show_what_is_there() -> Result<()> {
+    let folder = shared_folder()?;
+    let dir = folder.path();
+    write_tone(dir, 1_000.0)?;
+    let meter = run_reader(READERS.built("level-meter").arg(dir).arg("tone"))?;
+    let of = |channel: &str| meter.stdout.lines().rfind(|line| line.contains(channel)).context(meter.stdout.clone());
+    ensure!(of("left")?.contains("-9.0 dB  peak   -6.0 dBFS"), "{meter:?}");
+    ensure!(of("right")?.contains("-100.0 dBFS"), "{meter:?}");
+    let spectrum = run_reader(READERS.node("examples/spectrum.js").arg(dir).arg("tone"))?;
+    // 79 columns from 40 Hz to 16 kHz, in equal steps of pitch; the highest bar is the tone.
+    let column = 79.0 * (1_000.0_f64 / 40.0).ln() / (16_000.0_f64 / 40.0).ln();
+    let top = spectrum.stdout.lines().find(|line| line.contains('█')).context("no picture")?;
+    let shown = top.chars().position(|c| c == '█').context("no bar")?;
+    ensure!((shown as f64 - column).abs() <= 1.5, "the bar is in column {shown}, not {column}:\n{}", spectrum.stdout);
     Ok(())
 }
