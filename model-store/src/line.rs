@@ -148,7 +148,8 @@ fn agent_for(address: &str, patience: Duration) -> Result<Agent, Trouble> {
         .timeout_resolve(Some(CONNECT_TIMEOUT))
         .timeout_connect(Some(CONNECT_TIMEOUT))
         .timeout_recv_response(Some(patience))
-        .timeout_per_read(Some(patience))
+        // Whoever reads the pieces gives up before, in words of its own; this only frees the thread.
+        .timeout_per_read(Some(patience * 2))
         .user_agent(concat!("tympan/", env!("CARGO_PKG_VERSION")));
     Ok(config.build().new_agent())
 }

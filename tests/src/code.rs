@@ -1,7 +1,11 @@
 //! The exit codes that README.md documents, as a script would write them.
 
+/// A fault that has no code of its own.
+pub const FAULT: u8 = 1;
 /// The command line is wrong.
 pub const USAGE: u8 = 2;
+/// What was asked for cannot work.
+pub const REFUSED: u8 = 3;
 /// The configuration file or a variable is wrong.
 pub const BAD_CONFIG: u8 = 6;
 /// The model is not there.

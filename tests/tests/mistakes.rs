@@ -188,6 +188,86 @@ fn command_lines_that_contradict_themselves() -> Result<()> {
 }
 
 #[test]
+fn words_that_people_try() -> Result<()> {
+    let place = Place::new()?;
+    let cases: [(&[&str], &[&str]); 7] = [
+        (&["fetch"], &["tip:", "tympan model fetch"]),
+        (&["listen"], &["tip:", "tympan run"]),
+        (&["stop"], &["tip:", "Ctrl-C"]),
+        (&["models"], &["tip:", "'model'"]),
+        (&["run", "demo"], &["did you mean demo:?"]),
+        (&["run", "https://example.org/talk.mp3"], &["fetch it first", "tympan run -"]),
+        (&["transcribe", "-"], &["tympan run --fast -"]),
+    ];
+    for (args, named) in cases {
+        place.refuses(args, code::USAGE, named)?;
+    }
+    let clip = clip_file("librivox_0880.wav");
+    place.refuses(&[clip.to_str().context("path")?], code::USAGE, &["tip:", "tympan transcribe"])
+}
+
+#[test]
+fn languages_that_the_model_does_not_know() -> Result<()> {
+    let place = Place::new()?;
+    let clip = clip_file("librivox_0880.wav");
+    for args in [&["run", "--fast", "demo:"][..], &["transcribe", clip.to_str().context("path")?]] {
+        let with = |language| [args, &["--language", language]].concat();
+        place.refuses(&with("xx"), code::USAGE, &["--language", "\"xx\"", "de"])?;
+        place.refuses(&with("germann"), code::USAGE, &["did you mean german?"])?;
+        place.refuses(&with("de"), code::REFUSED, &["ggml-tiny.en.bin", "English only", "tympan model fetch base"])?;
+    }
+    let finished = run_to_end(place.tympan(&["run", "demo:"])?.env("TYMPAN_LANGUAGE", "klingon"), watchdog(5.0))?;
+    finished.expect_exit(code::BAD_CONFIG, &["TYMPAN_LANGUAGE", "klingon"])?;
+    // By its name, in any case of letters, or left to the model.
+    for language in ["English", "auto"] {
+        let mut command = place.tympan(&["transcribe", "--language", language])?;
+        let finished = run_to_end(command.arg(&clip), watchdog(20.0))?;
+        ensure!(finished.code == Some(0) && finished.stdout.contains("young man"), "{language}: {finished:?}");
+    }
+    place.assert_clean()
+}
+
+#[test]
+fn an_output_that_is_the_recording() -> Result<()> {
+    let place = Place::new()?;
+    let content = fs::read(clip_file("librivox_0880.wav"))?;
+    let talk = place.file("talk.wav", &content)?;
+    let link = place.folders.notes().join("link.wav");
+    std::os::unix::fs::symlink(&talk, &link)?;
+    for output in [&talk, link.to_str().context("path")?] {
+        place.refuses(&["transcribe", "-o", output, &talk], code::USAGE, &["--output", "is the recording itself"])?;
+    }
+    ensure!(fs::read(&talk)? == content, "the recording was written over");
+    let nowhere = place.folders.notes().join("no folder/talk.txt");
+    let nowhere = nowhere.to_str().context("path")?;
+    place.refuses(&["transcribe", "-o", nowhere, &talk], code::FAULT, &["there is no folder", "no folder\n"])
+}
+
+#[test]
+fn both_models_that_are_missing_are_named_at_once() -> Result<()> {
+    let place = Place::new()?;
+    for args in [&["run"][..], &["run", "test:tone"], &["transcribe", "/no/talk.wav"]] {
+        let mut command = place.tympan(args)?;
+        let finished = run_to_end(command.env("TYMPAN_MODELS_DIR", "/no/models"), watchdog(10.0))?;
+        finished.expect_exit(code::NO_MODEL, &["/no/models", "`tympan model fetch tiny.en vad`"])?;
+        // Before anything else is promised.
+        ensure!(!finished.stderr.contains("demo"), "{}", finished.stderr);
+    }
+    place.assert_clean()
+}
+
+#[test]
+fn folders_that_cannot_be_made() -> Result<()> {
+    let place = Place::new()?;
+    for (variable, args) in [("TYMPAN_DATA_DIR", &["run", "test:tone"][..]), ("TYMPAN_CONFIG", &["config", "init"])] {
+        // Not even root makes a folder there.
+        let finished = run_to_end(place.tympan(args)?.env(variable, "/proc/tympan/x"), watchdog(5.0))?;
+        finished.expect_exit(code::FAULT, &["cannot make the folder /proc/tympan", variable])?;
+    }
+    place.assert_clean()
+}
+
+#[test]
 fn configurations_that_are_broken() -> Result<()> {
     let place = Place::new()?;
     let cases: [(&str, &[&str]); 5] = [

@@ -165,7 +165,8 @@ fn two_shells_of_one_user_see_the_same_instance() -> Result<()> {
         let status = shell(&["status", "--json"])?;
         let answer = wait_until("an answer", watchdog(5.0), || {
             let answer = small(&status)?.finished;
-            Ok((answer.code == Some(0)).then_some(answer))
+            // It answers before its ring is there.
+            Ok((answer.code == Some(0) && answer.stdout.contains("\"open\"")).then_some(answer))
         })?;
         ensure!(answer.stdout.contains("test:silence"), "{answer:?}");
         let rings = small(&shell(&["rings"])?)?.finished;
