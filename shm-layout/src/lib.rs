@@ -34,7 +34,10 @@ mod directory;
 mod follow;
 mod frame;
 mod header;
+#[cfg_attr(loom, path = "memory_loom.rs")]
 mod memory;
+#[cfg(loom)]
+pub mod model;
 mod offset;
 mod open;
 mod overview;

@@ -72,7 +72,12 @@ impl RingReader {
     /// [`AttachError`]: the file is missing, not private, not a ring, or of another version.
     pub fn attach(path: &Path) -> Result<Self, AttachError> {
         let (map, info) = open(path, OFlags::RDONLY, Mapping::read_only, None)?;
-        Ok(Self { map, info, path: path.to_owned() })
+        Ok(Self::over(map, info, path.to_owned()))
+    }
+
+    /// Over a checked ring.
+    pub(crate) const fn over(map: Mapping, info: RingInfo, path: PathBuf) -> Self {
+        Self { map, info, path }
     }
 
     /// Attaches to the newest epoch of a stream.

@@ -1,9 +1,10 @@
 //! Rings of layout version 1: planar f64, one counter. Read for programs that still write them, written for programs that
 //! still read them.
 //!
-//! What it cannot do: tell a torn read for certain. Version 1 counts a write after it was made and never announces one, so
-//! a reader keeps away from the place of writing by the length of one write, and notices afterwards if the writer came
-//! nearer. A writer that is faster than that during one copy goes unnoticed only if it laps the whole ring.
+//! Version 1 counts a write after it was made and never announces one, so a reader keeps away from the place of writing by
+//! the length of one write, and notices afterwards if the writer came nearer. With the writer below that is certain. What
+//! it cannot do: tell a torn read for certain when another program writes, whose samples of the next write may be seen
+//! before its count of the last one.
 
 use crate::memory::Mapping;
 use crate::offset as at;
@@ -84,7 +85,12 @@ impl Reader {
             capacity_frames: capacity,
             write_frames,
         };
-        Ok(Self { map, info })
+        Ok(Self::over(map, info))
+    }
+
+    /// Over a checked ring.
+    pub(crate) const fn over(map: Mapping, info: Info) -> Self {
+        Self { map, info }
     }
 
     /// What it says of itself.
@@ -125,6 +131,7 @@ impl Reader {
                 }
             }
         }
+        // Pairs with the Release fence in `Writer::write`.
         fence(Ordering::Acquire);
         // A write may be under way that is not counted yet.
         let reserve = self.written().0.saturating_add(self.info.write_frames);
@@ -180,7 +187,12 @@ impl Writer {
             let _ = std::fs::remove_file(&draft);
             io(e)
         })?;
-        Ok(Self { map, info, sequence: 0 })
+        Ok(Self::over(map, info))
+    }
+
+    /// Over a ring in which nothing is written yet.
+    pub(crate) const fn over(map: Mapping, info: Info) -> Self {
+        Self { map, info, sequence: 0 }
     }
 
     /// Writes one write's frames, given as `[channels][frames]`.
@@ -194,12 +206,16 @@ impl Writer {
         let frames = usize::try_from(self.info.write_frames).unwrap_or(usize::MAX);
         assert!(planar.len() == self.info.channels as usize * frames, "wrong shape");
         let position = self.sequence * self.info.write_frames;
+        // Pairs with the Acquire fence in `Reader::read`: who saw one of the samples below sees the count of the writes
+        // before, and with it that this one may be under way.
+        fence(Ordering::Release);
         for (channel, samples) in planar.chunks_exact(frames).enumerate() {
             for (frame, sample) in (position..).zip(samples) {
                 self.map.store_u64(self.info.at(channel, frame), f64::from(*sample).to_bits(), Ordering::Relaxed);
             }
         }
         self.sequence += 1;
+        // Pairs with the Acquire load in `Reader::written`.
         self.map.store_u64(at::COMMIT, self.sequence, Ordering::Release);
     }
 }

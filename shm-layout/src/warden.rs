@@ -24,7 +24,12 @@ impl RingWarden {
     pub fn attach(dir: &Path, stream: &str, epoch: Epoch) -> Result<Self, AttachError> {
         let path = dir.join(directory::ring_file(stream, epoch));
         let (map, info) = open(&path, OFlags::RDWR, Mapping::read_write, Some(TABLE_OFFSET))?;
-        Ok(Self { map, info })
+        Ok(Self::over(map, info))
+    }
+
+    /// Over a checked ring.
+    pub(crate) const fn over(map: Mapping, info: RingInfo) -> Self {
+        Self { map, info }
     }
 
     /// What never changes in the ring.
@@ -65,7 +70,10 @@ impl RingWarden {
 
     /// Says that the writer is dead, and wakes the readers. A ring that was closed in order stays closed.
     pub fn mark_crashed(&self) {
-        if self.map.exchange_u32(at::STATE, RingState::Live.to_bits(), RingState::Crashed.to_bits()) {
+        // Release, though the warden wrote no frame: what it saw of the dead writer, who sees this word sees too. Pairs
+        // with the Acquire load in `RingReader::state`.
+        let (live, crashed) = (RingState::Live.to_bits(), RingState::Crashed.to_bits());
+        if self.map.exchange_u32(at::STATE, live, crashed, Ordering::Release) {
             // Pairs with the Acquire load in `RingReader::wait`.
             self.map.add_u32(at::FUTEX, Ordering::Release);
             self.map.futex_wake_all(at::FUTEX);
@@ -75,8 +83,9 @@ impl RingWarden {
     /// Says that a dead writer's stream goes no further: no next epoch will come, so its readers need not wait for one.
     pub fn close_for_dead_writer(&self) {
         let closed = RingState::Closed.to_bits();
-        let from_live = self.map.exchange_u32(at::STATE, RingState::Live.to_bits(), closed);
-        if from_live || self.map.exchange_u32(at::STATE, RingState::Crashed.to_bits(), closed) {
+        // As in `mark_crashed`.
+        let end = |from: RingState| self.map.exchange_u32(at::STATE, from.to_bits(), closed, Ordering::Release);
+        if end(RingState::Live) || end(RingState::Crashed) {
             self.map.add_u32(at::FUTEX, Ordering::Release);
             self.map.futex_wake_all(at::FUTEX);
         }
