@@ -43,6 +43,8 @@ mod open;
 mod overview;
 mod parse;
 mod process;
+#[cfg(all(test, not(loom)))]
+mod race;
 mod reader;
 mod room;
 mod sync;

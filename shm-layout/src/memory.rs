@@ -28,6 +28,12 @@ impl Mapping {
         Ok(Self { map: Arc::new(map), writable: true })
     }
 
+    /// The very same addresses for a reader: a race detector knows addresses, and two mappings of one file have two.
+    #[cfg(test)]
+    pub(crate) fn for_reader(&self) -> Self {
+        Self { map: Arc::clone(&self.map), writable: false }
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.map.len()
     }

@@ -55,12 +55,12 @@ impl Mapping {
             halves.extend([8, 12].map(|field| (slot + field, AtomicU32::new(0))));
         }
         for channel in 0..info.channels as usize {
-            let bins = info.overview.iter().flat_map(|overview| (0..overview.bins).map(|bin| overview.at(channel, bin)));
+            let bins =
+                info.overview.iter().flat_map(|overview| (0..overview.bins).map(|bin| overview.at(channel, bin)));
             words.extend(bins.map(|offset| (offset, AtomicU64::new(0))));
         }
-        let plane = |channel: u64| {
-            (place(info.data_offset + channel * info.stride_bytes), zeros(place(info.capacity_frames)))
-        };
+        let plane =
+            |channel: u64| (place(info.data_offset + channel * info.stride_bytes), zeros(place(info.capacity_frames)));
         Self::new(words, halves, (0..u64::from(info.channels)).map(plane).collect())
     }
 

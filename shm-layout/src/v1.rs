@@ -63,7 +63,7 @@ impl Reader {
             return Err(Malformed("no AUDITAB! at its beginning"));
         }
         if word(at::VERSION) != VERSION {
-            return Err(AttachError::Version { actual: word(at::VERSION) });
+            return Err(AttachError::Version { actual: word(at::VERSION), expected: VERSION });
         }
         let (rate, channels, capacity) = (word(at::SAMPLE_RATE), word(at::CHANNELS), word(at::CAPACITY));
         let end = capacity.checked_mul(channels).and_then(|n| n.checked_mul(8)).and_then(|n| n.checked_add(DATA));
@@ -124,7 +124,8 @@ impl Reader {
         if frames == 0 {
             return Ok(());
         }
-        if frames as u64 <= self.info.capacity_frames {
+        let fits = frames as u64 <= self.info.capacity_frames;
+        if fits {
             for (channel, samples) in planar.chunks_exact_mut(frames).enumerate() {
                 for (frame, sample) in (position.0..).zip(samples) {
                     *sample = f64::from_bits(self.map.load_u64(self.info.at(channel, frame), Ordering::Relaxed));
@@ -135,11 +136,11 @@ impl Reader {
         fence(Ordering::Acquire);
         // A write may be under way that is not counted yet.
         let reserve = self.written().0.saturating_add(self.info.write_frames);
-        if position.0.checked_add(self.info.capacity_frames).is_some_and(|safe| reserve <= safe) {
+        if fits && position.0.checked_add(self.info.capacity_frames).is_some_and(|safe| reserve <= safe) {
             return Ok(());
         }
-        let oldest = FrameIndex(reserve.saturating_sub(self.info.capacity_frames)).max(position.plus(1));
-        Err(ReadError::Lost { from: position, to: oldest })
+        let oldest = reserve.saturating_sub(self.info.capacity_frames).max(position.0.saturating_add(1));
+        Err(ReadError::Lost { from: position, to: FrameIndex(oldest) })
     }
 }
 
@@ -193,6 +194,12 @@ impl Writer {
     /// Over a ring in which nothing is written yet.
     pub(crate) const fn over(map: Mapping, info: Info) -> Self {
         Self { map, info, sequence: 0 }
+    }
+
+    /// A reader over this writer's own mapping, as no process has it.
+    #[cfg(test)]
+    pub(crate) fn reader_beside(&self) -> Reader {
+        Reader::over(self.map.for_reader(), self.info)
     }
 
     /// Writes one write's frames, given as `[channels][frames]`.

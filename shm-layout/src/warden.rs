@@ -41,24 +41,26 @@ impl RingWarden {
     /// One past the newest whole frame.
     #[must_use]
     pub fn commit(&self) -> FrameIndex {
+        // Pairs with the Release store in `RingWriter::write`: what is whole was begun.
         FrameIndex(self.map.load_u64(at::COMMIT, Ordering::Acquire))
     }
 
     /// One past the newest frame that may have been begun.
     #[must_use]
     pub fn reserve(&self) -> FrameIndex {
-        FrameIndex(self.map.load_u64(at::RESERVE, Ordering::Acquire))
+        FrameIndex(self.map.load_u64(at::RESERVE, Ordering::Relaxed))
     }
 
     /// `CLOCK_MONOTONIC` of the newest commit, in nanoseconds; 0 before the first.
     #[must_use]
     pub fn commit_time_ns(&self) -> u64 {
-        self.map.load_u64(at::COMMIT_TIME, Ordering::Acquire)
+        self.map.load_u64(at::COMMIT_TIME, Ordering::Relaxed)
     }
 
     /// Whether it is live, closed or crashed.
     #[must_use]
     pub fn state(&self) -> RingState {
+        // Pairs with the Release store in `RingWriter::close`: who sees it closed sees the last commit.
         RingState::from_bits(self.map.load_u32(at::STATE, Ordering::Acquire))
     }
 
@@ -74,9 +76,7 @@ impl RingWarden {
         // with the Acquire load in `RingReader::state`.
         let (live, crashed) = (RingState::Live.to_bits(), RingState::Crashed.to_bits());
         if self.map.exchange_u32(at::STATE, live, crashed, Ordering::Release) {
-            // Pairs with the Acquire load in `RingReader::wait`.
-            self.map.add_u32(at::FUTEX, Ordering::Release);
-            self.map.futex_wake_all(at::FUTEX);
+            self.wake();
         }
     }
 
@@ -86,8 +86,13 @@ impl RingWarden {
         // As in `mark_crashed`.
         let end = |from: RingState| self.map.exchange_u32(at::STATE, from.to_bits(), closed, Ordering::Release);
         if end(RingState::Live) || end(RingState::Crashed) {
-            self.map.add_u32(at::FUTEX, Ordering::Release);
-            self.map.futex_wake_all(at::FUTEX);
+            self.wake();
         }
+    }
+
+    fn wake(&self) {
+        // As in `RingWriter::wake`. Pairs with the Acquire load in `RingReader::wait`.
+        self.map.add_u32(at::FUTEX, Ordering::Release);
+        self.map.futex_wake_all(at::FUTEX);
     }
 }

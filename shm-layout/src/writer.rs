@@ -204,6 +204,12 @@ impl RingWriter {
         self.info.capacity_frames
     }
 
+    /// A reader over this writer's own mapping, as no process has it.
+    #[cfg(test)]
+    pub(crate) fn reader_beside(&self) -> crate::RingReader {
+        crate::RingReader::over(self.map.for_reader(), self.info.clone(), self.path.clone())
+    }
+
     /// What was published.
     #[must_use]
     pub const fn info(&self) -> &RingInfo {

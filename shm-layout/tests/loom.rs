@@ -95,6 +95,8 @@ fn publish_and_read() {
         let (mut writer, reader, _) = ring(&plan);
         let writing = thread::spawn(move || (0..2).for_each(|_| write(&mut writer, 2)));
         look(&reader, 0, 2, seen);
+        // A write with no table entry in it, whose fence would stand in for a missing Release.
+        look(&reader, 2, 2, seen);
         writing.join().unwrap();
     });
     seen.are(&["whole", "not yet", "lost", "torn, and lost"]);
@@ -238,6 +240,30 @@ fn entries_of_the_table() {
 }
 
 #[test]
+fn an_entry_by_its_stamp() {
+    let seen = check(|seen| {
+        let (mut writer, reader, _) = ring(&Plan { table_entries: 1, ..Plan::default() });
+        let writing = thread::spawn(move || {
+            for n in 0..2 {
+                let (from, to, cause) = gap(n);
+                writer.mark_gap(from, to, cause);
+            }
+        });
+        let n = 0;
+        match reader.gap_by_its_stamp(n) {
+            Some(found) => {
+                let (from, to, cause) = gap(n);
+                assert_eq!(found, GapSpan { from, to, cause }, "a torn entry was believed");
+                seen.note("whole");
+            }
+            None => seen.note("not whole"),
+        }
+        writing.join().unwrap();
+    });
+    seen.are(&["whole", "not whole"]);
+}
+
+#[test]
 fn the_table_has_no_holes() {
     let seen = check(|seen| {
         let (mut writer, reader, _) = ring(&Plan { table_entries: 3, ..Plan::default() });
@@ -247,8 +273,10 @@ fn the_table_has_no_holes() {
                 writer.mark_gap(from, to, cause);
             }
         });
-        // Nothing is overwritten: whoever sees an entry sees all that came before.
+        // Nothing is overwritten: whoever sees an entry counted sees it, and all that came before.
+        let counted = reader.entries_counted();
         let found = gaps(&reader);
+        assert!(found.len() as u64 >= counted, "{counted} entries are counted, and {found:?} are there");
         assert_eq!(found, (0..found.len() as u64).collect::<Vec<_>>());
         seen.note(["none", "one", "two", "three"][found.len()]);
         writing.join().unwrap();
@@ -346,25 +374,53 @@ fn a_crashed_ring_is_read_to_its_end() {
 
 #[test]
 fn a_dead_writers_stream_is_closed_for_it() {
-    let seen = check(|seen| {
-        let (mut writer, reader, warden) = ring(&Plan::default());
+    let seen = check(|seen| closed_for_it(seen, false));
+    seen.are(&["a part", "closed"]);
+}
+
+#[test]
+fn a_crashed_writers_stream_is_closed_for_it() {
+    let seen = check(|seen| closed_for_it(seen, true));
+    seen.are(&["a part", "closed", "crashed"]);
+}
+
+fn closed_for_it(seen: &Seen, marked: bool) {
+    let (mut writer, reader, warden) = ring(&Plan::default());
+    let watching = thread::spawn(move || {
         write(&mut writer, 1);
-        let watching = thread::spawn(move || {
-            write(&mut writer, 1);
-            drop(writer);
+        drop(writer);
+        if marked {
             warden.mark_crashed();
-            warden.close_for_dead_writer();
-        });
-        let end = read_to_the_end(&reader, seen);
-        seen.note(match end {
-            Wait::Closed(FrameIndex(2)) => "closed",
-            Wait::Crashed(FrameIndex(2)) => "crashed",
-            other => panic!("{other:?}"),
-        });
-        watching.join().unwrap();
-        assert_eq!(reader.state(), RingState::Closed);
+        }
+        warden.close_for_dead_writer();
     });
-    seen.are(&["a part", "all at once", "closed", "crashed"]);
+    match read_to_the_end(&reader, seen) {
+        Wait::Closed(FrameIndex(1)) => seen.note("closed"),
+        Wait::Crashed(FrameIndex(1)) => seen.note("crashed"),
+        other => panic!("{other:?}"),
+    }
+    watching.join().unwrap();
+    assert_eq!(reader.state(), RingState::Closed);
+}
+
+#[test]
+fn the_warden_sees_a_closed_rings_last_frame() {
+    let seen = check(|seen| {
+        let (mut writer, _, warden) = ring(&Plan::default());
+        let writing = thread::spawn(move || {
+            write(&mut writer, 2);
+            writer.close();
+        });
+        if warden.state() == RingState::Closed {
+            assert_eq!((warden.commit(), warden.reserve()), (FrameIndex(2), FrameIndex(2)));
+            assert!(warden.commit_time_ns() > 0);
+            seen.note("closed");
+        } else {
+            seen.note("live");
+        }
+        writing.join().unwrap();
+    });
+    seen.are(&["closed", "live"]);
 }
 
 /// The writer dies after each of its stores in turn, in the middle of a block, a table entry or a wake; a second epoch
