@@ -35,12 +35,17 @@ mod directory;
 mod follow;
 mod frame;
 mod header;
+#[cfg_attr(loom, path = "memory_loom.rs")]
 mod memory;
+#[cfg(loom)]
+pub mod model;
 mod offset;
 mod open;
 mod overview;
 mod parse;
 mod process;
+#[cfg(all(test, not(loom)))]
+mod race;
 mod reader;
 mod room;
 mod sync;

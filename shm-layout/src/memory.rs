@@ -6,24 +6,32 @@ use memmap2::{MmapOptions, MmapRaw};
 use rustix::thread::futex;
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// A mapped file. Offsets are in bytes and checked at each use; a wrong one panics and touches nothing.
-#[derive(Debug)]
+/// A mapped file, and with each clone the same mapping. Offsets are in bytes and checked at each use; a wrong one panics
+/// and touches nothing.
+#[derive(Debug, Clone)]
 pub(crate) struct Mapping {
-    map: MmapRaw,
+    map: Arc<MmapRaw>,
     writable: bool,
 }
 
 impl Mapping {
     pub(crate) fn read_only(file: &File, bytes: usize) -> io::Result<Self> {
         let map = MmapOptions::new().len(bytes).map_raw_read_only(file)?;
-        Ok(Self { map, writable: false })
+        Ok(Self { map: Arc::new(map), writable: false })
     }
 
     pub(crate) fn read_write(file: &File, bytes: usize) -> io::Result<Self> {
         let map = MmapOptions::new().len(bytes).map_raw(file)?;
-        Ok(Self { map, writable: true })
+        Ok(Self { map: Arc::new(map), writable: true })
+    }
+
+    /// The very same addresses for a reader: a race detector knows addresses, and two mappings of one file have two.
+    #[cfg(test)]
+    pub(crate) fn for_reader(&self) -> Self {
+        Self { map: Arc::clone(&self.map), writable: false }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -57,9 +65,9 @@ impl Mapping {
     }
 
     /// Replaces `from` by `to`; whether it was `from`.
-    pub(crate) fn exchange_u32(&self, offset: usize, from: u32, to: u32) -> bool {
+    pub(crate) fn exchange_u32(&self, offset: usize, from: u32, to: u32, order: Ordering) -> bool {
         assert!(self.writable, "store through a read-only mapping");
-        self.atomic_u32(offset).compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.atomic_u32(offset).compare_exchange(from, to, order, Ordering::Relaxed).is_ok()
     }
 
     pub(crate) fn add_u32(&self, offset: usize, order: Ordering) {
@@ -140,7 +148,9 @@ impl Mapping {
 
     /// The samples of a range, in place, as the bits of f32.
     pub(crate) fn samples(&self, offset: usize, count: usize) -> &[AtomicU32] {
-        let at = self.address(offset, count * 4, 4).cast::<AtomicU32>();
+        // So long a range lies nowhere, and must not become a short one by overflow.
+        let bytes = count.checked_mul(4).unwrap_or(usize::MAX);
+        let at = self.address(offset, bytes, 4).cast::<AtomicU32>();
         // SAFETY: the range lies inside the mapping and is aligned (checked by `address`), lives as long as `self`, and
         // is only ever reached through atomics. An AtomicU32 is laid out as a u32.
         unsafe { std::slice::from_raw_parts(at, count) }

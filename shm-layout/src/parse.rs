@@ -35,10 +35,12 @@ pub enum AttachError {
         why: &'static str,
     },
     /// Another version of the layout.
-    #[error("the ring has layout version {actual}, this program reads version {VERSION}")]
+    #[error("the ring has layout version {actual}, and version {expected} was to be read")]
     Version {
         /// The file's version.
         actual: u64,
+        /// The version that was asked for.
+        expected: u64,
     },
     /// A feature this program does not know and the ring cannot be read without.
     #[error("the ring needs features {unknown:#x} that this program does not know")]
@@ -64,7 +66,7 @@ pub(crate) fn parse(map: &Mapping, file_bytes: u64) -> Result<RingInfo, AttachEr
         return Err(Malformed("no AUDITAB! at its beginning"));
     }
     if version != VERSION {
-        return Err(AttachError::Version { actual: version });
+        return Err(AttachError::Version { actual: version, expected: VERSION });
     }
     if map.load_u32(at::CHECKSUM, Ordering::Relaxed) != checksum(map) {
         return Err(Malformed("wrong checksum"));

@@ -72,7 +72,12 @@ impl RingReader {
     /// [`AttachError`]: the file is missing, not private, not a ring, or of another version.
     pub fn attach(path: &Path) -> Result<Self, AttachError> {
         let (map, info) = open(path, OFlags::RDONLY, Mapping::read_only, None)?;
-        Ok(Self { map, info, path: path.to_owned() })
+        Ok(Self::over(map, info, path.to_owned()))
+    }
+
+    /// Over a checked ring.
+    pub(crate) const fn over(map: Mapping, info: RingInfo, path: PathBuf) -> Self {
+        Self { map, info, path }
     }
 
     /// Attaches to the newest epoch of a stream.
@@ -142,11 +147,9 @@ impl RingReader {
         if frames == 0 {
             return Ok(());
         }
-        if frames as u64 <= self.info.capacity_frames {
-            for (channel, samples) in planar.chunks_exact_mut(frames).enumerate() {
-                for (offset, part) in parts(&self.info, channel, position, frames) {
-                    self.map.copy_out(offset, &mut samples[part]);
-                }
+        for (channel, samples) in planar.chunks_exact_mut(frames).enumerate() {
+            for (offset, part) in parts(&self.info, channel, position, frames) {
+                self.map.copy_out(offset, &mut samples[part]);
             }
         }
         self.confirm(position)
@@ -186,8 +189,6 @@ impl RingReader {
         look: impl FnOnce(InPlace<'_>) -> R,
     ) -> Result<R, ReadError> {
         self.can_read(position, frames)?;
-        // More than the capacity was overwritten before it was asked for, and has no place.
-        self.confirm(position)?;
         let seen = look(InPlace { reader: self, position, frames });
         self.confirm(position).map(|()| seen)
     }
@@ -228,7 +229,7 @@ impl RingReader {
         if safe.is_some_and(|safe| reserve <= safe) {
             return Ok(());
         }
-        Err(ReadError::Lost { from: FrameIndex(begin), to: self.oldest_for(reserve).max(FrameIndex(begin).plus(1)) })
+        Err(self.lost(FrameIndex(begin), reserve))
     }
 
     fn can_read(&self, position: FrameIndex, frames: usize) -> Result<(), ReadError> {
@@ -239,6 +240,10 @@ impl RingReader {
         let end = position.0.checked_add(frames as u64);
         if end.is_none_or(|end| end > available.0) {
             return Err(ReadError::NotYet { available });
+        }
+        // More than the capacity was overwritten before it was asked for, and has no place.
+        if frames as u64 > self.info.capacity_frames {
+            return Err(self.lost(position, self.map.load_u64(at::RESERVE, Ordering::Relaxed)));
         }
         Ok(())
     }
@@ -252,7 +257,12 @@ impl RingReader {
         if position.0.checked_add(self.info.capacity_frames).is_some_and(|safe| reserve <= safe) {
             return Ok(());
         }
-        Err(ReadError::Lost { from: position, to: self.oldest_for(reserve).max(position.plus(1)) })
+        Err(self.lost(position, reserve))
+    }
+
+    /// What is lost, from a position that was overwritten. Counters that no writer could have made do no harm.
+    fn lost(&self, from: FrameIndex, reserve: u64) -> ReadError {
+        ReadError::Lost { from, to: self.oldest_for(reserve).max(FrameIndex(from.0.saturating_add(1))) }
     }
 
     /// Sleeps until a frame at or after `beyond` can be read, the ring ends, or the time is over. No spinning.
@@ -277,7 +287,8 @@ impl RingReader {
             }
             let left = deadline.map_or(WRITER_LOOK, |at| at.saturating_duration_since(Instant::now()));
             self.map.futex_wait(at::FUTEX, word, left.min(WRITER_LOOK));
-            if self.map.load_u32(at::FUTEX, Ordering::Acquire) != word {
+            // Look again, unless the time was over before the last look: a word that never rests holds nobody up.
+            if self.map.load_u32(at::FUTEX, Ordering::Relaxed) != word && !left.is_zero() {
                 continue;
             }
             if !process::is_alive(self.info.writer_pid, self.info.writer_start_time) {
@@ -319,6 +330,23 @@ impl RingReader {
             _ => None,
         };
         table::entries(&self.map, &self.info).into_iter().filter_map(touches).collect()
+    }
+
+    /// A gap as `LAYOUT.md` lets anybody read an entry: by its stamp alone, whatever the count says.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn gap_by_its_stamp(&self, index: u64) -> Option<GapSpan> {
+        match table::read(&self.map, &self.info, index)? {
+            Entry::Gap(gap) => Some(gap),
+            Entry::Time(_) => None,
+        }
+    }
+
+    /// Entries of the table so far, as `LAYOUT.md` lets anybody read the count.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn entries_counted(&self) -> u64 {
+        table::count(&self.map)
     }
 
     /// Frames of this epoch that were never captured, so far.

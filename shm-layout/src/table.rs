@@ -89,10 +89,10 @@ impl TableWriter {
         map.store_u64(slot + TO, to.0, Ordering::Relaxed);
         map.store_u64(slot + MONOTONIC, monotonic_ns, Ordering::Relaxed);
         map.store_u64(slot + WALL, wall_ns, Ordering::Relaxed);
-        // Pairs with the first Acquire load in `read`.
+        // Pairs with the first Acquire load in `read`, for who looks at an entry before it looks at the count.
         map.store_u64(slot + STAMP, 2 * self.count + 2, Ordering::Release);
         self.count += 1;
-        // Pairs with the Acquire load in `entries`.
+        // Pairs with the Acquire load in `count`.
         map.store_u64(at::TABLE_COUNT, self.count, Ordering::Release);
         if let Entry::Gap(gap) = entry {
             self.open_gap = Some((self.count - 1, gap));
@@ -115,16 +115,21 @@ impl TableWriter {
     }
 }
 
+/// Entries ever written: whoever sees one counted sees it whole, while it is there.
+pub(crate) fn count(map: &Mapping) -> u64 {
+    // Pairs with the Release store in `push`.
+    map.load_u64(at::TABLE_COUNT, Ordering::Acquire)
+}
+
 /// All whole entries that are still there, oldest first.
 pub(crate) fn entries(map: &Mapping, info: &RingInfo) -> Vec<Entry> {
-    // Pairs with the Release store in `push`.
-    let count = map.load_u64(at::TABLE_COUNT, Ordering::Acquire);
+    let count = count(map);
     let oldest = count.saturating_sub(info.table_entries);
     // A count from garbage must not make us loop for ever: there are never more than the slots.
     (oldest..count).filter_map(|index| read(map, info, index)).collect()
 }
 
-fn read(map: &Mapping, info: &RingInfo, index: u64) -> Option<Entry> {
+pub(crate) fn read(map: &Mapping, info: &RingInfo, index: u64) -> Option<Entry> {
     let slot = slot(info, index);
     let whole = index.checked_mul(2)?.checked_add(2)?;
     // Pairs with the last Release store in `push`.

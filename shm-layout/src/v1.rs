@@ -1,9 +1,10 @@
 //! Rings of layout version 1: planar f64, one counter. Read for programs that still write them, written for programs that
 //! still read them.
 //!
-//! What it cannot do: tell a torn read for certain. Version 1 counts a write after it was made and never announces one, so
-//! a reader keeps away from the place of writing by the length of one write, and notices afterwards if the writer came
-//! nearer. A writer that is faster than that during one copy goes unnoticed only if it laps the whole ring.
+//! Version 1 counts a write after it was made and never announces one, so a reader keeps away from the place of writing by
+//! the length of one write, and notices afterwards if the writer came nearer. With the writer below that is certain. What
+//! it cannot do: tell a torn read for certain when another program writes, whose samples of the next write may be seen
+//! before its count of the last one.
 
 use crate::memory::Mapping;
 use crate::offset as at;
@@ -62,7 +63,7 @@ impl Reader {
             return Err(Malformed("no AUDITAB! at its beginning"));
         }
         if word(at::VERSION) != VERSION {
-            return Err(AttachError::Version { actual: word(at::VERSION) });
+            return Err(AttachError::Version { actual: word(at::VERSION), expected: VERSION });
         }
         let (rate, channels, capacity) = (word(at::SAMPLE_RATE), word(at::CHANNELS), word(at::CAPACITY));
         let end = capacity.checked_mul(channels).and_then(|n| n.checked_mul(8)).and_then(|n| n.checked_add(DATA));
@@ -84,7 +85,12 @@ impl Reader {
             capacity_frames: capacity,
             write_frames,
         };
-        Ok(Self { map, info })
+        Ok(Self::over(map, info))
+    }
+
+    /// Over a checked ring.
+    pub(crate) const fn over(map: Mapping, info: Info) -> Self {
+        Self { map, info }
     }
 
     /// What it says of itself.
@@ -118,21 +124,23 @@ impl Reader {
         if frames == 0 {
             return Ok(());
         }
-        if frames as u64 <= self.info.capacity_frames {
+        let fits = frames as u64 <= self.info.capacity_frames;
+        if fits {
             for (channel, samples) in planar.chunks_exact_mut(frames).enumerate() {
                 for (frame, sample) in (position.0..).zip(samples) {
                     *sample = f64::from_bits(self.map.load_u64(self.info.at(channel, frame), Ordering::Relaxed));
                 }
             }
         }
+        // Pairs with the Release fence in `Writer::write`.
         fence(Ordering::Acquire);
         // A write may be under way that is not counted yet.
         let reserve = self.written().0.saturating_add(self.info.write_frames);
-        if position.0.checked_add(self.info.capacity_frames).is_some_and(|safe| reserve <= safe) {
+        if fits && position.0.checked_add(self.info.capacity_frames).is_some_and(|safe| reserve <= safe) {
             return Ok(());
         }
-        let oldest = FrameIndex(reserve.saturating_sub(self.info.capacity_frames)).max(position.plus(1));
-        Err(ReadError::Lost { from: position, to: oldest })
+        let oldest = reserve.saturating_sub(self.info.capacity_frames).max(position.0.saturating_add(1));
+        Err(ReadError::Lost { from: position, to: FrameIndex(oldest) })
     }
 }
 
@@ -180,7 +188,18 @@ impl Writer {
             let _ = std::fs::remove_file(&draft);
             io(e)
         })?;
-        Ok(Self { map, info, sequence: 0 })
+        Ok(Self::over(map, info))
+    }
+
+    /// Over a ring in which nothing is written yet.
+    pub(crate) const fn over(map: Mapping, info: Info) -> Self {
+        Self { map, info, sequence: 0 }
+    }
+
+    /// A reader over this writer's own mapping, as no process has it.
+    #[cfg(test)]
+    pub(crate) fn reader_beside(&self) -> Reader {
+        Reader::over(self.map.for_reader(), self.info)
     }
 
     /// Writes one write's frames, given as `[channels][frames]`.
@@ -194,12 +213,16 @@ impl Writer {
         let frames = usize::try_from(self.info.write_frames).unwrap_or(usize::MAX);
         assert!(planar.len() == self.info.channels as usize * frames, "wrong shape");
         let position = self.sequence * self.info.write_frames;
+        // Pairs with the Acquire fence in `Reader::read`: who saw one of the samples below sees the count of the writes
+        // before, and with it that this one may be under way.
+        fence(Ordering::Release);
         for (channel, samples) in planar.chunks_exact(frames).enumerate() {
             for (frame, sample) in (position..).zip(samples) {
                 self.map.store_u64(self.info.at(channel, frame), f64::from(*sample).to_bits(), Ordering::Relaxed);
             }
         }
         self.sequence += 1;
+        // Pairs with the Acquire load in `Reader::written`.
         self.map.store_u64(at::COMMIT, self.sequence, Ordering::Release);
     }
 }

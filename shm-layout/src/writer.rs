@@ -16,7 +16,6 @@ use rustix::time::{ClockId, clock_gettime};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use thiserror::Error;
 
 /// What a ring is to be.
@@ -73,7 +72,7 @@ pub enum CreateError {
 /// Writes one epoch of one stream. Dropped without [`RingWriter::close`], the ring counts as crashed.
 #[derive(Debug)]
 pub struct RingWriter {
-    map: Arc<Mapping>,
+    map: Mapping,
     info: RingInfo,
     path: PathBuf,
     table: TableWriter,
@@ -100,15 +99,7 @@ impl RingWriter {
         });
         let publish = made.and_then(|map| {
             header::fill(&map, &info);
-            let ring = Self {
-                map: Arc::new(map),
-                table: TableWriter::default(),
-                overview: OverviewWriter::new(info.channels),
-                next: info.first_frame,
-                time_due: info.first_frame,
-                path: path.clone(),
-                info: info.clone(),
-            };
+            let ring = Self::over(map, info.clone(), path.clone());
             ring.prefaulter().run_first_second();
             std::fs::rename(&draft, &path)?;
             let link = dir.join(format!(".{}.link", spec.stream));
@@ -129,6 +120,19 @@ impl RingWriter {
             }
             io(e)
         })
+    }
+
+    /// Over a ring in which nothing is written yet.
+    pub(crate) fn over(map: Mapping, info: RingInfo, path: PathBuf) -> Self {
+        Self {
+            map,
+            table: TableWriter::default(),
+            overview: OverviewWriter::new(info.channels),
+            next: info.first_frame,
+            time_due: info.first_frame,
+            path,
+            info,
+        }
     }
 
     /// Writes `frames` frames, given as `[channels][frames]`, and wakes the readers.
@@ -200,6 +204,12 @@ impl RingWriter {
         self.info.capacity_frames
     }
 
+    /// A reader over this writer's own mapping, as no process has it.
+    #[cfg(test)]
+    pub(crate) fn reader_beside(&self) -> crate::RingReader {
+        crate::RingReader::over(self.map.for_reader(), self.info.clone(), self.path.clone())
+    }
+
     /// What was published.
     #[must_use]
     pub const fn info(&self) -> &RingInfo {
@@ -215,7 +225,7 @@ impl RingWriter {
     /// Touches the ring's pages from another thread, so that the writer's first lap takes no page faults.
     #[must_use]
     pub fn prefaulter(&self) -> Prefaulter {
-        Prefaulter { map: Arc::clone(&self.map), info: self.info.clone() }
+        Prefaulter { map: self.map.clone(), info: self.info.clone() }
     }
 
     /// Ends the ring in order: its readers read to the end and then learn that it is closed.
@@ -236,7 +246,7 @@ impl RingWriter {
 /// See [`RingWriter::prefaulter`].
 #[derive(Debug)]
 pub struct Prefaulter {
-    map: Arc<Mapping>,
+    map: Mapping,
     info: RingInfo,
 }
 
