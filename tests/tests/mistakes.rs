@@ -259,7 +259,13 @@ fn both_models_that_are_missing_are_named_at_once() -> Result<()> {
 #[test]
 fn folders_that_cannot_be_made() -> Result<()> {
     let place = Place::new()?;
-    for (variable, args) in [("TYMPAN_DATA_DIR", &["run", "test:tone"][..]), ("TYMPAN_CONFIG", &["config", "init"])] {
+    let clip = clip_file("librivox_0880.wav");
+    let cases: [(&str, &[&str]); 3] = [
+        ("TYMPAN_DATA_DIR", &["run", "test:tone"]),
+        ("TYMPAN_DATA_DIR", &["transcribe", clip.to_str().context("path")?]),
+        ("TYMPAN_CONFIG", &["config", "init"]),
+    ];
+    for (variable, args) in cases {
         // Not even root makes a folder there.
         let finished = run_to_end(place.tympan(args)?.env(variable, "/proc/tympan/x"), watchdog(5.0))?;
         finished.expect_exit(code::FAULT, &["cannot make the folder /proc/tympan", variable])?;
