@@ -373,6 +373,19 @@ fn no_room_in_memory_or_on_the_disk() -> Result<()> {
 }
 
 #[test]
+fn a_log_on_a_full_disk_costs_no_words() -> Result<()> {
+    let place = Place::new()?;
+    let mut run = Command::new("sh");
+    run.args(["-c", "exec \"$@\" 2>/dev/full", "sh"]);
+    let tympan = place.tympan(&["run", "--fast", "demo:"])?;
+    run.arg(tympan.get_program()).args(tympan.get_args());
+    run.envs(tympan.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let finished = run_to_end(&mut run, watchdog(20.0))?;
+    ensure!(finished.code == Some(0) && finished.stdout.contains("fellow Americans"), "{finished:?}");
+    place.assert_clean()
+}
+
+#[test]
 fn folders_that_are_not_private() -> Result<()> {
     let place = Place::new()?;
     let runtime = place.folders.runtime();
