@@ -69,6 +69,10 @@ fn main() -> ExitCode {
 
 fn carry_out(cli: &Cli) -> Result<Exit> {
     let load = || Settings::load(ConfigFile::find(cli.config.as_deref()).as_ref());
+    if matches!(cli.command, Command::Run(_) | Command::Transcribe(_)) {
+        // It may be meant for a later version, so it is no error.
+        settings::unknown_variables().iter().for_each(|slip| eprintln!("tympan: {slip}"));
+    }
     let done = match &cli.command {
         Command::Run(args) => return run::run(args, load()?),
         Command::Transcribe(args) => return transcribe::transcribe(args, load()?),

@@ -298,6 +298,8 @@ fn configurations_that_are_broken() -> Result<()> {
     finished.expect_exit(code::BAD_CONFIG, &["TYMPAN_WORKERS", "1 to 64"])?;
     let finished = run_to_end(place.tympan(&["config", "check"])?.env("TYMPAN_WORKER", "3"), watchdog(5.0))?;
     finished.expect_exit(code::BAD_CONFIG, &["TYMPAN_WORKER", "did you mean TYMPAN_WORKERS?"])?;
+    let finished = run_to_end(place.tympan(&["run", "/no/talk.wav"])?.env("TYMPAN_WORKER", "3"), watchdog(5.0))?;
+    finished.expect_exit(code::NO_INPUT, &["did you mean TYMPAN_WORKERS?"])?;
     place.assert_clean()
 }
 
