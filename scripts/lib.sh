@@ -16,6 +16,7 @@ shopt -s inherit_errexit
 # shellcheck disable=SC2034
 root=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd -P)
 if [ -z "${HOME:-}" ]; then
+    # shellcheck disable=SC2016  # for its reader to run
     printf 'error: HOME is not set: no place for the model and the toolchain\n  Run: export HOME="$(getent passwd "$(id -u)" | cut -d: -f6)"\n' >&2
     exit 1
 fi

@@ -1,6 +1,17 @@
 //! The `tympan` command: spawns the engine, the listener and the workers, watches and restarts them, keeps the jobs
 //! and prints the words. It links neither the sound library nor the recogniser, so their faults cannot reach it.
 
+// As in std, and without the panic where standard error cannot be written, as with a log on a full disk: nobody would
+// be left to end the other processes in order.
+macro_rules! eprint {
+    ($($text:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!($($text)*));
+    }};
+}
+macro_rules! eprintln {
+    ($($text:tt)*) => { eprint!("{}\n", format_args!($($text)*)) };
+}
+
 mod child;
 mod cli;
 mod control;
@@ -58,6 +69,10 @@ fn main() -> ExitCode {
 
 fn carry_out(cli: &Cli) -> Result<Exit> {
     let load = || Settings::load(ConfigFile::find(cli.config.as_deref()).as_ref());
+    if matches!(cli.command, Command::Run(_) | Command::Transcribe(_)) {
+        // It may be meant for a later version, so it is no error.
+        settings::unknown_variables().iter().for_each(|slip| eprintln!("tympan: {slip}"));
+    }
     let done = match &cli.command {
         Command::Run(args) => return run::run(args, load()?),
         Command::Transcribe(args) => return transcribe::transcribe(args, load()?),

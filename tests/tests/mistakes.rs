@@ -259,7 +259,13 @@ fn both_models_that_are_missing_are_named_at_once() -> Result<()> {
 #[test]
 fn folders_that_cannot_be_made() -> Result<()> {
     let place = Place::new()?;
-    for (variable, args) in [("TYMPAN_DATA_DIR", &["run", "test:tone"][..]), ("TYMPAN_CONFIG", &["config", "init"])] {
+    let clip = clip_file("librivox_0880.wav");
+    let cases: [(&str, &[&str]); 3] = [
+        ("TYMPAN_DATA_DIR", &["run", "test:tone"]),
+        ("TYMPAN_DATA_DIR", &["transcribe", clip.to_str().context("path")?]),
+        ("TYMPAN_CONFIG", &["config", "init"]),
+    ];
+    for (variable, args) in cases {
         // Not even root makes a folder there.
         let finished = run_to_end(place.tympan(args)?.env(variable, "/proc/tympan/x"), watchdog(5.0))?;
         finished.expect_exit(code::FAULT, &["cannot make the folder /proc/tympan", variable])?;
@@ -292,6 +298,8 @@ fn configurations_that_are_broken() -> Result<()> {
     finished.expect_exit(code::BAD_CONFIG, &["TYMPAN_WORKERS", "1 to 64"])?;
     let finished = run_to_end(place.tympan(&["config", "check"])?.env("TYMPAN_WORKER", "3"), watchdog(5.0))?;
     finished.expect_exit(code::BAD_CONFIG, &["TYMPAN_WORKER", "did you mean TYMPAN_WORKERS?"])?;
+    let finished = run_to_end(place.tympan(&["run", "/no/talk.wav"])?.env("TYMPAN_WORKER", "3"), watchdog(5.0))?;
+    finished.expect_exit(code::NO_INPUT, &["did you mean TYMPAN_WORKERS?"])?;
     place.assert_clean()
 }
 
@@ -363,6 +371,19 @@ fn no_room_in_memory_or_on_the_disk() -> Result<()> {
     let disk = on_small_disk(&transcribe, &folder, "size=64k,nr_inodes=1,mode=700", watchdog(20.0))?;
     disk.finished.expect_exit(code::NO_ROOM, &["talk.txt"])?;
     ensure!(disk.left.is_empty(), "left: {:?}", disk.left);
+    place.assert_clean()
+}
+
+#[test]
+fn a_log_on_a_full_disk_costs_no_words() -> Result<()> {
+    let place = Place::new()?;
+    let mut run = Command::new("sh");
+    run.args(["-c", "exec \"$@\" 2>/dev/full", "sh"]);
+    let tympan = place.tympan(&["run", "--fast", "demo:"])?;
+    run.arg(tympan.get_program()).args(tympan.get_args());
+    run.envs(tympan.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let finished = run_to_end(&mut run, watchdog(20.0))?;
+    ensure!(finished.code == Some(0) && finished.stdout.contains("fellow Americans"), "{finished:?}");
     place.assert_clean()
 }
 
