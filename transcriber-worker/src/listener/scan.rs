@@ -60,7 +60,7 @@ impl<R: Report> Scan<R> {
                 Follow::Lost { from, to } => scanner.lost(from, to),
                 Follow::NewEpoch { info, .. } => {
                     ended = false;
-                    scanner.enter(info)
+                    scanner.enter(*info)
                 }
                 Follow::Closed { at } => {
                     ended = true;
