@@ -149,7 +149,7 @@ impl Mapping {
     /// The samples of a range, in place, as the bits of f32.
     pub(crate) fn samples(&self, offset: usize, count: usize) -> &[AtomicU32] {
         // So long a range lies nowhere, and must not become a short one by overflow.
-        let bytes = count.checked_mul(4).unwrap_or(usize::MAX);
+        let bytes = count.saturating_mul(4);
         let at = self.address(offset, bytes, 4).cast::<AtomicU32>();
         // SAFETY: the range lies inside the mapping and is aligned (checked by `address`), lives as long as `self`, and
         // is only ever reached through atomics. An AtomicU32 is laid out as a u32.
