@@ -219,7 +219,7 @@ impl RingReader {
         if last_begin >= available.0 {
             return Err(ReadError::NotYet { available });
         }
-        for (bin, extent) in (first..).zip(extents) {
+        for (extent, bin) in extents.iter_mut().zip(first..) {
             *extent = Extent::from_bits(self.map.load_u64(overview.at(channel, bin), Ordering::Relaxed));
         }
         // As in `confirm`, for a ring of so many bins.

@@ -127,7 +127,8 @@ impl Reader {
         let fits = frames as u64 <= self.info.capacity_frames;
         if fits {
             for (channel, samples) in planar.chunks_exact_mut(frames).enumerate() {
-                for (frame, sample) in (position.0..).zip(samples) {
+                // In this order: the index behind the last frame is never asked for, and may not exist.
+                for (sample, frame) in samples.iter_mut().zip(position.0..) {
                     *sample = f64::from_bits(self.map.load_u64(self.info.at(channel, frame), Ordering::Relaxed));
                 }
             }

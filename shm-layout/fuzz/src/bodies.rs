@@ -1,8 +1,6 @@
 //! Cases from bytes: a file is written, attached and read in every way. Nothing is asserted but that all of it returns.
 
-use shm_layout::{
-    Epoch, Extent, Follower, FrameIndex, RingReader, RingSpec, RingWarden, RingWriter, SessionId, v1,
-};
+use shm_layout::{Epoch, Extent, Follower, FrameIndex, RingReader, RingSpec, RingWarden, RingWriter, SessionId, v1};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
@@ -120,12 +118,12 @@ impl Place {
             bytes.extend(word.to_le_bytes());
             bytes
         };
-        let mut seeds = vec![vec![0], vec![1]];
+        let mut seeds = vec![vec![0], vec![7]];
         // Commit, reserve, state, table count; the first entry's stamp; a bin; a sample.
         for (kind, place) in [(0, 5), (0, 7), (0, 8), (0, 16), (1, 0), (2, 0), (3, 0), (4, 5)] {
             for word in [0, 1_500, u64::MAX, u64::MAX - 1, 1 << 63] {
-                seeds.push([vec![(place & 1) as u8], change(kind, place, word)].concat());
-                seeds.push([vec![1], change(kind, place, word), change(0, 5, u64::MAX)].concat());
+                seeds.push([vec![0], change(kind, place, word)].concat());
+                seeds.push([vec![7], change(kind, place, word), change(0, 5, u64::MAX)].concat());
             }
         }
         seeds
@@ -170,8 +168,8 @@ impl Place {
         reached
     }
 
-    /// Words of real rings, changed: 11 bytes each name a region, a place in it and a word. Bit 0 of the first byte: another
-    /// thread goes on changing them meanwhile.
+    /// Words of real rings, changed: 11 bytes each name a region, a place in it and a word. A first byte
+    /// whose low bits are all set: another thread goes on changing them meanwhile.
     ///
     /// # Panics
     /// If there is no room.
@@ -202,7 +200,7 @@ impl Place {
         self.old.change(&old);
         let over = AtomicBool::new(false);
         std::thread::scope(|threads| {
-            if flags & 1 != 0 {
+            if flags & 7 == 7 {
                 threads.spawn(|| {
                     while !over.load(Ordering::Relaxed) {
                         self.ring.change(&ring);
@@ -285,7 +283,8 @@ pub fn look_at_v1(reader: &v1::Reader, reached: &mut Reached) {
     let written = reader.written();
     let capacity = usize::try_from(info.capacity_frames).unwrap_or(usize::MAX);
     let mut planar = Vec::new();
-    for position in [FrameIndex(0), written.back(info.capacity_frames), written.back(1), written, FrameIndex(u64::MAX)] {
+    for position in [FrameIndex(0), written.back(info.capacity_frames), written.back(1), written, FrameIndex(u64::MAX)]
+    {
         for frames in [0, 1, 7, capacity, capacity.saturating_add(1)] {
             if frames <= FRAMES_MAX {
                 planar.resize(info.channels as usize * frames, 0.0);
