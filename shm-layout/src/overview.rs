@@ -6,7 +6,6 @@
 //! for both whether what was read is whole. The bin that `commit` lies in covers what there is of it so far.
 
 use crate::FrameIndex;
-use crate::header::RingInfo;
 use crate::memory::Mapping;
 use crate::sync::Ordering;
 
@@ -95,8 +94,15 @@ impl OverviewWriter {
     ///
     /// # Real time
     /// Wait-free; does not allocate.
-    pub(crate) fn write(&mut self, map: &Mapping, info: &RingInfo, channel: usize, from: FrameIndex, samples: &[f32]) {
-        let (Some(overview), Some(open)) = (&info.overview, self.open.get_mut(channel)) else { return };
+    pub(crate) fn write(
+        &mut self,
+        map: &Mapping,
+        overview: &OverviewInfo,
+        channel: usize,
+        from: FrameIndex,
+        samples: &[f32],
+    ) {
+        let Some(open) = self.open.get_mut(channel) else { return };
         let (mut frame, mut left) = (from.0, samples);
         while !left.is_empty() {
             let bin = frame / overview.bin_frames;

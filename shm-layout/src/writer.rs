@@ -158,7 +158,9 @@ impl RingWriter {
             for (offset, part) in parts(&self.info, channel, self.next, samples.len()) {
                 self.map.copy_in(offset, &samples[part]);
             }
-            self.overview.write(&self.map, &self.info, channel, self.next, samples);
+            if let Some(overview) = &self.info.overview {
+                self.overview.write(&self.map, overview, channel, self.next, samples);
+            }
         }
         let now_ns = clock_ns(ClockId::Monotonic);
         if end >= self.time_due {

@@ -2,13 +2,13 @@
 
 use super::Case;
 use super::finding::Finding;
+use super::inputs::{DEVICES, inputs};
 use super::outside::count;
 use super::server::{Server, Servers};
 use super::surroundings::Surroundings;
 use std::path::{Path, PathBuf};
 
 pub(super) const NAME: &str = "sound cards";
-const DEVICES: &str = "/dev/snd";
 
 /// What the kernel has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,26 +24,6 @@ pub(super) fn look(case: &Case) -> Vec<Finding> {
     let server = case.servers.get().map_or(Server::None, Servers::main);
     let listed = std::fs::read_to_string("/proc/asound/cards").unwrap_or_default();
     findings(&Cards { cards: names(&listed), inputs: inputs() }, &case.here, server)
-}
-
-/// Whether there is an input that this user may open.
-pub(super) fn hears_something() -> bool {
-    inputs().iter().any(|(_, allowed)| *allowed)
-}
-
-/// `pcmC0D0c` is card 0, device 0, capture.
-fn inputs() -> Vec<(PathBuf, bool)> {
-    let entries = std::fs::read_dir(DEVICES).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_input = |path: &PathBuf| {
-        path.file_name().and_then(|name| name.to_str()).is_some_and(|n| n.starts_with("pcmC") && n.ends_with('c'))
-    };
-    let allowed = |path: &Path| {
-        let wanted = rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK;
-        rustix::fs::access(path, wanted).is_ok()
-    };
-    let mut inputs: Vec<_> = entries.filter(is_input).map(|path| (path.clone(), allowed(&path))).collect();
-    inputs.sort();
-    inputs
 }
 
 /// ` 0 [PCH            ]: HDA-Intel - HDA Intel PCH`, and a line of details.

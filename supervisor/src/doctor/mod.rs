@@ -9,6 +9,7 @@ mod configuration;
 mod disk;
 mod finding;
 mod folders;
+mod inputs;
 mod instance;
 mod leftovers;
 mod memory;

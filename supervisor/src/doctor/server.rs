@@ -61,7 +61,7 @@ impl Servers {
 /// Looks for the servers, and remembers them.
 pub(super) fn look(case: &Case) -> Vec<Finding> {
     let servers = servers(&case.here);
-    let hardware = super::cards::hears_something();
+    let hardware = super::inputs::hears_something();
     let findings = findings(&servers, &case.here, hardware);
     let _ = case.servers.set(servers);
     findings
