@@ -7,7 +7,9 @@ use anyhow::{Context, Result, ensure};
 use audio_dsp::{COUNT_MODULUS, decode_count};
 use nix::sys::signal::Signal;
 use shm_layout::{Epoch, RingReader, RingWarden};
+use std::path::Path;
 use std::sync::LazyLock;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use system_tests::*;
 
@@ -39,42 +41,24 @@ fn joined(gaps: &[(u64, u64)]) -> Vec<(u64, u64)> {
     all
 }
 
-fn accounts_for_every_frame(language: Language) -> Result<()> {
-    let folder = shared_folder()?;
-    let dir = folder.path();
-    let kills = scaled(100);
-    let mut following = READERS.follower(language, dir, "pattern")?;
-    let pid = following.pid();
-    let (entered, first_entry) = std::sync::mpsc::channel();
-    let collector = std::thread::spawn(move || -> Result<Account> {
-        let mut account = Account::default();
-        while let Some(event) = following.next(watchdog(6.0))? {
-            if matches!(event, ReaderEvent::Epoch { .. }) {
-                // Only the first one is waited for.
-                entered.send(()).ok();
-            }
-            account.take(event, &mut look_at_pattern)?;
-        }
-        let status = following.ended()?;
-        ensure!(status.success(), "{language:?} ended with {status}: {account:?}");
-        Ok(account)
-    });
+/// Starts and kills writers while the process `reader` follows them; the last one ends in order. Where each was killed.
+fn kill_again_and_again(dir: &Path, kills: u64, reader: u32, entered: &Receiver<()>) -> Result<Vec<u64>> {
     // Twenty times as fast as sound, so that the ring holds a tenth of a second.
     let mut first = 1_000;
     let mut ends = Vec::new();
     for epoch in 1..=kills {
         let writer = Writer::start(dir, epoch, first, 400)?;
         if epoch == 1 {
-            first_entry.recv_timeout(watchdog(6.0)).context("the reader never entered the first ring")?;
+            entered.recv_timeout(watchdog(6.0)).context("the reader never entered the first ring")?;
         }
         std::thread::sleep(Duration::from_millis(150 + epoch * 37 % 200));
         if epoch % 3 == 1 {
             // It sleeps for longer than the ring is, so it must be lapped.
-            ensure!(end_process(pid, Signal::SIGSTOP), "the reader is gone");
+            ensure!(end_process(reader, Signal::SIGSTOP), "the reader is gone");
             let ring = RingReader::attach_stream(dir, "pattern")?;
             let lap = ring.commit().0 + 2 * Writer::CAPACITY;
             let lapped = wait_until("a lap", watchdog(2.0), || Ok((ring.commit().0 > lap).then_some(())));
-            ensure!(end_process(pid, Signal::SIGCONT), "the reader is gone");
+            ensure!(end_process(reader, Signal::SIGCONT), "the reader is gone");
             lapped?;
         }
         writer.kill()?;
@@ -89,7 +73,35 @@ fn accounts_for_every_frame(language: Language) -> Result<()> {
     let last = Writer::start(dir, kills + 1, first, 400)?;
     std::thread::sleep(Duration::from_millis(300));
     last.close()?;
+    Ok(ends)
+}
+
+fn accounts_for_every_frame(language: Language) -> Result<()> {
+    let folder = shared_folder()?;
+    let dir = folder.path();
+    let kills = scaled(100);
+    let mut following = READERS.follower(language, dir, "pattern")?;
+    let pid = following.pid();
+    let (entered, first_entry) = channel();
+    let collector = std::thread::spawn(move || -> Result<Account> {
+        let (mut account, mut silent) = (Account::default(), 0);
+        while let Some(event) = following.next(watchdog(6.0))? {
+            if matches!(event, ReaderEvent::Epoch { .. }) {
+                // Only the first one is waited for.
+                entered.send(()).ok();
+            }
+            silent = if event == ReaderEvent::Waiting { silent + 1 } else { 0 };
+            ensure!(silent < 20, "watchdog: nothing happened for 20 s: {account:?}");
+            account.take(event, &mut look_at_pattern)?;
+        }
+        let status = following.ended()?;
+        ensure!(status.success(), "{language:?} ended with {status}: {account:?}");
+        Ok(account)
+    });
+    let ends = kill_again_and_again(dir, kills, pid, &first_entry);
+    // What the reader did wrong comes first: without it the rest fails too.
     let account = collector.join().map_err(|_| anyhow::anyhow!("the collector panicked"))??;
+    let ends = ends?;
     eprintln!("{language:?}: {account:?}");
     account.check_sum()?;
     ensure!(account.crashed == ends, "crashes at {:?}, not {ends:?}", account.crashed);
@@ -141,20 +153,22 @@ fn a_live_engine_that_is_killed_is_followed_into_its_next_epoch() -> Result<()> 
     let mut instance = Setup::run(&["test:count"]).start()?;
     instance.wait_ready()?;
     let dir = instance.folders().runtime();
-    let (entered, first_entries) = std::sync::mpsc::channel();
+    let (entered, first_entries) = channel();
     let collectors: Vec<_> = [Language::C, Language::Python, Language::Node]
         .into_iter()
         .map(|language| {
             let mut following = READERS.follower(language, &dir, "test")?;
             let entered = entered.clone();
             Ok(std::thread::spawn(move || -> Result<(Language, Account)> {
-                let (mut account, mut last) = (Account::default(), None);
+                let (mut account, mut last, mut silent) = (Account::default(), None, 0);
                 while let Some(event) = following.next(watchdog(6.0))? {
                     if matches!(event, ReaderEvent::Epoch { .. } | ReaderEvent::Lost(..)) {
                         last = None;
                         // Only the first one is waited for.
                         entered.send(language).ok();
                     }
+                    silent = if event == ReaderEvent::Waiting { silent + 1 } else { 0 };
+                    ensure!(silent < 20, "watchdog: nothing happened for 20 s: {language:?} {account:?}");
                     account
                         .take(event, &mut |from, channels: &[&[f32]], gaps: &[(u64, u64)]| {
                             look_at_count(&mut last, from, channels, gaps)
