@@ -257,13 +257,29 @@ export class Ring {
       const index = count - BigInt(back);
       const at = (Number(index % BigInt(tableEntries)) * tableEntryBytes) / 8;
       const entry = table.subarray(at, at + 6);
-      // The same twice: neither written meanwhile nor caught half changed.
-      if (entry[0] !== 2n * index + 2n || !entry.every((value, n) => value === again[at + n])) continue;
+      const stamp = 2n * index + 2n;
+      if (entry[0] !== stamp || again[at] !== stamp) continue;
+      this.#settle(entry, again.subarray(at, at + 6), tableOffset + at * 8);
+      if (entry[0] !== stamp) continue;
       if (Number(entry[1] & 0xffff_ffffn) !== kind) continue;
       const [, kindAndCause, from, to, monotonicNs, wallNs] = entry;
       found.push({ cause: Number(kindAndCause >> 32n), from: Number(from), to: Number(to), monotonicNs, wallNs });
     }
     return found;
+  }
+
+  // Reads an entry until it is twice the same, and so neither written meanwhile nor caught half changed. The newest gap
+  // may grow all the time; then the shortest that was seen is true.
+  #settle(entry, next, offset) {
+    let shortest = entry[3];
+    for (let tries = 0; tries < 16; tries++) {
+      const same = entry.every((value, n) => value === next[n]);
+      if (next[3] < shortest) shortest = next[3];
+      entry.set(next);
+      if (same) return;
+      this.#copy(next, 0, next.byteLength, offset);
+    }
+    entry[3] = shortest;
   }
 }
 

@@ -3,6 +3,7 @@
 use crate::answer::{Everyone, put, ring_bytes, seal, write_private};
 use crate::{ALL, READERS, shared_folder};
 use anyhow::{Context, Result, ensure};
+use shm_layout::{Epoch, FrameIndex, RingSpec, RingWriter, SessionId};
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -120,5 +121,59 @@ fn bytes_that_change_meanwhile_hurt_nobody() -> Result<()> {
         eprintln!("{language:?}: attached, refused, reads, refused reads: {counts:?}");
         ensure!(counts.len() == 4 && counts.iter().all(|&count| count > 0), "{language:?}: {counts:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_gap_that_grows_meanwhile_is_never_missed() -> Result<()> {
+    let folder = shared_folder()?;
+    let spec = RingSpec {
+        stream: "gap".into(),
+        session: SessionId([1; 16]),
+        epoch: Epoch(1),
+        previous_epoch: None,
+        sample_rate_hz: 48_000,
+        channels: 1,
+        capacity_frames: 48_000,
+        first_frame: FrameIndex(0),
+        labels: Vec::new(),
+        overview: false,
+    };
+    let mut ring = RingWriter::create(folder.path(), &spec)?;
+    let path = ring.path().to_owned();
+    let mut grow = move |frames: u64| {
+        let from = ring.next_frame();
+        ring.mark_gap(from, from.plus(frames), 3);
+        ring.write(&vec![0.0; usize::try_from(frames).expect("few")], usize::try_from(frames).expect("few"));
+    };
+    grow(10);
+    let over = AtomicBool::new(false);
+    let grown = std::thread::scope(|scope| {
+        let growing = scope.spawn(|| {
+            let mut frames = 10_u64;
+            // Less than a second of sound lies between two entries of time, so that the gap's entry stays the newest gap.
+            while !over.load(Ordering::Relaxed) {
+                grow(1);
+                frames += 1;
+                for _ in 0..200 {
+                    std::hint::spin_loop();
+                }
+            }
+            frames
+        });
+        let asked = ALL.into_iter().try_for_each(|language| {
+            let mut attacher = READERS.attacher(language)?;
+            for _ in 0..200 {
+                let said = attacher.ask(&path)?;
+                ensure!(said.contains(" gap:0:"), "{language:?}: {said}");
+            }
+            attacher.end()
+        });
+        over.store(true, Ordering::Relaxed);
+        let frames = growing.join().map_err(|_| anyhow::anyhow!("the writer panicked"))?;
+        asked.map(|()| frames)
+    })?;
+    eprintln!("{grown} frames of gap");
+    ensure!(grown > 10_000, "the gap hardly grew: {grown}");
     Ok(())
 }
