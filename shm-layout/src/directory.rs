@@ -71,9 +71,11 @@ fn epoch_files(dir: &Path) -> io::Result<Vec<(String, Epoch, PathBuf)>> {
         let name = entry.file_name();
         let parsed = name.to_str().and_then(|name| name.strip_suffix(".ring")).and_then(|name| name.rsplit_once('.'));
         if let Some((stream, epoch)) = parsed
-            && let Ok(epoch) = epoch.parse()
+            && let Ok(number) = epoch.parse::<u64>()
+            // `+5` and `007` are numbers, and nobody's file.
+            && number.to_string() == epoch
         {
-            files.push((stream.to_owned(), Epoch(epoch), entry.path()));
+            files.push((stream.to_owned(), Epoch(number), entry.path()));
         }
     }
     Ok(files)
