@@ -10,9 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use system_tests::*;
 
-const CHANNELS: u64 = 32;
-const WRITE_FRAMES: u64 = 8_192;
-const CAPACITY_FRAMES: u64 = 10 * WRITE_FRAMES;
+const CHANNELS: u64 = 64;
+const WRITE_FRAMES: u64 = 16_384;
+const CAPACITY_FRAMES: u64 = 4 * WRITE_FRAMES;
 /// Kills that must fall between `reserve` and `commit`, or nothing was put to the test.
 const INSIDE_MIN: u64 = 50;
 
@@ -114,10 +114,14 @@ fn killed_writers_and_disturbed_readers() -> Result<()> {
             reader_kills += 1;
         }
         std::thread::sleep(Duration::from_micros(10_000 + chance.below(70_000)));
-        if epoch % 2 == 0 {
-            // Every other one at the moment in question, the rest at any.
+        if epoch % 4 != 0 {
+            // Most of them as soon as a write has begun, the rest at any moment.
             let aimed = Instant::now();
-            while ring.reserve() == ring.commit() && aimed.elapsed() < Duration::from_millis(20) {}
+            let in_work = |inside: bool| {
+                while (ring.reserve() != ring.commit()) != inside && aimed.elapsed() < Duration::from_millis(20) {}
+            };
+            in_work(false);
+            in_work(true);
         }
         writer.kill()?;
         inside += u64::from(ring.reserve() > ring.commit());
