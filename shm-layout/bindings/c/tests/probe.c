@@ -1,4 +1,4 @@
-/* The C reader as the system tests drive it (tests/tests/readers.rs): every language has this program.
+/* The C reader as the system tests drive it (tests/tests/readers/): every language has this program.
  *
  * probe attach            reads paths from standard input, a line each; answers each with what is there
  * probe follow DIR NAME   prints what happens in a stream, and its samples, until it is closed in order

@@ -1,4 +1,4 @@
-// The Node reader as the system tests drive it (tests/tests/readers.rs): every language has this program.
+// The Node reader as the system tests drive it (tests/tests/readers/): every language has this program.
 //
 // probe.js attach            reads paths from standard input, a line each; answers each with what is there
 // probe.js follow DIR NAME   prints what happens in a stream, and its samples, until it is closed in order
