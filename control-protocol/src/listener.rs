@@ -1,6 +1,6 @@
 //! Supervisor and listener.
 
-use crate::{Hello, Job, JobId, StreamName};
+use crate::{BoardPlace, Hello, Job, JobId, StreamName};
 use serde::{Deserialize, Serialize};
 use shm_layout::{Epoch, FrameIndex};
 
@@ -15,6 +15,8 @@ pub struct ListenerConfig {
     pub vad_model: String,
     /// Whether pieces are as long as the recogniser takes (recordings) or end at the first pause (live).
     pub offline: bool,
+    /// Its place on the status board.
+    pub board: BoardPlace,
 }
 
 /// How far a stream has been dealt with: from here on a new listener begins.

@@ -97,7 +97,7 @@ fn a_life_is_asked_for_by_pid_and_generation() {
         (board.beat_ns(3, pid, 8), board.beat_ns(3, pid + 1, 9), board.beat_ns(SLOTS, pid, 9)),
         (None, None, None)
     );
-    let _heart = Heart::start(slot.clone()).unwrap();
+    let _heart = Heart::start(slot).unwrap();
     let before = board.beat_ns(3, pid, 9);
     wait_for("a heartbeat", || board.beat_ns(3, pid, 9) > before);
 }

@@ -16,6 +16,15 @@ pub(crate) enum Part {
 }
 
 impl Part {
+    /// Its slot on the status board; the supervisor's own is 0. A worker beyond the board's slots has none.
+    pub(crate) const fn board_slot(self) -> u32 {
+        match self {
+            Self::Engine => 1,
+            Self::Listener => 2,
+            Self::Worker(worker) => 3_u32.saturating_add(worker),
+        }
+    }
+
     /// The protocol's word for it.
     pub(crate) const fn role(self) -> control_protocol::Role {
         match self {

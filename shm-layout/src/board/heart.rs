@@ -39,23 +39,31 @@ impl Pulse {
 /// lives.
 #[derive(Debug, Clone, Default)]
 pub struct Heart {
-    vital: Arc<Mutex<Vec<(Weak<Pulse>, u64)>>>,
+    vital: Arc<Mutex<Vec<Watched>>>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    pulse: Weak<Pulse>,
+    /// Its count at the last look.
+    seen: u64,
 }
 
 impl Heart {
-    /// Begins to beat.
+    /// Begins to beat: the first time before this returns.
     ///
     /// # Errors
     /// When there is no thread for it.
     pub fn start(beat: Beat) -> io::Result<Self> {
         let heart = Self::default();
         let own = heart.clone();
+        beat.beat();
         std::thread::Builder::new().name("heart".into()).spawn(move || {
             loop {
+                std::thread::sleep(EVERY);
                 if own.all_go_on() {
                     beat.beat();
                 }
-                std::thread::sleep(EVERY);
             }
         })?;
         Ok(heart)
@@ -67,19 +75,22 @@ impl Heart {
         let pulse = Arc::new(Pulse::default());
         // One turn ahead of what was seen: the first look finds it alive.
         pulse.turn();
-        self.vital.lock().unwrap_or_else(PoisonError::into_inner).push((Arc::downgrade(&pulse), 0));
+        self.vital
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Watched { pulse: Arc::downgrade(&pulse), seen: 0 });
         pulse
     }
 
     /// Whether every vital thread has turned since it was last seen turning, or rests.
     fn all_go_on(&self) -> bool {
         let mut vital = self.vital.lock().unwrap_or_else(PoisonError::into_inner);
-        vital.retain(|(pulse, _)| pulse.strong_count() > 0);
+        vital.retain(|watched| watched.pulse.strong_count() > 0);
         let mut all = true;
-        for (pulse, seen) in vital.iter_mut() {
-            let Some(count) = pulse.upgrade().map(|pulse| pulse.count()) else { continue };
-            all &= count == RESTING || count != *seen;
-            *seen = count;
+        for watched in vital.iter_mut() {
+            let Some(count) = watched.pulse.upgrade().map(|pulse| pulse.count()) else { continue };
+            all &= count == RESTING || count != watched.seen;
+            watched.seen = count;
         }
         all
     }

@@ -73,6 +73,7 @@ impl Session<'_> {
             block_frames: rate.div_ceil(BLOCKS_A_SECOND),
             history_ms: self.plan.history_ms,
             clock: self.plan.clock,
+            board: self.board_place(Part::Engine),
         }));
         for (name, stream) in self.streams.iter().filter(|(_, stream)| stream.wants_source()) {
             self.tell_engine(ToEngine::AddSource(SourceSpec {

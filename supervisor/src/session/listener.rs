@@ -12,6 +12,7 @@ impl Session<'_> {
             spill_dir: self.plan.folders.spill().display().to_string(),
             vad_model: self.plan.vad_model.display().to_string(),
             offline: self.plan.offline,
+            board: self.board_place(Part::Listener),
         }));
     }
 

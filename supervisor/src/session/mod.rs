@@ -5,6 +5,7 @@
 
 mod ending;
 mod engine;
+mod hearts;
 mod listener;
 mod places;
 mod status;
@@ -21,16 +22,14 @@ use anyhow::Result;
 use control_protocol::{ClockKind, Exit, StreamName};
 use ending::Phase;
 use engine::Rings;
+use hearts::Hearts;
 use places::Place;
 use shm_layout::{FrameIndex, SessionId};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use streams::Stream;
-
-/// How often old rings are looked at.
-const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
 /// What a run is to be.
 #[derive(Debug, Clone)]
@@ -104,6 +103,7 @@ pub(crate) struct Session<'a> {
     places: BTreeMap<Part, Place>,
     streams: BTreeMap<StreamName, Stream>,
     rings: Rings,
+    hearts: Hearts,
     queue: Queue<u32>,
     credit: FrameIndex,
     phase: Phase,
@@ -132,6 +132,7 @@ impl<'a> Session<'a> {
             places: parts.map(|part| (part, Place::default())).collect(),
             streams: streams.collect(),
             rings: Rings::new(),
+            hearts: Hearts::default(),
             queue: Queue::default(),
             credit: FrameIndex(0),
             phase: Phase::Running,
@@ -144,10 +145,11 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When no child can be started at all.
     pub(crate) fn run(mut self) -> Result<Outcome> {
+        self.hang_up_board();
         for part in self.places.keys().copied().collect::<Vec<_>>() {
             self.start(part)?;
         }
-        let mut housekeeping = Instant::now() + HOUSEKEEPING;
+        let mut housekeeping = Instant::now() + hearts::LOOK_EVERY;
         while self.phase != Phase::Over {
             let due = self.next_deadline().map_or(housekeeping, |at| at.min(housekeeping));
             match self.inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
@@ -156,8 +158,9 @@ impl<'a> Session<'a> {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             if Instant::now() >= housekeeping {
+                self.look_at_hearts();
                 self.remove_old_rings();
-                housekeeping = Instant::now() + HOUSEKEEPING;
+                housekeeping = Instant::now() + hearts::LOOK_EVERY;
             }
             self.restart_due();
             self.dispatch();

@@ -4,6 +4,14 @@ use super::streams::SourceState;
 use super::{Part, Session};
 use serde_json::{Value, json};
 
+/// What a level is called that is lower than any converter's noise.
+const SILENCE_DBFS: f32 = -144.0;
+
+/// Decibels relative to full scale.
+fn dbfs(level: f32) -> f32 {
+    (20.0 * level.log10()).max(SILENCE_DBFS)
+}
+
 impl Session<'_> {
     pub(super) fn status(&self) -> Value {
         let rate = self.plan.sample_rate_hz;
@@ -24,6 +32,10 @@ impl Session<'_> {
                 "restarts": place.restarts(),
                 "uptime_s": place.child.as_ref().map_or(0.0, |child| child.uptime().as_secs_f64()),
             });
+            if let Some(child) = &place.child {
+                let age = self.hearts.age(*part, child.pid, child.generation);
+                row["heartbeat_s"] = json!(age.map(|age| age.as_secs_f64()));
+            }
             if let Part::Worker(worker) = part {
                 row["worker"] = json!(worker);
                 row["busy"] = json!(self.queue.is_busy(*worker));
@@ -34,12 +46,14 @@ impl Session<'_> {
             row
         });
         let processes: Vec<_> = std::iter::once(own).chain(children).collect();
+        let levels = self.hearts.levels();
         let streams: Vec<_> = self
             .streams
             .iter()
             .map(|(name, stream)| {
                 let ring = self.rings.of(name);
                 let committed = ring.map(shm_layout::RingWarden::commit);
+                let level = levels.iter().find(|level| level.stream == name.as_str() && level.at_ns > 0);
                 let lag = committed.map(|commit| commit.since(stream.position)).filter(|_| !stream.finished);
                 json!({
                     "stream": name, "uri": stream.uri, "description": stream.description,
@@ -55,6 +69,8 @@ impl Session<'_> {
                     "position_s": stream.position.seconds(rate),
                     "lag_s": lag.map(|frames| shm_layout::FrameIndex(frames).seconds(rate)),
                     "gap_frames": ring.map(shm_layout::RingWarden::gap_frames),
+                    "peak_dbfs": level.map(|level| dbfs(level.peak)),
+                    "rms_dbfs": level.map(|level| dbfs(level.rms)),
                     "lost_frames": self.outcome.lost_frames.get(name).copied().unwrap_or(0),
                 })
             })
@@ -68,5 +84,17 @@ impl Session<'_> {
             "queue": self.queue.counts(),
             "largest_message_bytes": control_link::largest_message_bytes(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dbfs;
+
+    #[test]
+    fn full_scale_is_zero_and_silence_is_finite() {
+        assert_eq!(dbfs(1.0).to_bits(), 0.0_f32.to_bits());
+        assert!((dbfs(0.5) + 6.02).abs() < 0.01);
+        assert_eq!(dbfs(0.0).to_bits(), (-144.0_f32).to_bits());
     }
 }

@@ -14,6 +14,7 @@ impl Session<'_> {
             model: self.plan.model.display().to_string(),
             threads: self.plan.threads,
             language: self.plan.language.clone(),
+            board: self.board_place(Part::Worker(worker)),
         };
         self.tell_worker(worker, ToWorker::Configure(config));
     }

@@ -2,7 +2,7 @@ use super::keeper::{Errand, Keeper};
 use super::scan::Scan;
 use super::*;
 use crate::samples;
-use control_protocol::{Job, JobId, JobKind, Mark, Samples, StreamName};
+use control_protocol::{BoardPlace, Job, JobId, JobKind, Mark, Samples, StreamName};
 use shm_layout::{Epoch, FrameIndex, RingReader, RingSpec, RingWriter, SessionId};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -37,6 +37,7 @@ impl House {
             spill_dir: text(&self.spill),
             vad_model: vad_model().to_string_lossy().into_owned(),
             offline,
+            board: BoardPlace { slot: 2, generation: 3 },
         }
     }
 
@@ -69,7 +70,7 @@ impl House {
             config: self.config(offline).into(),
             stream: mic(),
             mark,
-            generation: 3,
+            vitals: Vitals::default(),
             jobs: Arc::default(),
             errands,
             report,
