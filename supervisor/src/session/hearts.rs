@@ -43,6 +43,7 @@ impl Session<'_> {
         match Board::create(runtime) {
             Ok(board) => {
                 let own = Beat::claim(runtime, 0, 1).ok();
+                own.iter().for_each(Beat::beat);
                 let now_ns = monotonic_ns();
                 self.hearts = Hearts { board: Some(board), own, looked_ns: now_ns, awake_since_ns: now_ns };
             }
