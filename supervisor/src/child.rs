@@ -54,8 +54,6 @@ pub(crate) struct Child {
     pub pid: u32,
     /// When it was started.
     pub started: Instant,
-    /// Whether it has said that it is ready.
-    pub ready: bool,
     pidfd: OwnedFd,
     outbox: SyncSender<Order>,
     last_words: Arc<Mutex<VecDeque<String>>>,
@@ -104,15 +102,7 @@ impl Child {
             let _ = talking.join();
             teller.tell(ChildEvent::Exited(status));
         })?;
-        Ok(Self {
-            generation: recipe.generation,
-            pid,
-            started: Instant::now(),
-            ready: false,
-            pidfd,
-            outbox,
-            last_words,
-        })
+        Ok(Self { generation: recipe.generation, pid, started: Instant::now(), pidfd, outbox, last_words })
     }
 
     /// Sends, without waiting. A child that does not read is killed; its death then comes as an event.

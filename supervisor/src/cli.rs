@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::model::ModelArgs;
+use crate::orders::{RestartArgs, ScaleArgs};
 use crate::settings::keys::{self, Key, Kind};
 use crate::settings::{ConfigArgs, Settings, Value};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -28,6 +29,14 @@ pub(crate) enum Command {
     /// Show the processes, streams and jobs of the running instance
     #[command(after_help = "Examples:\n  tympan status\n  tympan status --json | jq .queue")]
     Status(JsonArgs),
+    /// Have more workers, or fewer, while it runs
+    #[command(after_help = "Examples:\n  tympan scale workers=4")]
+    Scale(ScaleArgs),
+    /// Replace processes, or try again what has failed
+    #[command(
+        after_help = "Examples:\n  tympan restart worker\n  tympan restart worker --number 1\n  tympan restart engine"
+    )]
+    Restart(RestartArgs),
     /// Show the rings that programs can read
     #[command(after_help = "Examples:\n  tympan rings\n  tympan rings --json | jq -r '.[].path'")]
     Rings(JsonArgs),

@@ -92,4 +92,16 @@ pub(crate) enum Request {
     Status {},
     /// End in order, as the first Ctrl-C does.
     Stop {},
+    /// Have so many workers.
+    Scale {
+        /// 1 to 64.
+        workers: u32,
+    },
+    /// Replace the children of a role, or try again what was given up.
+    Restart {
+        /// Which; all children where none is named.
+        role: Option<control_protocol::Role>,
+        /// Which of the workers; all where none is named.
+        worker: Option<u32>,
+    },
 }

@@ -23,6 +23,7 @@ mod language;
 mod model;
 mod models;
 mod oneshot;
+mod orders;
 mod outfile;
 mod output;
 mod owner;
@@ -80,6 +81,8 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
         Command::Model(args) => return model::model(args, &load()?),
         Command::Config(args) => return settings::config(args, cli.config.as_deref()),
         Command::Status(args) => inspect::status(&load()?, args.json),
+        Command::Scale(args) => orders::scale(args, &load()?),
+        Command::Restart(args) => orders::restart(args, &load()?),
         Command::Rings(args) => inspect::rings(&load()?, args.json),
         Command::Devices(args) => devices::devices(args),
     };

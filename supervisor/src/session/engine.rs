@@ -1,5 +1,6 @@
 //! The engine's side of the supervisor: its sources, its rings, its death.
 
+use super::ending::LEAVE;
 use super::streams::SourceState;
 use super::{Failure, Part, Phase, Session};
 use crate::refusal::Refusal;
@@ -123,7 +124,7 @@ impl Session<'_> {
                 for stream in self.streams.values_mut().filter(|s| s.state == SourceState::Open) {
                     stream.state = SourceState::Ended;
                 }
-                self.tell_engine(ToEngine::Shutdown);
+                self.stop(Part::Engine, LEAVE, false);
             }
             FromEngine::Fault(why) => self.blame(Part::Engine, why),
         }

@@ -2,6 +2,7 @@
 
 use super::engine::monotonic_ns;
 use super::{Part, Session};
+use crate::policy::State;
 use control_protocol::BoardPlace;
 use shm_layout::board::{Beat, Board, Level};
 use std::time::Duration;
@@ -70,11 +71,17 @@ impl Session<'_> {
         self.hearts.looked_ns = now_ns;
         let hangs = |(part, place): (&Part, &super::Place)| {
             let child = place.child.as_ref()?;
-            let patience = if child.ready { HANGS_AFTER } else { STARTS_WITHIN };
+            // Who is about to end is killed when his time is over.
+            let ready = match place.life.state() {
+                State::Starting => false,
+                State::Ready { .. } | State::Running => true,
+                _ => return None,
+            };
+            let patience = if ready { HANGS_AFTER } else { STARTS_WITHIN };
             let started_ns = now_ns.saturating_sub(nanos(child.uptime()));
             let beat_ns = board.beat_ns(part.board_slot() as usize, child.pid, child.generation.into());
             // A ready child without any beat has no place on the board: nothing can be said of it.
-            let shown_ns = if child.ready { beat_ns? } else { beat_ns.unwrap_or(started_ns) };
+            let shown_ns = if ready { beat_ns? } else { beat_ns.unwrap_or(started_ns) };
             let silent_ns = now_ns.saturating_sub(shown_ns.max(self.hearts.awake_since_ns));
             (silent_ns > nanos(patience)).then_some((*part, Duration::from_nanos(silent_ns)))
         };

@@ -7,6 +7,7 @@ mod ending;
 mod engine;
 mod hearts;
 mod listener;
+mod orders;
 mod places;
 mod status;
 mod streams;
@@ -106,8 +107,15 @@ pub(crate) struct Session<'a> {
     hearts: Hearts,
     queue: Queue<u32>,
     credit: FrameIndex,
+    /// How many workers there should be.
+    workers_wanted: u32,
     phase: Phase,
     outcome: Outcome,
+}
+
+/// An answer on the control socket.
+fn answer_of(done: Result<serde_json::Value, String>) -> serde_json::Value {
+    done.unwrap_or_else(|error| serde_json::json!({"error": error}))
 }
 
 impl<'a> Session<'a> {
@@ -129,12 +137,13 @@ impl<'a> Session<'a> {
             started: Instant::now(),
             started_said: false,
             shrunk_said: false,
-            places: parts.map(|part| (part, Place::default())).collect(),
+            places: parts.map(|part| (part, Place::new(part))).collect(),
             streams: streams.collect(),
             rings: Rings::new(),
             hearts: Hearts::default(),
             queue: Queue::default(),
             credit: FrameIndex(0),
+            workers_wanted: plan.workers,
             phase: Phase::Running,
             outcome: Outcome::default(),
         }
@@ -147,7 +156,7 @@ impl<'a> Session<'a> {
     pub(crate) fn run(mut self) -> Result<Outcome> {
         self.hang_up_board();
         for part in self.places.keys().copied().collect::<Vec<_>>() {
-            self.start(part)?;
+            self.begin(part);
         }
         let mut housekeeping = Instant::now() + hearts::LOOK_EVERY;
         while self.phase != Phase::Over {
@@ -162,7 +171,7 @@ impl<'a> Session<'a> {
                 self.remove_old_rings();
                 housekeeping = Instant::now() + hearts::LOOK_EVERY;
             }
-            self.restart_due();
+            self.tick_lives();
             self.dispatch();
             self.give_credit();
             self.advance_phase();
@@ -171,8 +180,8 @@ impl<'a> Session<'a> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let restarts = self.places.values().filter_map(|place| place.restart_at);
-        restarts.chain(self.phase.deadline()).min()
+        let lives = self.places.values().filter_map(|place| place.life.due()).map(|due| self.started + due);
+        lives.chain(self.phase.deadline()).min()
     }
 
     fn handle(&mut self, event: Event) {
@@ -186,6 +195,8 @@ impl<'a> Session<'a> {
                         self.end_asked();
                         serde_json::json!({"ok": true})
                     }
+                    Request::Scale { workers } => answer_of(self.scale(workers)),
+                    Request::Restart { role, worker } => answer_of(self.restart(role, worker)),
                 };
                 // A client that left does not get its answer.
                 let _ = answer.try_send(reply);
