@@ -97,6 +97,9 @@ pub(crate) struct WordFlags {
     /// Threads of each of them [default: 1]
     #[arg(long, value_name = "COUNT", value_parser = range_of(&keys::THREADS))]
     pub threads: Option<u32>,
+    /// Memory each of them may take, in MB; 0 is four times the model and 1 GB [default: 0]
+    #[arg(long, value_name = "MB", value_parser = range_of(&keys::MEMORY))]
+    pub memory: Option<u32>,
 }
 
 impl WordFlags {
@@ -106,6 +109,7 @@ impl WordFlags {
         settings.flag(&keys::LANGUAGE, self.language.clone().map(Value::Text));
         settings.flag(&keys::WORKERS, self.workers.map(Value::Count));
         settings.flag(&keys::THREADS, self.threads.map(Value::Count));
+        settings.flag(&keys::MEMORY, self.memory.map(Value::Count));
     }
 }
 

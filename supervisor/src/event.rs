@@ -2,7 +2,7 @@
 
 use control_protocol::{FromEngine, FromListener, FromWorker, ToEngine, ToListener, ToWorker};
 use serde::Serialize;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// A place in the system that a child fills. A worker's place keeps its number over all its lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +33,14 @@ impl Part {
             Self::Worker(_) => control_protocol::Role::Worker,
         }
     }
+}
+
+/// Events that may wait for the loop. Whoever has more to say waits, and nobody else for him.
+const INBOX: usize = 1_024;
+
+/// The loop's inbox, and the way into it.
+pub(crate) fn inbox() -> (SyncSender<Event>, Receiver<Event>) {
+    sync_channel(INBOX)
 }
 
 /// What the loop receives.

@@ -66,7 +66,7 @@ pub(crate) fn scale(args: &ScaleArgs, settings: &Settings) -> Result<()> {
         let workers: Vec<_> = children(status).filter(|child| child["role"] == "worker").collect();
         workers.len() == count as usize && workers.iter().all(|worker| is_settled(worker))
     })?;
-    print(&format!("{count} workers\n"))
+    print(&format!("{count} {}\n", if count == 1 { "worker" } else { "workers" }))
 }
 
 /// `tympan restart`.

@@ -7,6 +7,7 @@ mod ending;
 mod engine;
 mod hearts;
 mod listener;
+mod memory;
 mod orders;
 mod places;
 mod status;
@@ -28,7 +29,7 @@ use places::Place;
 use shm_layout::{FrameIndex, SessionId};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Instant;
 use streams::Stream;
 
@@ -59,6 +60,8 @@ pub(crate) struct Plan {
     pub workers: u32,
     /// Threads of each.
     pub threads: u32,
+    /// Memory of its own that each may take.
+    pub worker_memory_bytes: u64,
     /// Whether text is wanted while it is spoken.
     pub partials: bool,
     /// Whether the children's standard error is shown.
@@ -95,7 +98,7 @@ pub(crate) struct Failure {
 pub(crate) struct Session<'a> {
     plan: &'a Plan,
     reporter: &'a mut dyn Reporter,
-    events: Sender<Event>,
+    events: SyncSender<Event>,
     inbox: &'a Receiver<Event>,
     id: SessionId,
     started: Instant,
@@ -123,7 +126,7 @@ impl<'a> Session<'a> {
     pub(crate) fn new(
         plan: &'a Plan,
         reporter: &'a mut dyn Reporter,
-        events: Sender<Event>,
+        events: SyncSender<Event>,
         inbox: &'a Receiver<Event>,
     ) -> Self {
         let parts = [Part::Engine, Part::Listener].into_iter().chain((0..plan.workers).map(Part::Worker));
@@ -168,6 +171,7 @@ impl<'a> Session<'a> {
             }
             if Instant::now() >= housekeeping {
                 self.look_at_hearts();
+                self.look_at_memory();
                 self.remove_old_rings();
                 housekeeping = Instant::now() + hearts::LOOK_EVERY;
             }

@@ -52,6 +52,11 @@ impl Session<'_> {
 
     /// Publishes what is done, in its order.
     pub(super) fn publish(&mut self) {
+        if self.is_ready(Part::Listener) {
+            for id in self.queue.newly_aside() {
+                self.tell_listener(ToListener::SetAside(id));
+            }
+        }
         while let Some(Finished { job, outcome }) = self.queue.release() {
             self.tell_listener(ToListener::JobDone(job.id));
             let rate = self.plan.sample_rate_hz;
