@@ -34,6 +34,7 @@ mod small_disk;
 mod speech;
 mod status;
 mod terminal;
+mod undisturbed;
 mod watch;
 mod words;
 
@@ -54,5 +55,6 @@ pub use small_disk::{OnSmallDisk, on_small_disk};
 pub use speech::{CLIPS, Clip, Speech, clip_file};
 pub use status::{ProcessStatus, Queue, Status, StreamStatus};
 pub use terminal::Terminal;
+pub use undisturbed::{assert_no_word_lost, assert_same_words, end_of, short, undisturbed, words_of};
 pub use watch::{wait_until, watchdog};
 pub use words::{WordErrors, align, errors_of, normalise};

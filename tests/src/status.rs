@@ -41,8 +41,8 @@ pub struct StreamStatus {
     pub stream: String,
     /// Its source.
     pub uri: String,
-    /// The epoch of its newest ring.
-    pub epoch: u64,
+    /// The epoch of its newest ring, while there is one.
+    pub epoch: Option<u64>,
     /// How far it has been captured or looked at.
     pub position_frame: u64,
     /// The largest sample of the last tenth of a second, once there was one.
