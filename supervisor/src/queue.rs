@@ -1,4 +1,4 @@
-//! The jobs: who waits, who works on what, what is done. Pure: no clock, no I/O.
+//! The jobs: who waits, who works on what and since when, what is done. No I/O.
 //!
 //! A job is published at most once and tried at least once: its parts count when the worker that has it says it is
 //! done, and a worker that dies gives it back to the front. Texts leave in the order in which they were spoken, stream
@@ -7,6 +7,7 @@
 use control_protocol::{Job, JobId, JobKind, Samples, StreamName};
 use shm_layout::FrameIndex;
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 /// Tries that end by the worker's own fault before a job is set aside.
 const TRIES_MAX: u32 = 3;
@@ -43,6 +44,7 @@ pub(crate) struct Finished {
 #[derive(Debug)]
 struct Running {
     job: Job,
+    since: Instant,
     parts: Vec<Segment>,
 }
 
@@ -125,7 +127,7 @@ impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
             }
             None => return None,
         };
-        self.running.insert(worker, Running { job: job.clone(), parts: Vec::new() });
+        self.running.insert(worker, Running { job: job.clone(), since: Instant::now(), parts: Vec::new() });
         Some(job)
     }
 
@@ -247,6 +249,11 @@ impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
     /// Whether a worker has something to do.
     pub(crate) fn is_busy(&self, worker: W) -> bool {
         self.running.contains_key(&worker)
+    }
+
+    /// What a worker has in work, and since when.
+    pub(crate) fn at_work(&self, worker: W) -> Option<(&Job, Instant)> {
+        self.running.get(&worker).map(|running| (&running.job, running.since))
     }
 
     /// Counts for people.

@@ -14,6 +14,11 @@ const HANGS_AFTER: Duration = Duration::from_secs(3);
 /// One that is not ready yet may be busy for longer: a large ring is made, a large model loaded.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
 
+/// How long a worker may take for its job: this, and so many times the length of its speech. The largest model on the
+/// slowest machine is quicker.
+const WORK_MIN: Duration = Duration::from_secs(60);
+const WORK_PER_LENGTH: u32 = 30;
+
 /// The board, and when it was last looked at.
 #[derive(Debug, Default)]
 pub(super) struct Hearts {
@@ -85,7 +90,22 @@ impl Session<'_> {
             let silent_ns = now_ns.saturating_sub(shown_ns.max(self.hearts.awake_since_ns));
             (silent_ns > nanos(patience)).then_some((*part, Duration::from_nanos(silent_ns)))
         };
+        let too_long = |(part, place): (&Part, &super::Place)| {
+            let Part::Worker(worker) = *part else { return None };
+            place.child.as_ref()?;
+            let (job, since) = self.queue.at_work(worker)?;
+            let length = Duration::from_secs_f64(
+                shm_layout::FrameIndex(job.to.since(job.from)).seconds(self.plan.sample_rate_hz),
+            );
+            let (taken, allowed) = (since.elapsed(), WORK_MIN + length * WORK_PER_LENGTH);
+            (taken > allowed).then_some((*part, taken, length))
+        };
+        let endless: Vec<_> = self.places.iter().filter_map(too_long).collect();
         let hanging: Vec<_> = self.places.iter().filter_map(hangs).collect();
+        for (part, taken, length) in endless {
+            let text = format!("it has worked on {:.1} s of speech for {} s", length.as_secs_f64(), taken.as_secs());
+            self.cut_off(part, &text);
+        }
         for (part, silent) in hanging {
             self.cut_off(part, &format!("it hangs: no sign of life for {:.1} s", silent.as_secs_f64()));
         }
