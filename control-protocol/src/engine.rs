@@ -1,6 +1,6 @@
 //! Supervisor and audio engine.
 
-use crate::{Exit, Hello, StreamName};
+use crate::{BoardPlace, Exit, Hello, StreamName};
 use serde::{Deserialize, Serialize};
 use shm_layout::{Epoch, FrameIndex, SessionId};
 
@@ -34,6 +34,8 @@ pub struct EngineConfig {
     pub history_ms: u32,
     /// What the tick follows.
     pub clock: ClockKind,
+    /// Its place on the status board.
+    pub board: BoardPlace,
 }
 
 /// One source to open.

@@ -32,5 +32,5 @@ pub use greeting::{greet, greeting};
 pub use job::{Job, JobFault, JobId, JobKind, Samples};
 pub use listener::{FromListener, ListenerConfig, Mark, ToListener};
 pub use name::{NameError, StreamName};
-pub use role::{Hello, PROTOCOL_VERSION, Role};
+pub use role::{BoardPlace, Hello, PROTOCOL_VERSION, Role};
 pub use worker::{FromWorker, ToWorker, WorkerConfig};

@@ -1,6 +1,6 @@
 //! Supervisor and listener.
 
-use crate::{Hello, Job, JobId, StreamName};
+use crate::{BoardPlace, Hello, Job, JobId, StreamName};
 use serde::{Deserialize, Serialize};
 use shm_layout::{Epoch, FrameIndex};
 
@@ -11,10 +11,14 @@ pub struct ListenerConfig {
     pub runtime_dir: String,
     /// The folder for spilled utterances.
     pub spill_dir: String,
+    /// The folder for utterances that nobody could write down.
+    pub aside_dir: String,
     /// The voice detector's model file.
     pub vad_model: String,
     /// Whether pieces are as long as the recogniser takes (recordings) or end at the first pause (live).
     pub offline: bool,
+    /// Its place on the status board.
+    pub board: BoardPlace,
 }
 
 /// How far a stream has been dealt with: from here on a new listener begins.
@@ -48,6 +52,8 @@ pub enum ToListener {
     SpillAll,
     /// End the process.
     Shutdown,
+    /// This job ended too many workers: keep its sound for a look, forget it, and say [`FromListener::SetAside`].
+    SetAside(JobId),
 }
 
 /// Listener to supervisor.
@@ -97,4 +103,11 @@ pub enum FromListener {
     },
     /// The listener cannot go on; it exits after this.
     Fault(String),
+    /// The samples of a job were set aside.
+    SetAside {
+        /// Which job.
+        id: JobId,
+        /// The file's path; `None` where they could not be kept.
+        file: Option<String>,
+    },
 }

@@ -1,6 +1,6 @@
 //! Supervisor and worker.
 
-use crate::{Hello, Job, JobFault, JobId};
+use crate::{BoardPlace, Hello, Job, JobFault, JobId};
 use serde::{Deserialize, Serialize};
 use shm_layout::FrameIndex;
 
@@ -17,6 +17,8 @@ pub struct WorkerConfig {
     pub threads: u32,
     /// ISO 639-1 code, or `auto`; an `.en` model knows English only.
     pub language: String,
+    /// Its place on the status board.
+    pub board: BoardPlace,
 }
 
 /// Supervisor to worker.

@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::model::ModelArgs;
+use crate::orders::{RestartArgs, ScaleArgs};
 use crate::settings::keys::{self, Key, Kind};
 use crate::settings::{ConfigArgs, Settings, Value};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -28,6 +29,14 @@ pub(crate) enum Command {
     /// Show the processes, streams and jobs of the running instance
     #[command(after_help = "Examples:\n  tympan status\n  tympan status --json | jq .queue")]
     Status(JsonArgs),
+    /// Have more workers, or fewer, while it runs
+    #[command(after_help = "Examples:\n  tympan scale workers=4")]
+    Scale(ScaleArgs),
+    /// Replace processes, or try again what has failed
+    #[command(
+        after_help = "Examples:\n  tympan restart worker\n  tympan restart worker --number 1\n  tympan restart engine"
+    )]
+    Restart(RestartArgs),
     /// Show the rings that programs can read
     #[command(after_help = RINGS_EXAMPLES, args_conflicts_with_subcommands = true)]
     Rings(RingsArgs),
@@ -99,6 +108,9 @@ pub(crate) struct WordFlags {
     /// Threads of each of them [default: 1]
     #[arg(long, value_name = "COUNT", value_parser = range_of(&keys::THREADS))]
     pub threads: Option<u32>,
+    /// Memory each of them may take, in MB; 0 is four times the model and 1 GB [default: 0]
+    #[arg(long, value_name = "MB", value_parser = range_of(&keys::MEMORY))]
+    pub memory: Option<u32>,
 }
 
 impl WordFlags {
@@ -108,6 +120,7 @@ impl WordFlags {
         settings.flag(&keys::LANGUAGE, self.language.clone().map(Value::Text));
         settings.flag(&keys::WORKERS, self.workers.map(Value::Count));
         settings.flag(&keys::THREADS, self.threads.map(Value::Count));
+        settings.flag(&keys::MEMORY, self.memory.map(Value::Count));
     }
 }
 

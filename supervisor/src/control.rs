@@ -14,7 +14,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 const CLIENTS_MAX: usize = 16;
@@ -28,7 +28,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub(crate) fn serve(path: &Path, events: Sender<Event>) -> Result<()> {
+pub(crate) fn serve(path: &Path, events: SyncSender<Event>) -> Result<()> {
     // The instance's lock is held: a socket that is there has nobody behind it.
     let _ = std::fs::remove_file(path);
     let listener = UnixListener::bind(path).with_context(|| format!("cannot open {}", path.display()))?;
@@ -54,7 +54,7 @@ pub(crate) fn serve(path: &Path, events: Sender<Event>) -> Result<()> {
     Ok(())
 }
 
-fn converse(stream: &UnixStream, events: &Sender<Event>) -> Result<()> {
+fn converse(stream: &UnixStream, events: &SyncSender<Event>) -> Result<()> {
     let peer = getsockopt(stream, PeerCredentials)?;
     if peer.uid() != rustix::process::geteuid().as_raw() {
         bail!("user {} asked", peer.uid());
@@ -79,7 +79,7 @@ fn converse(stream: &UnixStream, events: &Sender<Event>) -> Result<()> {
     }
 }
 
-fn answer(line: &[u8], events: &Sender<Event>) -> Value {
+fn answer(line: &[u8], events: &SyncSender<Event>) -> Value {
     let request: Request = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(e) => return json!({"error": format!("not a request: {e}")}),

@@ -24,6 +24,7 @@ mod language;
 mod model;
 mod models;
 mod oneshot;
+mod orders;
 mod outfile;
 mod output;
 mod owner;
@@ -85,6 +86,8 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
             Some(RingsCommand::Copy(args)) => return copy::copy(&load()?, &args.name, &args.v1),
             None => inspect::rings(&load()?, args.json.json),
         },
+        Command::Scale(args) => orders::scale(args, &load()?),
+        Command::Restart(args) => orders::restart(args, &load()?),
         Command::Devices(args) => devices::devices(args),
     };
     done.map(|()| Exit::Clean)

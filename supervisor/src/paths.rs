@@ -57,6 +57,11 @@ impl Folders {
         self.data.join("pending")
     }
 
+    /// Utterances that ended too many workers.
+    pub(crate) fn aside(&self) -> PathBuf {
+        self.data.join("set-aside")
+    }
+
     /// The control socket.
     pub(crate) fn socket(&self) -> PathBuf {
         socket_of(&self.runtime)

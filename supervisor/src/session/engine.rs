@@ -1,5 +1,6 @@
 //! The engine's side of the supervisor: its sources, its rings, its death.
 
+use super::ending::LEAVE;
 use super::streams::SourceState;
 use super::{Failure, Part, Phase, Session};
 use crate::refusal::Refusal;
@@ -73,6 +74,7 @@ impl Session<'_> {
             block_frames: rate.div_ceil(BLOCKS_A_SECOND),
             history_ms: self.plan.history_ms,
             clock: self.plan.clock,
+            board: self.board_place(Part::Engine),
         }));
         for (name, stream) in self.streams.iter().filter(|(_, stream)| stream.wants_source()) {
             self.tell_engine(ToEngine::AddSource(SourceSpec {
@@ -122,7 +124,7 @@ impl Session<'_> {
                 for stream in self.streams.values_mut().filter(|s| s.state == SourceState::Open) {
                     stream.state = SourceState::Ended;
                 }
-                self.tell_engine(ToEngine::Shutdown);
+                self.stop(Part::Engine, LEAVE, false);
             }
             FromEngine::Fault(why) => self.blame(Part::Engine, why),
         }
