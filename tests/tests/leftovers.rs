@@ -192,6 +192,8 @@ fn undisturbed() -> Result<BTreeMap<String, usize>> {
     let mut instance = Setup::run(&SOURCES).start()?;
     instance.wait_ready()?;
     let kinds = kinds_in(&instance.folders().runtime())?;
+    let board = strays(&BTreeSet::from([instance.pid()]))?;
+    ensure!(!board.is_empty(), "no status board in /dev/shm: the test looks at the wrong place");
     instance.interrupt()?;
     instance.wait_stopped(watchdog(2.0))?;
     instance.assert_clean()?;
@@ -235,6 +237,8 @@ fn kills_of_anybody_at_any_moment_leave_nothing_after_the_next_start() -> Result
     let session = last.wait_ready()?.text("session")?.to_owned();
     let spill = last.folders().data().join("spill");
     census(&last, &session, &fresh, &spill)?;
+    let boards: Vec<_> = strays(&place.supervisors)?.difference(&before).cloned().collect();
+    ensure!(boards.len() == 1, "not the one board of the run: {boards:?}");
     last.interrupt()?;
     last.wait_stopped(watchdog(2.0))?;
     last.assert_clean()?;
