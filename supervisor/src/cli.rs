@@ -38,8 +38,8 @@ pub(crate) enum Command {
     )]
     Restart(RestartArgs),
     /// Show the rings that programs can read
-    #[command(after_help = "Examples:\n  tympan rings\n  tympan rings --json | jq -r '.[].path'")]
-    Rings(JsonArgs),
+    #[command(after_help = RINGS_EXAMPLES, args_conflicts_with_subcommands = true)]
+    Rings(RingsArgs),
     /// Show the microphones and other inputs
     #[command(
         after_help = "Examples:\n  tympan devices\n  tympan devices --all\n  tympan devices --json | jq -r '.[].id'"
@@ -72,6 +72,17 @@ Examples:
   tympan transcribe talk.mp3
   tympan transcribe --format srt -o talk.srt talk.mp3
   tympan transcribe --format json *.wav | jq -r .text";
+
+const RINGS_EXAMPLES: &str = "\
+Examples:
+  tympan rings
+  tympan rings --json | jq -r '.[].path'
+  tympan rings copy mic --v1 mic.audio";
+
+const COPY_HELP: &str = "\
+The file has the ring's history and goes on with its sound, until Ctrl-C or until the ring is closed. \
+What was never captured, or came too fast, is silence in its place, and is told; what was lost makes the exit code 5. \
+The end of the file's last write is filled up with silence.";
 
 const DOCTOR_HELP: &str = "\
 The exit code is 0 when all is well, 5 when something works in part, and
@@ -197,6 +208,31 @@ pub(crate) struct JsonArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RingsArgs {
+    #[command(subcommand)]
+    pub command: Option<RingsCommand>,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RingsCommand {
+    /// Keep a live copy of a ring in another layout
+    #[command(after_help = COPY_HELP)]
+    Copy(CopyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CopyArgs {
+    /// The ring, as `tympan rings` shows it
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Write layout version 1 (planar 64-bit samples) to this file, which must not be there yet
+    #[arg(long, value_name = "FILE")]
+    pub v1: PathBuf,
 }
 
 #[derive(Debug, Clone, Args)]

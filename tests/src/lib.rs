@@ -16,6 +16,7 @@
 //! ```
 
 mod bare_home;
+mod chance;
 pub mod code;
 mod event;
 mod finished;
@@ -39,6 +40,7 @@ mod watch;
 mod words;
 
 pub use bare_home::{BareHome, PROXIES, TINY_FILE, VAD_FILE, vad};
+pub use chance::Chance;
 pub use event::{Event, EventLog};
 pub use finished::{Finished, run_to_end};
 pub use folders::Folders;

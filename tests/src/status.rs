@@ -41,7 +41,7 @@ pub struct StreamStatus {
     pub stream: String,
     /// Its source.
     pub uri: String,
-    /// The epoch of its newest ring, while there is one.
+    /// The epoch of its newest ring; none between two engines.
     pub epoch: Option<u64>,
     /// How far it has been captured or looked at.
     pub position_frame: u64,
