@@ -3,6 +3,7 @@
 //!
 //! `cargo bench -p system-tests -- [FILTER] [--quick] [--out FILE]`
 
+mod crowd;
 mod endings;
 mod finals;
 mod footprint;
@@ -26,6 +27,7 @@ const MEASURES: &[Measure] = &[
     transcribe::MEASURE,
     footprint::MEMORY,
     footprint::IDLE,
+    crowd::MEASURE,
     restarts::WORKER,
     restarts::ENGINE,
     endings::CTRL_C,
