@@ -6,10 +6,13 @@ use anyhow::{Context, Result, bail, ensure};
 use shm_layout::{AttachError, Epoch, RingReader, Wait};
 use std::process::Command;
 use std::time::Duration;
-use system_tests::{Instance, Setup, model, program, run_to_end, wait_until, watchdog};
+use system_tests::{Instance, Pulse, Setup, model, program, run_to_end, wait_until, watchdog};
 
 pub(crate) const WORKER: Measure = Measure { names: &["worker killed to ready again, p50"], run: worker };
-pub(crate) const ENGINE: Measure = Measure { names: &["engine killed to sound in the new ring, p50"], run: engine };
+pub(crate) const ENGINE: Measure = Measure {
+    names: &["engine killed to sound, virtual: source, p50", "engine killed to sound, PulseAudio source, p50"],
+    run: engine,
+};
 
 const KILLS: usize = 10;
 /// What the next blow waits for, so that it meets a system at rest.
@@ -51,13 +54,28 @@ fn loading_ms(plan: &Plan) -> Result<f64> {
     Ok(quantile(&mut times_ms, 0.5))
 }
 
-/// Until a reader that waits for the next ring has read a sample of it that is not silence.
+/// Of a source that delivers at once, and of a sound server's, which has to be connected to again.
 fn engine(plan: &Plan) -> Result<Vec<Row>> {
-    let mut instance = Setup::run(&["tone=test:tone"]).start()?;
+    let instance = Setup::run(&["tone=virtual:tone?drift_ppm=50"]).start()?;
+    let own = row(ENGINE.names[0], engine_waits_s(plan, instance)?);
+    let pulse = Pulse::start()?;
+    pulse.load("module-sine-source", &["source_name=sine", "frequency=440"])?;
+    let mut setup = Setup::run(&["tone=device:sine"]);
+    for (name, value) in pulse.environment()? {
+        setup = setup.env(name, value);
+    }
+    let device = row(ENGINE.names[1], engine_waits_s(plan, setup.start()?)?);
+    let own_ms = own.value;
+    Ok(vec![own, device.against("virtual: source", own_ms)])
+}
+
+/// Until a reader that waits for the next ring has read a sample of it that is not silence.
+fn engine_waits_s(plan: &Plan, mut instance: Instance) -> Result<Vec<f64>> {
     instance.wait_ready()?;
     let mut ring = instance.ring("tone")?;
     let mut waits_s = Vec::new();
     for _ in 0..plan.times(KILLS) {
+        wait_for_sound(&ring)?;
         std::thread::sleep(REST);
         let engine = instance.processes("engine")?.into_iter().next().context("no engine")?;
         let begin_s = now_s()?;
@@ -67,7 +85,7 @@ fn engine(plan: &Plan) -> Result<Vec<Row>> {
         waits_s.push(now_s()? - begin_s);
     }
     end(&mut instance)?;
-    Ok(vec![row(ENGINE.names[0], waits_s)])
+    Ok(waits_s)
 }
 
 fn ring_after(instance: &Instance, epoch: Epoch) -> Result<RingReader> {
