@@ -3,7 +3,8 @@
 use crate::link::{Ends, LinkError, LinkReceiver, LinkSender};
 use control_protocol::{Hello, PROTOCOL_VERSION, Role, greet, greeting};
 use ipc_channel::IpcError;
-use ipc_channel::ipc::{IpcOneShotServer, IpcSender};
+use ipc_channel::ipc::IpcOneShotServer;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use std::io;
 
 pub(crate) const LINK: &str = "TYMPAN_LINK";
@@ -30,8 +31,12 @@ pub fn environment(server: &LinkServer, generation: u32) -> [(&'static str, Stri
 
 /// Ends a [`LinkServer::accept`] whose child died before it connected.
 pub fn release(name: &str) {
-    // Connecting and leaving without a word is enough; an error means that nobody waits.
-    drop(IpcSender::<Ends>::connect(name.to_owned()));
+    // Connecting and leaving without a word is enough; an error means that nobody waits. Not by ipc-channel, which leaves
+    // its socket open for ever when it cannot connect.
+    let Ok(address) = SocketAddrUnix::new(name) else { return };
+    if let Ok(socket) = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None) {
+        let _ = connect(&socket, &address);
+    }
 }
 
 impl LinkServer {
