@@ -71,8 +71,7 @@ fn job(count: u32, stream: &StreamName, epoch: Epoch, from: FrameIndex) -> Job {
 }
 
 fn work() -> Result<()> {
-    let (sender, mut receiver): (LinkSender<FromWorker>, LinkReceiver<ToWorker>) =
-        control_link::connect(Role::Worker)?;
+    let (sender, mut receiver): (LinkSender<FromWorker>, LinkReceiver<ToWorker>) = control_link::connect(Role::Worker)?;
     let mut heart = None;
     loop {
         match receiver.recv()? {
