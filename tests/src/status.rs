@@ -41,6 +41,10 @@ pub struct StreamStatus {
     pub stream: String,
     /// Its source.
     pub uri: String,
+    /// `opening`, `open`, `ended`, `failed`.
+    pub state: String,
+    /// By how much the listener is behind the ring; none when it is done with the stream.
+    pub lag_s: Option<f64>,
     /// The epoch of its newest ring; none between two engines.
     pub epoch: Option<u64>,
     /// How far it has been captured or looked at.

@@ -62,6 +62,7 @@ pub(super) fn monotonic_ns() -> u64 {
 
 impl Session<'_> {
     pub(super) fn configure_engine(&mut self) {
+        self.make_room();
         self.rings.epoch = Epoch(self.rings.epoch.0 + 1);
         let rate = self.plan.sample_rate_hz;
         self.tell_engine(ToEngine::Configure(EngineConfig {
@@ -270,21 +271,44 @@ impl Session<'_> {
     pub(super) fn remove_old_rings(&mut self) {
         let history_ns = u64::from(self.plan.history_ms) * 1_000_000;
         let now_ns = monotonic_ns();
-        let (streams, queue) = (&self.streams, &self.queue);
-        let is_needed = |name: &StreamName, ring: &RingWarden| {
-            let epoch = ring.info().epoch;
-            let read = streams.get(name).is_some_and(|s| s.is_unfinished() && s.mark.is_some_and(|m| m.epoch <= epoch));
-            let named = queue.open_jobs().any(|j| j.stream == *name && j.epoch == epoch && j.samples == Samples::Ring);
-            read || named || now_ns < ring.commit_time_ns() + history_ns
-        };
-        let dir = &self.plan.folders.runtime;
-        self.rings.old.retain(|(name, ring)| {
-            let needed = is_needed(name, ring);
-            if !needed {
-                let _ = std::fs::remove_file(dir.join(shm_layout::ring_file(name.as_str(), ring.info().epoch)));
-            }
-            needed
-        });
+        let old = std::mem::take(&mut self.rings.old);
+        let is_young = |ring: &RingWarden| now_ns < ring.commit_time_ns() + history_ns;
+        let (kept, gone): (Vec<_>, Vec<_>) =
+            old.into_iter().partition(|(name, ring)| is_young(ring) || self.is_needed(name, ring));
+        gone.iter().for_each(|(name, ring)| self.remove_ring(name, ring));
+        self.rings.old = kept;
+    }
+
+    /// Before an engine makes its rings: those of dead engines that only strangers may still want go, the oldest first,
+    /// where they would cost the new ones their room.
+    pub(super) fn make_room(&mut self) {
+        let dir = self.plan.folders.runtime.clone();
+        let bytes = |ring: &RingWarden| ring.info().capacity_frames * u64::from(ring.info().channels) * 4;
+        let Some(newest) = self.rings.old.iter().map(|(_, ring)| ring.info().epoch).max() else { return };
+        let last = self.rings.old.iter().filter(|(_, ring)| ring.info().epoch == newest);
+        // `fit_history` leaves three quarters of what is free.
+        let wanted = 4 * last.map(|(_, ring)| bytes(ring)).sum::<u64>();
+        let is_short = || rustix::fs::statvfs(&dir).is_ok_and(|fs| fs.f_bavail.saturating_mul(fs.f_frsize) < wanted);
+        while is_short() {
+            let is_spare =
+                |(name, ring): &(StreamName, RingWarden)| ring.info().epoch < newest && !self.is_needed(name, ring);
+            let Some(at) = self.rings.old.iter().position(is_spare) else { return };
+            let (name, ring) = self.rings.old.remove(at);
+            self.remove_ring(&name, &ring);
+        }
+    }
+
+    /// Whether anything in a dead engine's ring is still to be read by us.
+    fn is_needed(&self, name: &StreamName, ring: &RingWarden) -> bool {
+        let epoch = ring.info().epoch;
+        let is_read = |s: &super::Stream| s.is_unfinished() && s.mark.is_some_and(|mark| mark.epoch <= epoch);
+        let names = |j: &control_protocol::Job| j.stream == *name && j.epoch == epoch && j.samples == Samples::Ring;
+        self.streams.get(name).is_some_and(is_read) || self.queue.open_jobs().any(names)
+    }
+
+    fn remove_ring(&self, name: &StreamName, ring: &RingWarden) {
+        let file = shm_layout::ring_file(name.as_str(), ring.info().epoch);
+        let _ = std::fs::remove_file(self.plan.folders.runtime.join(file));
     }
 
     /// Virtual clock: lets the sources run as far as the rings can still hold what is not written down.

@@ -99,8 +99,8 @@ impl Blow {
             Self::Kill(role) => signal_one(system, chance, role, Signal::SIGKILL, KILLED_S),
             Self::Terminate(role) => signal_one(system, chance, role, Signal::SIGTERM, KILLED_S),
             Self::Hang(role) => signal_one(system, chance, role, Signal::SIGSTOP, HANGS_S),
-            Self::KillSupervisor => end_and_begin(system, Signal::SIGKILL, End::Killed),
-            Self::TerminateSupervisor => end_and_begin(system, Signal::SIGTERM, End::Asked),
+            Self::KillSupervisor => system.end_and_begin(Signal::SIGKILL, End::Killed),
+            Self::TerminateSupervisor => system.end_and_begin(Signal::SIGTERM, End::Asked),
             Self::Pause => pause(system, chance),
             Self::Scale => {
                 let others = [1, 2, 3].into_iter().filter(|&count| count != system.workers).collect::<Vec<_>>();
@@ -131,7 +131,7 @@ impl Blow {
             }
             Self::FullDiskAtTheEnd => {
                 let disk = Fill::of(&std::env::temp_dir())?;
-                end_and_begin(system, Signal::SIGTERM, End::Asked)?;
+                system.end_and_begin(Signal::SIGTERM, End::Asked)?;
                 drop(disk);
                 system.whole(HARMLESS_S, &[]).map(drop)
             }
@@ -158,14 +158,6 @@ fn signal_one(system: &mut System, chance: &mut Chance, role: &str, signal: Sign
     let victim = one_of(chance, system.processes(role)?)?;
     ensure!(end_process(victim.pid, signal), "the {role} ended by itself");
     system.whole(within_s, &[victim]).map(drop)
-}
-
-/// The end of the supervisor, and the next session.
-fn end_and_begin(system: &mut System, signal: Signal, end: End) -> Result<()> {
-    let come_to = system.positions()?;
-    ensure!(end_process(system.instance()?.pid(), signal), "the supervisor ended by itself");
-    system.end(end, come_to)?;
-    system.begin()
 }
 
 /// Everybody is who he was, while it lasts and afterwards.

@@ -12,6 +12,7 @@ mod system;
 
 use anyhow::{Context, Result, ensure};
 use blow::Blow;
+use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use system::{End, System};
@@ -34,9 +35,8 @@ fn whole_again_after_every_blow() -> Result<()> {
             }
             let blow = round.swap_remove(usize::try_from(chance.below(round.len() as u64))?);
             std::thread::sleep(Duration::from_millis(chance.below(REST_MS)));
-            if system.is_nearly_over()? {
-                system.end(End::OfFile, [0; 2])?;
-                system.begin()?;
+            if system.all_is_said()? {
+                system.end_and_begin(Signal::SIGTERM, End::AllSaid)?;
             }
             let begin = Instant::now();
             blow.strike(&mut system, &mut chance).with_context(|| format!("blow {number}: {blow:?}"))?;
@@ -44,9 +44,8 @@ fn whole_again_after_every_blow() -> Result<()> {
             eprintln!("{number}: {blow:?}, whole again after {:.2} s", begin.elapsed().as_secs_f64());
             *counts.entry(blow).or_default() += 1;
         }
-        let come_to = system.positions()?;
-        system.instance()?.interrupt()?;
-        system.end(End::Asked, come_to)?;
+        wait_until("the last words", watchdog(30.0), || Ok(system.all_is_said()?.then_some(())))?;
+        system.end(Signal::SIGINT, End::AllSaid)?;
         system.census_at_the_end()?;
 
         let (sessions, account) = (system.sessions, system.account);

@@ -4,6 +4,8 @@ use crate::account::{Account, Told, Utterance};
 use crate::clients;
 use crate::clock::WallClock;
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use shm_layout::{AttachError, RingReader};
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -15,18 +17,10 @@ const START_S: f64 = 3.0;
 pub(crate) const END_S: f64 = 2.0;
 /// Frames a second of all rings.
 const RATE_HZ: u64 = 48_000;
-/// A session ends by itself when less than this is left of its file.
-const REST_S: f64 = 8.0;
-/// The clips of the first file, short ones first: most sessions do not come to its end. The second has them in another
-/// order.
-const SENTENCES: [&str; 6] = [
-    "librivox_0880.wav",
-    "librivox_0890.wav",
-    "librivox_0930.wav",
-    "librivox_0920.wav",
-    "librivox_0870.wav",
-    "jfk.wav",
-];
+/// The clips of the first file; the second has them in another order.
+const SENTENCES: [&str; 4] = ["librivox_0880.wav", "librivox_0890.wav", "librivox_0930.wav", "librivox_0920.wav"];
+/// A device that never ends, and so neither does a session by itself.
+const ENDLESS: &str = "hum=virtual:tone?drift_ppm=50&xrun_every_s=5";
 
 /// How a session comes to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +29,8 @@ pub(crate) enum End {
     Killed,
     /// SIGTERM to the supervisor.
     Asked,
-    /// The file was over.
-    OfFile,
+    /// The same, after both files had come to their ends and all was written down.
+    AllSaid,
 }
 
 /// A stream of speech.
@@ -115,6 +109,7 @@ impl System {
         for spoken in &self.streams {
             setup = setup.arg(spoken.source());
         }
+        setup = setup.arg(ENDLESS);
         setup = setup.arg("--workers").arg(self.workers.to_string()).env("TYMPAN_LIBEXEC", &self.programs);
         for (name, value) in self.clock.environment() {
             setup = setup.env(name, value);
@@ -153,7 +148,8 @@ impl System {
             let mut processes = status.processes.iter();
             let whole = status.processes.len() == 3 + self.workers
                 && processes.all(|process| process.state == "running" && !stays(process.pid))
-                && status.streams.iter().all(|stream| stream.epoch.is_some());
+                // A file that is over has no ring after the next start of the engine.
+                && status.streams.iter().any(|stream| stream.uri.starts_with("virtual:") && stream.epoch.is_some());
             Ok(whole.then_some(status))
         });
         let status = status.with_context(|| format!("{} workers wanted; last: {last}", self.workers))?;
@@ -183,29 +179,47 @@ impl System {
         Ok(status.of_role(role).filter_map(|process| Process::of(process.pid?)).collect())
     }
 
-    /// How far each source has come.
-    pub(crate) fn positions(&self) -> Result<[u64; 2]> {
-        let events = self.instance()?.log().all()?;
+    /// How far each file has come.
+    fn positions(&self) -> Result<[u64; 2]> {
+        let (events, runtime) = (self.instance()?.log().all()?, self.runtime()?);
         let position = |spoken: &Spoken| {
             let gaps = events.iter().filter(|e| e.is("gap") && e.fields["stream"] == spoken.name).map(Event::span);
             let gap_frames: u64 = gaps.map(|gap| gap.map_or(0, |gap| gap.end - gap.start)).sum();
-            Ok::<_, anyhow::Error>(self.instance()?.ring(spoken.name)?.commit().0 - self.first_frame - gap_frames)
+            match RingReader::attach_stream(&runtime, spoken.name) {
+                Ok(ring) => Ok(ring.commit().0.saturating_sub(self.first_frame + gap_frames)),
+                // Over for so long that it is history.
+                Err(AttachError::Missing(_)) => Ok(u64::MAX),
+                Err(e) => Err(e),
+            }
         };
         Ok([position(&self.streams[0])?, position(&self.streams[1])?])
     }
 
-    /// Whether a file will be over in the middle of what comes next.
-    pub(crate) fn is_nearly_over(&self) -> Result<bool> {
-        let over =
-            |(position, spoken): (u64, &Spoken)| position as f64 / RATE_HZ as f64 > spoken.speech.seconds() - REST_S;
-        Ok(self.positions()?.into_iter().zip(&self.streams).any(over))
+    /// Whether both files are over, and nothing of them is still to be written down.
+    pub(crate) fn all_is_said(&self) -> Result<bool> {
+        let status = clients::status(&self.runtime()?)?;
+        let files = || status.streams.iter().filter(|stream| stream.uri.starts_with("file:"));
+        // Between the end of a file and its last utterance the listener is still busy with it.
+        let over = files().all(|stream| stream.state == "ended" && stream.lag_s.is_none());
+        Ok(over && status.queue.waiting == 0 && status.queue.running == 0)
     }
 
-    /// Waits for the end of a session and counts where its words went. Its folders are there for the next one.
+    /// Ends a session, and begins the next.
+    ///
+    /// # Errors
+    /// As both.
+    pub(crate) fn end_and_begin(&mut self, signal: Signal, how: End) -> Result<()> {
+        self.end(signal, how)?;
+        self.begin()
+    }
+
+    /// Ends a session and counts where its words went. Its folders are there for the next one.
     ///
     /// # Errors
     /// When it does not end, leaves something that it should not, or a word is nowhere.
-    pub(crate) fn end(&mut self, how: End, come_to: [u64; 2]) -> Result<()> {
+    pub(crate) fn end(&mut self, signal: Signal, how: End) -> Result<()> {
+        let come_to = self.positions()?;
+        ensure!(end_process(self.instance()?.pid(), signal), "the supervisor ended by itself");
         let mut instance = self.instance.take().context("no session runs")?;
         let kept = wait_end(&mut instance, how)?;
         let events = instance.log().all()?;
@@ -217,7 +231,7 @@ impl System {
                 End::Killed => told.heard.last().map_or(0, |last| last.span.start),
                 // What was about to end is cut there, as the user wished.
                 End::Asked => come_to.saturating_sub(RATE_HZ),
-                End::OfFile => u64::MAX,
+                End::AllSaid => u64::MAX,
             };
             let of_this = told.compare(&spoken.undisturbed, until, kept - account.kept);
             account += of_this.with_context(|| format!("{}: {}", spoken.name, text_of(&events)))?;
@@ -294,7 +308,7 @@ fn wait_end(instance: &mut Instance, how: End) -> Result<usize> {
         wait_until("the end of all orphans", watchdog(END_S), orphans)?;
         return Ok(0);
     }
-    let exit = instance.wait_exit(watchdog(if how == End::OfFile { REST_S + 5.0 } else { END_S }))?;
+    let exit = instance.wait_exit(watchdog(END_S))?;
     let events = instance.log().all()?;
     let lost = events.iter().any(|e| e.is("lost"));
     ensure!(exit.code() == Some(if lost { 5 } else { 0 }), "{exit}: {}", instance.stderr());
