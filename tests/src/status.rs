@@ -41,6 +41,8 @@ pub struct StreamStatus {
     pub stream: String,
     /// Its source.
     pub uri: String,
+    /// `opening`, `open`, `away`, `ended`, `failed`.
+    pub state: String,
     /// The epoch of its newest ring; none between two engines.
     pub epoch: Option<u64>,
     /// How far it has been captured or looked at.

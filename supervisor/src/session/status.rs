@@ -61,6 +61,7 @@ impl Session<'_> {
                     "stream": name, "uri": stream.uri, "description": stream.description,
                     "state": match stream.state {
                         SourceState::Opening => "opening",
+                        SourceState::Open if stream.is_away() => "away",
                         SourceState::Open => "open",
                         SourceState::Ended => "ended",
                         SourceState::Failed => "failed",
