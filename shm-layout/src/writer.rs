@@ -144,6 +144,21 @@ impl RingWriter {
     /// Wait-free: no allocation, no lock; one system call (`FUTEX_WAKE`, which does not block). The cost does not
     /// grow with the number of readers that do not wait.
     pub fn write(&mut self, planar: &[f32], frames: usize) {
+        self.write_silently(planar, frames);
+        if frames > 0 {
+            self.wake();
+        }
+    }
+
+    /// Writes as [`RingWriter::write`] does, and wakes nobody: for who writes several blocks at once, and then calls
+    /// [`RingWriter::wake`]. Until then a reader that sleeps does not see them; one that looks does.
+    ///
+    /// # Panics
+    /// As [`RingWriter::write`].
+    ///
+    /// # Real time
+    /// Wait-free: no allocation, no lock, no system call.
+    pub fn write_silently(&mut self, planar: &[f32], frames: usize) {
         let channels = self.info.channels as usize;
         assert!(planar.len() == channels * frames && frames as u64 <= self.info.capacity_frames, "wrong shape");
         if frames == 0 {
@@ -172,7 +187,6 @@ impl RingWriter {
         // Pairs with the Acquire load of `commit` in `RingReader`.
         self.map.store_u64(at::COMMIT, end.0, Ordering::Release);
         self.next = end;
-        self.wake();
     }
 
     /// Names frames `from..to` as never captured. Comes before the write that covers them with zeros; gaps that
@@ -237,7 +251,11 @@ impl RingWriter {
         self.wake();
     }
 
-    fn wake(&self) {
+    /// Wakes the readers that sleep.
+    ///
+    /// # Real time
+    /// Wait-free: one system call (`FUTEX_WAKE`, which does not block).
+    pub fn wake(&self) {
         // The word changes before the wake, so a reader that is about to sleep does not. Pairs with the Acquire
         // load in `RingReader::wait`.
         self.map.add_u32(at::FUTEX, Ordering::Release);

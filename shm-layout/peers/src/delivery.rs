@@ -112,12 +112,15 @@ fn deliver(size: Size, readers: usize, rounds: usize) -> Result<[Vec<f64>; 3]> {
     let mut block = vec![0.25_f32; size.samples()];
     let mut rates = [Vec::new(), Vec::new(), Vec::new()];
     let mut copied = 0;
+    let every: usize = std::env::var("EVERY").map_or(1, |s| s.parse().unwrap()); let mut n = 0;
     for _ in 0..rounds {
         for (place, rates) in rates.iter_mut().enumerate() {
             rates.push(match KINDS[place] {
                 "ring" => turn(&board, place, readers, || {
                     number(&mut block, ring.next_frame().0 / BLOCK_FRAMES as u64);
-                    ring.write(&block, BLOCK_FRAMES);
+                    ring.write_silently(&block, BLOCK_FRAMES);
+                    n += 1;
+                    if n % every == 0 { ring.wake(); }
                     Ok(())
                 })?,
                 "iceoryx2" => turn(&board, place, readers, || iceoryx::send(&publisher, &block))?,
@@ -186,33 +189,39 @@ pub(crate) fn read(args: &[String]) -> Result<()> {
         "ring" => {
             let ring = RingReader::attach_stream(Path::new(root), "delivery")?;
             let mut position = FrameIndex(0);
-            reader.run(|| match ring.read(position, &mut block, BLOCK_FRAMES) {
+            let most: u64 = std::env::var("MOST").map_or(1, |s| s.parse().unwrap());
+            let mut block = vec![0.0_f32; size.samples() * most as usize];
+            reader.run(|| {
+                let there = ring.commit().0.saturating_sub(position.0) / BLOCK_FRAMES as u64;
+                if there == 0 { return Ok(0); }
+                let take = there.min(most);
+                match ring.read(position, &mut block[..take as usize * size.samples()], take as usize * BLOCK_FRAMES) {
                 Ok(()) => {
                     let number = position.0 / BLOCK_FRAMES as u64;
                     ensure!(block[0].to_bits() == tag(number), "block {number} is another one");
-                    position = position.plus(BLOCK_FRAMES as u64);
-                    Ok(true)
+                    position = position.plus(take * BLOCK_FRAMES as u64);
+                    Ok(take)
                 }
                 Err(ReadError::Lost { to, .. }) => {
                     position = FrameIndex(to.0.next_multiple_of(BLOCK_FRAMES as u64));
-                    Ok(false)
+                    Ok(0)
                 }
-                Err(ReadError::NotYet { .. }) => Ok(false),
+                Err(ReadError::NotYet { .. }) => Ok(0),
                 Err(e) => Err(e.into()),
-            })
+            } })
         }
         "iceoryx2" => {
             let shape = Shape { samples: size.samples(), blocks: size.blocks, readers: many.parse()? };
             let side = Side::new(root, bench.parse()?, "delivery", shape)?;
             let subscriber = side.subscriber()?;
-            reader.run(|| iceoryx::take(&subscriber, &mut block))
+            reader.run(|| iceoryx::take(&subscriber, &mut block).map(u64::from))
         }
         _ => {
             let mut position = 0;
             reader.run(|| {
                 let end = board.word(POSITION).load(Ordering::Acquire);
                 if position == end {
-                    return Ok(false);
+                    return Ok(0);
                 }
                 if position + (size.blocks as u64) < end {
                     position = end - size.blocks as u64 * 63 / 64;
@@ -220,7 +229,7 @@ pub(crate) fn read(args: &[String]) -> Result<()> {
                 board.get(usize::try_from(position)? % size.blocks * size.samples(), &mut block);
                 std::hint::black_box(&mut block);
                 position += 1;
-                Ok(true)
+                Ok(1)
             })
         }
     }
@@ -234,20 +243,21 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn run(&self, mut take: impl FnMut() -> Result<bool>) -> Result<()> {
+    fn run(&self, mut take: impl FnMut() -> Result<u64>) -> Result<()> {
         child::ready()?;
         let got = self.board.word(self.got);
-        let mut in_vain = 0_u32;
+        let mut in_vain = 0_u32; let pause: u32 = std::env::var("PAUSE").map_or(1, |s| s.parse().unwrap());
         loop {
             let turn = self.board.word(TURN).load(Ordering::Acquire);
             if turn == self.place as u64 + 1 {
-                if take()? {
+                let blocks = take()?;
+                if blocks > 0 {
                     // Nobody else writes it.
-                    got.store(got.load(Ordering::Relaxed) + self.bytes, Ordering::Relaxed);
+                    got.store(got.load(Ordering::Relaxed) + blocks * self.bytes, Ordering::Relaxed);
                     in_vain = 0;
                 } else if in_vain < LOOKS_MAX {
                     in_vain += 1;
-                    std::hint::spin_loop();
+                    for _ in 0..pause { std::hint::spin_loop(); }
                 } else {
                     in_vain = 0;
                     std::thread::yield_now();
