@@ -144,21 +144,6 @@ impl RingWriter {
     /// Wait-free: no allocation, no lock; one system call (`FUTEX_WAKE`, which does not block). The cost does not
     /// grow with the number of readers that do not wait.
     pub fn write(&mut self, planar: &[f32], frames: usize) {
-        self.write_silently(planar, frames);
-        if frames > 0 {
-            self.wake();
-        }
-    }
-
-    /// Writes as [`RingWriter::write`] does, and wakes nobody: for who writes several blocks at once, and then calls
-    /// [`RingWriter::wake`]. Until then a reader that sleeps does not see them; one that looks does.
-    ///
-    /// # Panics
-    /// As [`RingWriter::write`].
-    ///
-    /// # Real time
-    /// Wait-free: no allocation, no lock, no system call.
-    pub fn write_silently(&mut self, planar: &[f32], frames: usize) {
         let channels = self.info.channels as usize;
         assert!(planar.len() == channels * frames && frames as u64 <= self.info.capacity_frames, "wrong shape");
         if frames == 0 {
@@ -187,6 +172,7 @@ impl RingWriter {
         // Pairs with the Acquire load of `commit` in `RingReader`.
         self.map.store_u64(at::COMMIT, end.0, Ordering::Release);
         self.next = end;
+        self.wake();
     }
 
     /// Names frames `from..to` as never captured. Comes before the write that covers them with zeros; gaps that
@@ -251,17 +237,17 @@ impl RingWriter {
         self.wake();
     }
 
-    /// Wakes the readers that sleep.
-    ///
-    /// # Real time
-    /// Wait-free: one system call (`FUTEX_WAKE`, which does not block).
-    pub fn wake(&self) {
+    fn wake(&self) {
         // The word changes before the wake, so a reader that is about to sleep does not. Pairs with the Acquire
         // load in `RingReader::wait`.
         self.map.add_u32(at::FUTEX, Ordering::Release);
         self.map.futex_wake_all(at::FUTEX);
     }
 }
+
+/// 33 cache lines: 64 channels of a ring whose capacity is a power of two then spread over 128 KiB, which is what a way of
+/// the second cache covers at most.
+const STRIDE_SKEW_BYTES: u64 = 33 * 64;
 
 /// See [`RingWriter::prefaulter`].
 #[derive(Debug)]
@@ -332,7 +318,8 @@ fn plan(spec: &RingSpec) -> Result<RingInfo, CreateError> {
     if !(spec.labels.is_empty() || spec.labels.len() == spec.channels as usize) || !spec.labels.iter().all(label_fits) {
         return Err(CreateError::Invalid("these labels: one of at most 32 bytes for each channel, or none"));
     }
-    let stride_bytes = (spec.capacity_frames * 4).next_multiple_of(4096);
+    // Not a multiple of a power of two: the same frames of all channels would share a few sets of each cache.
+    let stride_bytes = (spec.capacity_frames * 4).next_multiple_of(4096) + STRIDE_SKEW_BYTES;
     let planes_end = DATA_OFFSET + stride_bytes * u64::from(spec.channels);
     let overview = spec.overview.then(|| OverviewInfo::plan(spec.capacity_frames, planes_end));
     let overview_bytes = overview.map_or(0, |overview| overview.stride_bytes * u64::from(spec.channels));

@@ -1,9 +1,10 @@
 //! How many bytes reach the readers' own memory in a second, summed over the readers: the ring, iceoryx2's
-//! publish/subscribe, and memcpy. The writer never pauses and waits for nobody; a reader takes block after block, of
-//! which only those count that are whole, and gives its processor away when there is none for a while.
+//! publish/subscribe with an event, and memcpy. The writer never pauses, waits for nobody, and with each block wakes whoever
+//! might sleep. Its readers are awake: each takes what there is, and gives its processor away when there was nothing for a
+//! while. From the ring it may take several blocks in one read, as readers of rings do. Only whole ones count.
 //!
-//! memcpy: plain copies into a ring of the same size and out of it. Its readers know where the writer is, and nothing
-//! else: what they read may be torn.
+//! memcpy: plain copies into a ring of the same size and out of it. Its readers know where the writer is, nobody is woken,
+//! and what is read may be torn.
 
 use crate::child::{self, Child};
 use crate::iceoryx::{self, Shape, Side};
@@ -47,6 +48,8 @@ const WARM_UP: Duration = Duration::from_millis(60);
 const WINDOW: Duration = Duration::from_millis(250);
 /// How long a reader sleeps before it looks whether the measurement is over.
 const LOOK: Duration = Duration::from_millis(100);
+/// What a reader of the ring takes at once, where there is more than one block.
+const AT_ONCE_SAMPLES: usize = 8 * 960;
 /// How often a reader looks for a block before it gives its processor away.
 const LOOKS_MAX: u32 = 200;
 
@@ -96,7 +99,7 @@ fn deliver(size: Size, readers: usize, rounds: usize) -> Result<[Vec<f64>; 3]> {
     let mut ring = stage.ring(&stage::spec("delivery", 48_000, size.channels, size.blocks * BLOCK_FRAMES)?)?;
     let shape = Shape { samples: size.samples(), blocks: size.blocks, readers };
     let side = Side::new(root, std::process::id(), "delivery", shape)?;
-    let publisher = side.publisher()?;
+    let (publisher, notifier) = (side.publisher()?, side.notifier()?);
     let bench = std::process::id().to_string();
     let [channels, blocks, many] = [size.channels, size.blocks, readers].map(|n| n.to_string());
     let mut children = Vec::new();
@@ -112,18 +115,18 @@ fn deliver(size: Size, readers: usize, rounds: usize) -> Result<[Vec<f64>; 3]> {
     let mut block = vec![0.25_f32; size.samples()];
     let mut rates = [Vec::new(), Vec::new(), Vec::new()];
     let mut copied = 0;
-    let every: usize = std::env::var("EVERY").map_or(1, |s| s.parse().unwrap()); let mut n = 0;
     for _ in 0..rounds {
         for (place, rates) in rates.iter_mut().enumerate() {
             rates.push(match KINDS[place] {
                 "ring" => turn(&board, place, readers, || {
                     number(&mut block, ring.next_frame().0 / BLOCK_FRAMES as u64);
-                    ring.write_silently(&block, BLOCK_FRAMES);
-                    n += 1;
-                    if n % every == 0 { ring.wake(); }
+                    ring.write(&block, BLOCK_FRAMES);
                     Ok(())
                 })?,
-                "iceoryx2" => turn(&board, place, readers, || iceoryx::send(&publisher, &block))?,
+                "iceoryx2" => turn(&board, place, readers, || {
+                    iceoryx::send(&publisher, &block)?;
+                    iceoryx::notify(&notifier)
+                })?,
                 _ => turn(&board, place, readers, || {
                     board.put((copied % size.blocks) * size.samples(), &block);
                     copied += 1;
@@ -189,32 +192,41 @@ pub(crate) fn read(args: &[String]) -> Result<()> {
         "ring" => {
             let ring = RingReader::attach_stream(Path::new(root), "delivery")?;
             let mut position = FrameIndex(0);
-            let most: u64 = std::env::var("MOST").map_or(1, |s| s.parse().unwrap());
-            let mut block = vec![0.0_f32; size.samples() * most as usize];
+            let most = (AT_ONCE_SAMPLES / size.samples()).max(1);
+            let mut blocks = vec![0.0_f32; size.samples() * most];
             reader.run(|| {
                 let there = ring.commit().0.saturating_sub(position.0) / BLOCK_FRAMES as u64;
-                if there == 0 { return Ok(0); }
-                let take = there.min(most);
-                match ring.read(position, &mut block[..take as usize * size.samples()], take as usize * BLOCK_FRAMES) {
-                Ok(()) => {
-                    let number = position.0 / BLOCK_FRAMES as u64;
-                    ensure!(block[0].to_bits() == tag(number), "block {number} is another one");
-                    position = position.plus(take * BLOCK_FRAMES as u64);
-                    Ok(take)
+                let take = usize::try_from(there)?.min(most);
+                if take == 0 {
+                    return Ok(0);
                 }
-                Err(ReadError::Lost { to, .. }) => {
-                    position = FrameIndex(to.0.next_multiple_of(BLOCK_FRAMES as u64));
-                    Ok(0)
+                match ring.read(position, &mut blocks[..take * size.samples()], take * BLOCK_FRAMES) {
+                    Ok(()) => {
+                        let number = position.0 / BLOCK_FRAMES as u64;
+                        ensure!(blocks[0].to_bits() == tag(number), "block {number} is another one");
+                        position = position.plus((take * BLOCK_FRAMES) as u64);
+                        Ok(take as u64)
+                    }
+                    Err(ReadError::Lost { to, .. }) => {
+                        position = FrameIndex(to.0.next_multiple_of(BLOCK_FRAMES as u64));
+                        Ok(0)
+                    }
+                    Err(e) => Err(e.into()),
                 }
-                Err(ReadError::NotYet { .. }) => Ok(0),
-                Err(e) => Err(e.into()),
-            } })
+            })
         }
         "iceoryx2" => {
             let shape = Shape { samples: size.samples(), blocks: size.blocks, readers: many.parse()? };
             let side = Side::new(root, bench.parse()?, "delivery", shape)?;
-            let subscriber = side.subscriber()?;
-            reader.run(|| iceoryx::take(&subscriber, &mut block).map(u64::from))
+            let (subscriber, listener) = (side.subscriber()?, side.listener()?);
+            reader.run(|| {
+                let taken = iceoryx::take(&subscriber, &mut block)?;
+                if !taken {
+                    // As one who is about to sleep.
+                    iceoryx::listen(&listener, Duration::ZERO)?;
+                }
+                Ok(taken.into())
+            })
         }
         _ => {
             let mut position = 0;
@@ -246,7 +258,7 @@ impl Reader<'_> {
     fn run(&self, mut take: impl FnMut() -> Result<u64>) -> Result<()> {
         child::ready()?;
         let got = self.board.word(self.got);
-        let mut in_vain = 0_u32; let pause: u32 = std::env::var("PAUSE").map_or(1, |s| s.parse().unwrap());
+        let mut in_vain = 0_u32;
         loop {
             let turn = self.board.word(TURN).load(Ordering::Acquire);
             if turn == self.place as u64 + 1 {
@@ -257,7 +269,7 @@ impl Reader<'_> {
                     in_vain = 0;
                 } else if in_vain < LOOKS_MAX {
                     in_vain += 1;
-                    for _ in 0..pause { std::hint::spin_loop(); }
+                    std::hint::spin_loop();
                 } else {
                     in_vain = 0;
                     std::thread::yield_now();

@@ -13,6 +13,7 @@ use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
 use std::fmt::Debug;
+use std::time::Duration;
 
 const PREFIX: &str = "tympan-peers-";
 /// Where iceoryx2 has its shared memory, whatever its root.
@@ -106,6 +107,18 @@ pub(crate) fn send(publisher: &Publisher<ipc::Service, [f32], ()>, block: &[f32]
     let sample = publisher.loan_slice_uninit(block.len()).map_err(said)?;
     sample.write_from_slice(block).send().map_err(said)?;
     Ok(())
+}
+
+/// Wakes whoever sleeps on the event.
+pub(crate) fn notify(notifier: &Notifier<ipc::Service>) -> Result<()> {
+    notifier.notify().map_err(said)?;
+    Ok(())
+}
+
+/// Sleeps until the event comes or the time is over.
+pub(crate) fn listen(listener: &Listener<ipc::Service>, at_most: Duration) -> Result<()> {
+    let heard = if at_most.is_zero() { listener.try_wait(|_| {}) } else { listener.timed_wait(|_| {}, at_most) };
+    heard.map(|_| ()).map_err(said)
 }
 
 /// The oldest block that was not taken yet, into the caller's memory; whether there was one.

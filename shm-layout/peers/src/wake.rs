@@ -94,7 +94,7 @@ fn rounds(rounds: usize, real_time: bool) -> Result<[Vec<f64>; 3]> {
                     "ring" => ring.write(&block, BLOCK_FRAMES),
                     "iceoryx2" => {
                         iceoryx::send(&publisher, &block)?;
-                        notifier.notify().map_err(|e| anyhow::anyhow!("iceoryx2: {e:?}"))?;
+                        iceoryx::notify(&notifier)?;
                     }
                     _ => {
                         board.put(0, &block);
@@ -173,7 +173,7 @@ pub(crate) fn read(args: &[String]) -> Result<()> {
             let (subscriber, listener) = (side.subscriber()?, side.listener()?);
             child::ready()?;
             while !over() {
-                listener.timed_wait(|_| {}, LOOK).map_err(|e| anyhow::anyhow!("iceoryx2: {e:?}"))?;
+                iceoryx::listen(&listener, LOOK)?;
                 while iceoryx::take(&subscriber, &mut block)? {
                     note(&block);
                 }
