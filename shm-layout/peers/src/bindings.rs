@@ -16,7 +16,8 @@ const READS: usize = 2_001 * 20;
 
 fn c() -> Result<Vec<Row>> {
     let stage = Stage::new()?;
-    let program = stage.path().join("bench");
+    let programs = Stage::for_programs()?;
+    let program = programs.path().join("bench");
     let made = Command::new("cc")
         .args(["-std=c11", "-O2", "-I"])
         .args([bindings("c"), bindings("c/examples/bench.c"), "-o".into(), program.clone()])

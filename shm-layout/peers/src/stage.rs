@@ -23,11 +23,21 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn new() -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("tympan-peers.").tempdir()?;
+        Self::in_folder(&std::env::temp_dir())
+    }
+
+    fn in_folder(folder: &Path) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("tympan-peers.").tempdir_in(folder)?;
         if let Ok(mut folders) = FOLDERS.lock() {
             folders.push(dir.path().to_owned());
         }
         Ok(Self { dir })
+    }
+
+    /// One that programs can be started from, which on tmpfs may be forbidden: beside this program.
+    pub(crate) fn for_programs() -> Result<Self> {
+        let here = std::env::current_exe()?;
+        Self::in_folder(here.parent().context("a program without a folder")?)
     }
 
     pub(crate) fn path(&self) -> &Path {
