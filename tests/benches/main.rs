@@ -28,6 +28,7 @@ const MEASURES: &[Measure] = &[
     footprint::IDLE,
     restarts::WORKER,
     restarts::ENGINE,
+    restarts::TOLD,
     endings::CTRL_C,
     endings::ORPHANS,
 ];
