@@ -1,6 +1,6 @@
 //! The two ends of a channel, typed.
 
-use control_protocol::{CodecError, decode, encode};
+use control_protocol::{CodecError, Role, decode, encode};
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{IpcBytesReceiver, IpcBytesSender};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -21,8 +21,18 @@ pub enum LinkError {
     /// This process was not started by a supervisor, or its supervisor is gone already.
     #[error("not started by a supervisor: {0}")]
     Orphaned(String),
+    /// Who answered is not who was started.
+    #[error("a {role} of generation {generation} answered in its place")]
+    Stranger {
+        /// What it says it is.
+        role: Role,
+        /// In which life.
+        generation: u32,
+    },
     /// The other process speaks another version.
-    #[error("the other process speaks protocol version {theirs}, this one {ours}: both must come from one build")]
+    #[error(
+        "the other process speaks protocol version {theirs}, this one {ours}: they come from two builds; install all programs of Tympan from one build (`cargo build --release`), and let TYMPAN_LIBEXEC, where it is set, name their folder"
+    )]
     Version {
         /// This process's version.
         ours: u32,
