@@ -6,6 +6,7 @@ use ipc_channel::ipc::{IpcBytesReceiver, IpcBytesSender};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use thiserror::Error;
 
@@ -54,6 +55,13 @@ pub fn largest_message_bytes() -> usize {
 
 fn count(bytes: &[u8]) {
     LARGEST.fetch_max(bytes.len(), Ordering::Relaxed);
+}
+
+/// Reads from ipc-channel, which panics at a frame that names descriptors it does not have: for us an error of one link.
+pub(crate) fn caught<T>(read: impl FnOnce() -> T) -> Result<T, LinkError> {
+    // Whatever was half read is never used again: an error of this kind ends the link.
+    catch_unwind(AssertUnwindSafe(read))
+        .map_err(|_| LinkError::Codec(CodecError::Malformed("a frame that is none".to_owned())))
 }
 
 /// What a child sends to its supervisor's one-shot server: the supervisor's ends of both channels.
@@ -113,7 +121,7 @@ impl<M> LinkReceiver<M> {
     }
 
     pub(crate) fn recv_bytes(&self) -> Result<Vec<u8>, LinkError> {
-        let bytes = self.bytes.recv().map_err(|e| match e {
+        let bytes = caught(|| self.bytes.recv())?.map_err(|e| match e {
             IpcError::Disconnected => LinkError::Closed,
             IpcError::Io(e) => LinkError::Io(e),
             other => LinkError::Codec(CodecError::Malformed(other.to_string())),

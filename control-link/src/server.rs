@@ -1,7 +1,7 @@
 //! The supervisor's side of the beginning.
 
-use crate::link::{Ends, LinkError, LinkReceiver, LinkSender};
-use control_protocol::{Hello, PROTOCOL_VERSION, Role, greet, greeting, version_of};
+use crate::link::{Ends, LinkError, LinkReceiver, LinkSender, caught};
+use control_protocol::{CodecError, Hello, PROTOCOL_VERSION, Role, greet, greeting, version_of};
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{IpcOneShotServer, IpcSender};
 use std::io;
@@ -60,9 +60,10 @@ impl LinkServer {
         role: Role,
         generation: u32,
     ) -> Result<(Hello, LinkSender<Out>, LinkReceiver<In>), LinkError> {
-        let (_bootstrap, ends) = self.server.accept().map_err(|e| match e {
+        let (_bootstrap, ends) = caught(|| self.server.accept())?.map_err(|e| match e {
             IpcError::Io(e) => LinkError::Io(e),
-            _ => LinkError::Closed,
+            IpcError::Disconnected => LinkError::Closed,
+            other => LinkError::Codec(CodecError::Malformed(other.to_string())),
         })?;
         let (sender, receiver) = (LinkSender::new(ends.to_child), LinkReceiver::new(ends.from_child));
         let said = receiver.recv_bytes()?;
