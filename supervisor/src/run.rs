@@ -14,7 +14,7 @@ use crate::show::{ForPeople, JsonLines};
 use crate::siblings::Siblings;
 use crate::{control, language, models, sources};
 use anyhow::{Context, Result};
-use control_protocol::{ClockKind, Exit};
+use control_protocol::{ClockKind, Exit, PATH_BYTES_MAX};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
@@ -104,6 +104,16 @@ pub(crate) fn plan(
     let (model, vad_model) = models::wanted(settings)?;
     let language = language::of(settings, &model)?;
     let model_bytes = std::fs::metadata(&model).map_or(0, |meta| meta.len());
+    for path in [&folders.runtime, &folders.spill(), &model, &vad_model] {
+        let bytes = path.as_os_str().len();
+        if bytes > PATH_BYTES_MAX {
+            refuse!(
+                Usage,
+                "{} has {bytes} bytes, and a path at most {PATH_BYTES_MAX}; a link to it is shorter",
+                path.display()
+            );
+        }
+    }
     Ok(Plan {
         folders,
         siblings,
