@@ -12,6 +12,7 @@ macro_rules! eprintln {
     ($($text:tt)*) => { eprint!("{}\n", format_args!($($text)*)) };
 }
 
+mod background;
 mod child;
 mod cli;
 mod control;
@@ -20,6 +21,9 @@ mod doctor;
 mod event;
 mod inspect;
 mod language;
+mod last_exit;
+mod log;
+mod logs;
 mod model;
 mod models;
 mod oneshot;
@@ -40,8 +44,11 @@ mod show;
 mod siblings;
 mod slips;
 mod sources;
+mod stderr;
+mod stop;
 mod transcribe;
 mod transcript;
+mod words;
 
 use anyhow::Result;
 use clap::Parser;
@@ -69,12 +76,20 @@ fn main() -> ExitCode {
 
 fn carry_out(cli: &Cli) -> Result<Exit> {
     let load = || Settings::load(ConfigFile::find(cli.config.as_deref()).as_ref());
-    if matches!(cli.command, Command::Run(_) | Command::Transcribe(_)) {
+    if let Command::Start(args) = &cli.command
+        && !cli.in_background
+    {
+        return background::start(args.json);
+    }
+    if matches!(cli.command, Command::Run(_) | Command::Start(_) | Command::Transcribe(_)) {
         // It may be meant for a later version, so it is no error.
         settings::unknown_variables().iter().for_each(|slip| eprintln!("tympan: {slip}"));
     }
     let done = match &cli.command {
-        Command::Run(args) => return run::run(args, load()?),
+        Command::Run(args) => return run::run(args, load()?, None),
+        Command::Start(args) => return run::run(args, load()?, Some(background::Starter::leave()?)),
+        Command::Stop(args) => stop::stop(*args, &load()?),
+        Command::Logs(args) => logs::logs(args, &load()?),
         Command::Transcribe(args) => return transcribe::transcribe(args, load()?),
         Command::Doctor(args) => return doctor::doctor(args, cli.config.as_deref()),
         Command::Model(args) => return model::model(args, &load()?),

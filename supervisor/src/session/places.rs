@@ -3,6 +3,7 @@
 use super::{Phase, Session};
 use crate::child::{Child, Recipe};
 use crate::event::{Order, Part};
+use crate::last_exit::LastExit;
 use crate::policy::{Death, Decision, RestartPolicy};
 use crate::refusal::Refusal;
 use crate::report::Report;
@@ -25,6 +26,8 @@ pub(super) struct Place {
     pub failed: Option<String>,
     /// Why we ended its child ourselves.
     blame: Option<String>,
+    /// How its last child ended that should not have.
+    pub last_exit: Option<LastExit>,
     policy: RestartPolicy,
 }
 
@@ -56,6 +59,7 @@ impl Session<'_> {
             runtime: &self.plan.folders.runtime,
             stdin: part == Part::Engine && self.plan.sources.iter().any(|(_, uri)| uri.starts_with("stdin:")),
             verbose: self.plan.verbose,
+            log: &self.plan.log,
         };
         let child = Child::spawn(&recipe, &self.events)?;
         let pid = child.pid;
@@ -129,6 +133,7 @@ impl Session<'_> {
         } else {
             death
         };
+        let last_exit = LastExit::new(&reason, death == Death::FromOutside, child.last_words());
         if death == Death::OwnFault {
             // Lines of a healthy child say nothing about a kill from outside.
             if let Some(last) = child.last_words().last() {
@@ -139,6 +144,7 @@ impl Session<'_> {
         let decision = if expected {
             None
         } else {
+            self.places.entry(part).or_default().last_exit = Some(last_exit);
             self.places.get_mut(&part).map(|p| p.policy.after(death, child.ready, child.uptime()))
         };
         self.report_process(part, child.pid, "exited", (!expected).then_some(&reason));
@@ -198,7 +204,8 @@ impl Session<'_> {
     pub(super) fn report_process(&mut self, part: Part, pid: u32, state: &'static str, reason: Option<&str>) {
         let generation = self.places.get(&part).map_or(0, |place| place.generation);
         let reason = reason.map(str::to_owned);
-        self.reporter.report(Report::Process { role: part.role(), pid, state, generation, reason });
+        let worker = part.worker();
+        self.reporter.report(Report::Process { role: part.role(), worker, pid, state, generation, reason });
     }
 }
 
