@@ -5,6 +5,7 @@
 //! ends both.
 
 use crate::event::Event;
+use crate::inherited;
 use crate::output::print_json;
 use crate::printer::Printer;
 use crate::report::{Report, Reporter};
@@ -77,11 +78,13 @@ pub(crate) struct Starter {
 }
 
 impl Starter {
-    /// Leaves the session and the terminal of the command. Standard error stays until the instance is ready.
+    /// Leaves the session and the terminal of the command. Standard error stays until the instance is ready. To be called
+    /// before anything is opened.
     ///
     /// # Errors
     /// When this process was not started by [`start`].
     pub(crate) fn leave() -> Result<Self> {
+        inherited::close_all();
         rustix::process::setsid().context("cannot begin a session of its own")?;
         let pipe = std::io::stdout();
         let pipe = rustix::io::fcntl_dupfd_cloexec(&pipe, 3).context("cannot keep the pipe")?;

@@ -179,6 +179,8 @@ fn talk_as<M: DeserializeOwned>(server: LinkServer, orders: Receiver<Order>, tel
     let accepted = server.accept::<Order, M>(teller.part.role(), teller.generation);
     let (sender, mut receiver): (LinkSender<Order>, LinkReceiver<M>) = match accepted {
         Ok((_, sender, receiver)) => (sender, receiver),
+        // Dead before its greeting: its end says more.
+        Err(LinkError::Closed) => return,
         Err(e) => {
             teller.tell(ChildEvent::LinkFault(e.to_string()));
             return;

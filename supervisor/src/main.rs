@@ -19,6 +19,7 @@ mod control;
 mod devices;
 mod doctor;
 mod event;
+mod inherited;
 mod inspect;
 mod language;
 mod last_exit;
@@ -87,7 +88,11 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
     }
     let done = match &cli.command {
         Command::Run(args) => return run::run(args, load()?, None),
-        Command::Start(args) => return run::run(args, load()?, Some(background::Starter::leave()?)),
+        Command::Start(args) => {
+            // Before anything is opened.
+            let starter = background::Starter::leave()?;
+            return run::run(args, load()?, Some(starter));
+        }
         Command::Stop(args) => stop::stop(*args, &load()?),
         Command::Logs(args) => logs::logs(args, &load()?),
         Command::Transcribe(args) => return transcribe::transcribe(args, load()?),

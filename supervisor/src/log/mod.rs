@@ -195,6 +195,21 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_of_this_process_is_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let folders = Folders { runtime: data.clone(), log: data.join("log/tympan.log"), data };
+        let log = Log::open(&folders).unwrap();
+        log.remember_panics();
+        let panics = std::thread::Builder::new().name("heart".into()).spawn(|| panic!("it is broken"));
+        assert!(panics.unwrap().join().is_err());
+        let text = std::fs::read_to_string(&folders.log).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let said = lines.filter_map(|line| line["text"].as_str().map(str::to_owned)).collect::<Vec<_>>().join("\n");
+        assert!(said.contains("thread 'heart'") && said.contains("it is broken"), "{said}");
+    }
+
+    #[test]
     fn nobody_waits_for_a_writer_that_hangs() {
         let (sender, queue) = sync_channel(1);
         let log = Log(Some(Handle { queue: sender, dropped: Arc::default() }));
