@@ -42,6 +42,9 @@ impl Session<'_> {
                 row["worker"] = json!(worker);
                 row["busy"] = json!(self.queue.is_busy(*worker));
             }
+            if let Some(last) = &place.last_exit {
+                row["last_exit"] = last.json();
+            }
             if let Some(reason) = &place.failed {
                 row["reason"] = json!(reason);
             }
