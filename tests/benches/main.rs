@@ -3,6 +3,7 @@
 //!
 //! `cargo bench -p system-tests -- [FILTER] [--quick] [--out FILE]`
 
+mod commands;
 mod endings;
 mod finals;
 mod footprint;
@@ -23,11 +24,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 const MEASURES: &[Measure] = &[
     finals::MEASURE,
+    finals::FLOODED,
     transcribe::MEASURE,
     footprint::MEMORY,
     footprint::IDLE,
     restarts::WORKER,
     restarts::ENGINE,
+    commands::STATUS,
     endings::CTRL_C,
     endings::ORPHANS,
 ];
