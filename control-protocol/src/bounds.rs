@@ -9,7 +9,7 @@
 use serde::de::{Deserializer, Error, Visitor};
 
 /// The longest path of a folder or of a model, in bytes.
-pub const PATH_BYTES_MAX: usize = 1_024;
+pub const PATH_BYTES_MAX: usize = 1_000;
 
 /// The longest URI of a source, in bytes.
 pub const URI_BYTES_MAX: usize = 3_072;
@@ -134,6 +134,22 @@ pub(crate) mod file_name {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
         let text = super::read(from, crate::FILE_NAME_BYTES_MAX)?;
         if is_name(&text) { Ok(text) } else { Err(de::Error::custom("no file name")) }
+    }
+}
+
+/// Such a name that may be missing.
+pub(crate) mod file_name_option {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Name(#[serde(with = "super::file_name")] String);
+
+    pub(crate) fn serialize<S: Serializer>(name: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+        name.clone().map(Name).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        Ok(Option::<Name>::deserialize(from)?.map(|Name(name)| name))
     }
 }
 

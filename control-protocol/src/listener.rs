@@ -20,6 +20,9 @@ pub struct ListenerConfig {
     pub offline: bool,
     /// Its place on the status board.
     pub board: BoardPlace,
+    /// The folder for utterances that nobody could write down.
+    #[serde(with = "bounds::path")]
+    pub aside_dir: String,
 }
 
 /// How far a stream has been dealt with: from here on a new listener begins.
@@ -54,6 +57,8 @@ pub enum ToListener {
     SpillAll,
     /// End the process.
     Shutdown,
+    /// This job ended too many workers: keep its sound for a look, forget it, and say [`FromListener::SetAside`].
+    SetAside(JobId),
 }
 
 /// Listener to supervisor.
@@ -108,4 +113,12 @@ pub enum FromListener {
     },
     /// The listener cannot go on; it exits after this.
     Fault(#[serde(with = "bounds::reason")] String),
+    /// The samples of a job were set aside.
+    SetAside {
+        /// Which job.
+        id: JobId,
+        /// The file's name in the folder for them; `None` where they could not be kept.
+        #[serde(with = "bounds::file_name_option")]
+        file: Option<String>,
+    },
 }

@@ -55,9 +55,16 @@ fn engine_config(runtime_dir: String) -> ToEngine {
     })
 }
 
-fn listener_config(paths: [String; 3]) -> ToListener {
-    let [runtime_dir, spill_dir, vad_model] = paths;
-    ToListener::Configure(ListenerConfig { runtime_dir, spill_dir, vad_model, offline: true, board: board() })
+fn listener_config(paths: [String; 4]) -> ToListener {
+    let [runtime_dir, spill_dir, aside_dir, vad_model] = paths;
+    ToListener::Configure(ListenerConfig {
+        runtime_dir,
+        spill_dir,
+        aside_dir,
+        vad_model,
+        offline: true,
+        board: board(),
+    })
 }
 
 fn worker_config(paths: [String; 3], language: String) -> ToWorker {
@@ -94,12 +101,13 @@ fn fits<M: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(message: 
 fn a_message_with_all_its_fields_at_their_largest_fits() {
     let path = || text(PATH_BYTES_MAX);
     fits(&engine_config(path()));
-    fits(&listener_config([path(), path(), path()]));
+    fits(&listener_config([path(), path(), path(), path()]));
     fits(&worker_config([path(), path(), path()], text(LANGUAGE_BYTES_MAX)));
     fits(&source(text(URI_BYTES_MAX)));
     fits(&opened(text(DESCRIPTION_BYTES_MAX), text(URI_BYTES_MAX)));
     fits(&segment(text(TEXT_BYTES_MAX)));
     fits(&ToWorker::Transcribe(job(text(FILE_NAME_BYTES_MAX))));
+    fits(&FromListener::SetAside { id: JobId(u64::MAX), file: Some(text(FILE_NAME_BYTES_MAX)) });
     fits(&FromListener::Spilled { id: JobId(u64::MAX), file: text(FILE_NAME_BYTES_MAX) });
     let reason = || text(REASON_BYTES_MAX);
     fits(&FromWorker::Failed { id: JobId(u64::MAX), fault: JobFault::Recogniser(reason()) });
@@ -116,10 +124,14 @@ fn what_must_be_whole_has_no_bytes_when_it_is_too_long() {
     }
     let long = || text(PATH_BYTES_MAX + 1);
     refused(&engine_config(long()));
+    fn one_is<const N: usize>(at: usize, long: &str) -> [String; N] {
+        std::array::from_fn(|n| if n == at { long.to_owned() } else { text(9) })
+    }
+    for at in 0..4 {
+        refused(&listener_config(one_is(at, &long())));
+    }
     for at in 0..3 {
-        let paths = || std::array::from_fn(|n| if n == at { long() } else { text(9) });
-        refused(&listener_config(paths()));
-        refused(&worker_config(paths(), text(2)));
+        refused(&worker_config(one_is(at, &long()), text(2)));
     }
     refused(&worker_config([text(9), text(9), text(9)], text(LANGUAGE_BYTES_MAX + 1)));
     refused(&source(text(URI_BYTES_MAX + 1)));
@@ -129,6 +141,7 @@ fn what_must_be_whole_has_no_bytes_when_it_is_too_long() {
     for no_name in ["", ".", "..", "../a.wav", "/etc/passwd", "a\0b", &text(FILE_NAME_BYTES_MAX + 1)] {
         refused(&ToWorker::Transcribe(job(no_name.to_owned())));
         refused(&FromListener::Spilled { id: JobId(1), file: no_name.to_owned() });
+        refused(&FromListener::SetAside { id: JobId(1), file: Some(no_name.to_owned()) });
     }
 }
 

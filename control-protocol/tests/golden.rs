@@ -128,6 +128,7 @@ fn to_listener() -> Vec<String> {
         vad_model: "/vad".into(),
         offline: true,
         board: board(),
+        aside_dir: "/aside".into(),
     };
     let mark = Mark { epoch: Epoch(1), frame: FrameIndex(2) };
     let messages = [
@@ -139,6 +140,7 @@ fn to_listener() -> Vec<String> {
         ToListener::JobDone(JobId::new(2, 7)),
         ToListener::SpillAll,
         ToListener::Shutdown,
+        ToListener::SetAside(JobId::new(2, 7)),
     ];
     lines("ToListener", &messages)
 }
@@ -160,6 +162,8 @@ fn from_listener() -> Vec<String> {
         FromListener::Lost { stream: stream.clone(), from, to },
         FromListener::Finished { stream, at: to },
         FromListener::Fault("why".into()),
+        FromListener::SetAside { id: JobId(1), file: None },
+        FromListener::SetAside { id: JobId(1), file: Some("a.wav".into()) },
     ];
     lines("FromListener", &messages)
 }

@@ -12,17 +12,24 @@ macro_rules! eprintln {
     ($($text:tt)*) => { eprint!("{}\n", format_args!($($text)*)) };
 }
 
+mod background;
 mod child;
 mod cli;
 mod control;
+mod copy;
 mod devices;
 mod doctor;
 mod event;
+mod inherited;
 mod inspect;
 mod language;
+mod last_exit;
+mod log;
+mod logs;
 mod model;
 mod models;
 mod oneshot;
+mod orders;
 mod outfile;
 mod output;
 mod owner;
@@ -40,12 +47,15 @@ mod show;
 mod siblings;
 mod slips;
 mod sources;
+mod stderr;
+mod stop;
 mod transcribe;
 mod transcript;
+mod words;
 
 use anyhow::Result;
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, RingsCommand};
 use control_protocol::Exit;
 use settings::{ConfigFile, Settings};
 use std::process::ExitCode;
@@ -69,18 +79,35 @@ fn main() -> ExitCode {
 
 fn carry_out(cli: &Cli) -> Result<Exit> {
     let load = || Settings::load(ConfigFile::find(cli.config.as_deref()).as_ref());
-    if matches!(cli.command, Command::Run(_) | Command::Transcribe(_)) {
+    if let Command::Start(args) = &cli.command
+        && !cli.in_background
+    {
+        return background::start(args.json);
+    }
+    if matches!(cli.command, Command::Run(_) | Command::Start(_) | Command::Transcribe(_)) {
         // It may be meant for a later version, so it is no error.
         settings::unknown_variables().iter().for_each(|slip| eprintln!("tympan: {slip}"));
     }
     let done = match &cli.command {
-        Command::Run(args) => return run::run(args, load()?),
+        Command::Run(args) => return run::run(args, load()?, None),
+        Command::Start(args) => {
+            // Before anything is opened.
+            let starter = background::Starter::leave()?;
+            return run::run(args, load()?, Some(starter));
+        }
+        Command::Stop(args) => stop::stop(*args, &load()?),
+        Command::Logs(args) => logs::logs(args, &load()?),
         Command::Transcribe(args) => return transcribe::transcribe(args, load()?),
         Command::Doctor(args) => return doctor::doctor(args, cli.config.as_deref()),
         Command::Model(args) => return model::model(args, &load()?),
         Command::Config(args) => return settings::config(args, cli.config.as_deref()),
         Command::Status(args) => inspect::status(&load()?, args.json),
-        Command::Rings(args) => inspect::rings(&load()?, args.json),
+        Command::Rings(args) => match &args.command {
+            Some(RingsCommand::Copy(args)) => return copy::copy(&load()?, &args.name, &args.v1),
+            None => inspect::rings(&load()?, args.json.json),
+        },
+        Command::Scale(args) => orders::scale(args, &load()?),
+        Command::Restart(args) => orders::restart(args, &load()?),
         Command::Devices(args) => devices::devices(args),
     };
     done.map(|()| Exit::Clean)

@@ -30,6 +30,7 @@ const MEASURES: &[Measure] = &[
     footprint::IDLE,
     restarts::WORKER,
     restarts::ENGINE,
+    restarts::TOLD,
     commands::STATUS,
     endings::CTRL_C,
     endings::ORPHANS,

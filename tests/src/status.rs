@@ -41,8 +41,10 @@ pub struct StreamStatus {
     pub stream: String,
     /// Its source.
     pub uri: String,
-    /// The epoch of its newest ring.
-    pub epoch: u64,
+    /// `opening`, `open`, `away`, `ended`, `failed`.
+    pub state: String,
+    /// The epoch of its newest ring; none between two engines.
+    pub epoch: Option<u64>,
     /// How far it has been captured or looked at.
     pub position_frame: u64,
     /// The largest sample of the last tenth of a second, once there was one.

@@ -138,6 +138,7 @@ impl<R: Report> Hearing<R> {
             ToListener::Adopt(job) => Errand::Keep(job),
             ToListener::JobDone(id) => Errand::Done(id),
             ToListener::SpillAll => Errand::SpillAll,
+            ToListener::SetAside(id) => Errand::SetAside(id),
             ToListener::Hello(_) | ToListener::Configure(_) | ToListener::Shutdown => return,
         };
         // The keeper lives as long as the process: `vital` sees to it.

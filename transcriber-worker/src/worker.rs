@@ -80,7 +80,6 @@ fn serve(sender: &LinkSender<FromWorker>, orders: &mpsc::Receiver<Order>) -> Exi
                     Ok(recogniser) => {
                         let pulse = vitals.pulse();
                         pulse.rest();
-                        stop::show(Arc::clone(&pulse));
                         at_work = Some(Worker { config, recogniser, rings: Vec::new(), vitals, pulse });
                         sender.send(&FromWorker::Ready { load_ms: millis(begin.elapsed()) })
                     }
@@ -112,7 +111,7 @@ struct Worker {
     /// The rings of the last jobs, the newest last.
     rings: Vec<RingReader>,
     vitals: Vitals,
-    /// Turns with each step of a computation, rests between jobs.
+    /// Computes, or rests between jobs.
     pulse: Arc<Pulse>,
 }
 
@@ -120,7 +119,7 @@ impl Worker {
     /// Does one job: its segments and `Done`, or `Failed`.
     fn work(&mut self, job: &Job, mut say: impl FnMut(FromWorker) -> Result<(), LinkError>) -> Result<(), LinkError> {
         let begin = Instant::now();
-        self.pulse.turn();
+        self.pulse.compute();
         let pieces = self.pieces(job);
         self.pulse.rest();
         self.vitals.add(Counter::Done, 1);

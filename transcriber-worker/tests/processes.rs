@@ -157,9 +157,10 @@ fn what_is_in_a_ring_is_heard_kept_and_written_down() {
     listener.say(&ToListener::Configure(ListenerConfig {
         runtime_dir: text(dir.path()),
         spill_dir: text(&dir.path().join("spill")),
+        aside_dir: text(&dir.path().join("aside")),
         vad_model: text(&common::model(common::VAD)),
         offline: false,
-        board: BoardPlace::default(),
+        board: BoardPlace { slot: 2, generation: 5 },
     }));
     assert!(matches!(listener.next(), FromListener::Ready));
     let mark = Some(Mark { epoch: Epoch(1), frame: FrameIndex(1_000_000) });
@@ -234,6 +235,7 @@ fn a_listener_without_its_model_says_what_to_do_and_is_not_to_be_restarted() {
     listener.say(&ToListener::Configure(ListenerConfig {
         runtime_dir: text(dir.path()),
         spill_dir: text(&dir.path().join("spill")),
+        aside_dir: text(&dir.path().join("aside")),
         vad_model: text(&dir.path().join("damaged.onnx")),
         offline: false,
         board: BoardPlace::default(),

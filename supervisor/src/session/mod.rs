@@ -7,12 +7,15 @@ mod ending;
 mod engine;
 mod hearts;
 mod listener;
+mod memory;
+mod orders;
 mod places;
 mod status;
 mod streams;
 mod workers;
 
 use crate::event::{ChildEvent, Event, Part, Request, Said};
+use crate::log::Log;
 use crate::paths::Folders;
 use crate::queue::Queue;
 use crate::refusal::Refusal;
@@ -27,7 +30,7 @@ use places::Place;
 use shm_layout::{FrameIndex, SessionId};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Instant;
 use streams::Stream;
 
@@ -58,10 +61,14 @@ pub(crate) struct Plan {
     pub workers: u32,
     /// Threads of each.
     pub threads: u32,
+    /// Memory of its own that each may take.
+    pub worker_memory_bytes: u64,
     /// Whether text is wanted while it is spoken.
     pub partials: bool,
     /// Whether the children's standard error is shown.
     pub verbose: bool,
+    /// Where the children's standard error goes.
+    pub log: Log,
 }
 
 /// How a run went.
@@ -94,7 +101,7 @@ pub(crate) struct Failure {
 pub(crate) struct Session<'a> {
     plan: &'a Plan,
     reporter: &'a mut dyn Reporter,
-    events: Sender<Event>,
+    events: SyncSender<Event>,
     inbox: &'a Receiver<Event>,
     id: SessionId,
     started: Instant,
@@ -106,8 +113,15 @@ pub(crate) struct Session<'a> {
     hearts: Hearts,
     queue: Queue<u32>,
     credit: FrameIndex,
+    /// How many workers there should be.
+    workers_wanted: u32,
     phase: Phase,
     outcome: Outcome,
+}
+
+/// An answer on the control socket.
+fn answer_of(done: Result<serde_json::Value, String>) -> serde_json::Value {
+    done.unwrap_or_else(|error| serde_json::json!({"error": error}))
 }
 
 impl<'a> Session<'a> {
@@ -115,7 +129,7 @@ impl<'a> Session<'a> {
     pub(crate) fn new(
         plan: &'a Plan,
         reporter: &'a mut dyn Reporter,
-        events: Sender<Event>,
+        events: SyncSender<Event>,
         inbox: &'a Receiver<Event>,
     ) -> Self {
         let parts = [Part::Engine, Part::Listener].into_iter().chain((0..plan.workers).map(Part::Worker));
@@ -129,12 +143,13 @@ impl<'a> Session<'a> {
             started: Instant::now(),
             started_said: false,
             shrunk_said: false,
-            places: parts.map(|part| (part, Place::default())).collect(),
+            places: parts.map(|part| (part, Place::new(part))).collect(),
             streams: streams.collect(),
             rings: Rings::new(),
             hearts: Hearts::default(),
             queue: Queue::default(),
             credit: FrameIndex(0),
+            workers_wanted: plan.workers,
             phase: Phase::Running,
             outcome: Outcome::default(),
         }
@@ -147,7 +162,7 @@ impl<'a> Session<'a> {
     pub(crate) fn run(mut self) -> Result<Outcome> {
         self.hang_up_board();
         for part in self.places.keys().copied().collect::<Vec<_>>() {
-            self.start(part)?;
+            self.begin(part);
         }
         let mut housekeeping = Instant::now() + hearts::LOOK_EVERY;
         while self.phase != Phase::Over {
@@ -159,10 +174,11 @@ impl<'a> Session<'a> {
             }
             if Instant::now() >= housekeeping {
                 self.look_at_hearts();
+                self.look_at_memory();
                 self.remove_old_rings();
                 housekeeping = Instant::now() + hearts::LOOK_EVERY;
             }
-            self.restart_due();
+            self.tick_lives();
             self.dispatch();
             self.give_credit();
             self.advance_phase();
@@ -171,8 +187,8 @@ impl<'a> Session<'a> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let restarts = self.places.values().filter_map(|place| place.restart_at);
-        restarts.chain(self.phase.deadline()).min()
+        let lives = self.places.values().filter_map(|place| place.life.due()).map(|due| self.started + due);
+        lives.chain(self.phase.deadline()).min()
     }
 
     fn handle(&mut self, event: Event) {
@@ -186,6 +202,8 @@ impl<'a> Session<'a> {
                         self.end_asked();
                         serde_json::json!({"ok": true})
                     }
+                    Request::Scale { workers } => answer_of(self.scale(workers)),
+                    Request::Restart { role, worker } => answer_of(self.restart(role, worker)),
                 };
                 // A client that left does not get its answer.
                 let _ = answer.try_send(reply);

@@ -2,6 +2,7 @@
 
 use super::streams::SourceState;
 use super::{Part, Session};
+use crate::policy::State;
 use serde_json::{Value, json};
 
 /// What a level is called that is lower than any converter's noise.
@@ -20,12 +21,13 @@ impl Session<'_> {
             "uptime_s": self.started.elapsed().as_secs_f64(),
         });
         let children = self.places.iter().map(|(part, place)| {
-            let state = match &place.child {
-                Some(child) if child.ready => "running",
-                Some(_) => "starting",
-                None if place.failed.is_some() => "failed",
-                None if place.restart_at.is_some() => "restarting",
-                None => "ended",
+            let state = match place.life.state() {
+                State::Idle => "ended",
+                State::Starting => "starting",
+                State::Ready { .. } | State::Running => "running",
+                State::Stopping { .. } => "stopping",
+                State::Waiting { .. } => "restarting",
+                State::Failed { .. } => "failed",
             };
             let mut row = json!({
                 "role": part.role(), "pid": place.child.as_ref().map(|child| child.pid), "state": state,
@@ -39,6 +41,9 @@ impl Session<'_> {
             if let Part::Worker(worker) = part {
                 row["worker"] = json!(worker);
                 row["busy"] = json!(self.queue.is_busy(*worker));
+            }
+            if let Some(last) = &place.last_exit {
+                row["last_exit"] = last.json();
             }
             if let Some(reason) = &place.failed {
                 row["reason"] = json!(reason);
@@ -59,6 +64,7 @@ impl Session<'_> {
                     "stream": name, "uri": stream.uri, "description": stream.description,
                     "state": match stream.state {
                         SourceState::Opening => "opening",
+                        SourceState::Open if stream.is_away() => "away",
                         SourceState::Open => "open",
                         SourceState::Ended => "ended",
                         SourceState::Failed => "failed",
