@@ -3,6 +3,7 @@
 //!
 //! `cargo bench -p system-tests -- [FILTER] [--quick] [--out FILE]`
 
+mod commands;
 mod endings;
 mod finals;
 mod footprint;
@@ -23,12 +24,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 const MEASURES: &[Measure] = &[
     finals::MEASURE,
+    finals::FLOODED,
     transcribe::MEASURE,
     footprint::MEMORY,
     footprint::IDLE,
     restarts::WORKER,
     restarts::ENGINE,
     restarts::TOLD,
+    commands::STATUS,
     endings::CTRL_C,
     endings::ORPHANS,
 ];
