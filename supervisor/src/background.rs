@@ -34,7 +34,8 @@ struct Ready {
     pid: u32,
     runtime: PathBuf,
     words: PathBuf,
-    log: PathBuf,
+    /// None where it could not be opened.
+    log: Option<PathBuf>,
 }
 
 /// Starts an instance and waits until it is ready.
@@ -65,7 +66,10 @@ pub(crate) fn start(as_json: bool) -> Result<Exit> {
         print_json(&ready)?;
     } else {
         eprintln!("tympan: goes on in the background (pid {}); `tympan stop` ends it", ready.pid);
-        eprintln!("tympan: words go to {}, the log to {}", ready.words.display(), ready.log.display());
+        eprintln!("tympan: words go to {}", ready.words.display());
+        if let Some(log) = &ready.log {
+            eprintln!("tympan: the log is {}; `tympan logs` shows it", log.display());
+        }
     }
     Ok(Exit::Clean)
 }
@@ -150,7 +154,7 @@ impl InBackground {
             pid: std::process::id(),
             runtime: folders.runtime.clone(),
             words: words.path().to_owned(),
-            log: folders.log.clone(),
+            log: words.has_log().then(|| folders.log.clone()),
         };
         let ending = words.ending();
         let printer = Printer::new(Box::new(words), events.clone())?;

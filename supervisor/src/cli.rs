@@ -82,8 +82,9 @@ Examples:
   arecord -f S16_LE -r 16000 -t raw | tympan run 'stdin:rate=16000&channels=1&format=s16le'";
 
 const START_HELP: &str = "\
-Takes what `tympan run` takes, but stdin:. The words are JSON lines as those of `tympan run --json`, without partials, in a
-file of its own; latest.jsonl in the same folder always is the newest. --json prints pid and files as JSON.
+Takes what `tympan run` takes, but stdin:. The words are JSON lines as those of
+`tympan run --json`, without partials, in a file of its own; latest.jsonl beside it
+always is the newest. --json prints pid and files as JSON.
 
 Examples:
   tympan start

@@ -56,6 +56,11 @@ impl WordsFile {
         &self.path
     }
 
+    /// Whether there is a log beside it.
+    pub(crate) const fn has_log(&self) -> bool {
+        self.log.is_open()
+    }
+
     /// Set when no more words come: then a full disk is not waited for without end.
     pub(crate) fn ending(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.ending)

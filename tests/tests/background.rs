@@ -143,6 +143,10 @@ fn killed_and_started_again() -> Result<()> {
     let first = place.start(&["test:tone"])?;
     let family = processes_of(&place.0.runtime());
     ensure!(family.len() == 5, "{family:?}");
+    // The log comes after the fact.
+    wait_until("the log", watchdog(1.0), || {
+        Ok(place.command(&["logs"])?.stdout.contains("listening to test").then_some(()))
+    })?;
     ensure!(end_process(pid_of(&first)?, Signal::SIGKILL), "it ended by itself");
     wait_until("the end of its children", watchdog(1.0), || {
         Ok(processes_of(&place.0.runtime()).is_empty().then_some(()))

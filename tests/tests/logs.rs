@@ -207,7 +207,7 @@ fn following_goes_on_over_files_and_instances() -> Result<()> {
     let file = log_file(&folders)?;
 
     let mut follower = tympan(&folders)?
-        .args(["logs", "-f", "--json", "-n", "0"])
+        .args(["logs", "-f", "--json", "-n", "1"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -215,6 +215,7 @@ fn following_goes_on_over_files_and_instances() -> Result<()> {
     let follower_pid = follower.id();
     let log = EventLog::default();
     log.follow(follower.stdout.take().context("piped")?);
+    log.wait(0, "the newest line", watchdog(2.0), |e| e.is("stopped"))?;
 
     // The file is all but full: the next instance's first lines put it aside.
     let room = 2_000_000 - file.metadata()?.len();
@@ -223,15 +224,15 @@ fn following_goes_on_over_files_and_instances() -> Result<()> {
         "x".repeat(usize::try_from(room)? - 600)
     );
     std::fs::OpenOptions::new().append(true).open(&file)?.write_all(filler.as_bytes())?;
-    log.wait(0, "what was written behind", watchdog(2.0), |e| e.is("filler"))?;
+    log.wait(1, "what was written behind", watchdog(2.0), |e| e.is("filler"))?;
     let mut second = Setup::run(&["test:tone"]).folders(folders).start()?;
     second.wait_ready()?;
     ensure!(file.with_extension("log.1").exists(), "the file was not put aside: the test shows nothing");
     second.interrupt()?;
     second.wait_stopped(watchdog(2.0))?;
-    log.wait(0, "the end", watchdog(2.0), |e| e.is("stopped"))?;
+    log.wait(2, "the end", watchdog(2.0), |e| e.is("stopped"))?;
 
-    let followed: Vec<Value> = log.all()?.into_iter().skip(1).map(|event| event.fields).collect();
+    let followed: Vec<Value> = log.all()?.into_iter().skip(2).map(|event| event.fields).collect();
     let there = logged(second.folders(), &[])?;
     ensure!(followed == there, "followed {followed:#?}\nthere {there:#?}");
     ensure!(end_process(follower_pid, Signal::SIGINT), "it has ended by itself");

@@ -67,6 +67,11 @@ impl Log {
         Ok(Self(Some(Handle { queue: sender, dropped })))
     }
 
+    /// Whether it keeps anything.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Hands a line over. Never waits.
     pub(crate) fn say(&self, entry: Entry) {
         if let Some(handle) = &self.0
