@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use system_tests::*;
 
 const CHANNELS: u64 = 64;
-const WRITE_FRAMES: u64 = 16_384;
+const WRITE_FRAMES: u64 = 32_768;
 const CAPACITY_FRAMES: u64 = 4 * WRITE_FRAMES;
 /// Kills that must fall between `reserve` and `commit`, or nothing was put to the test.
 const INSIDE_MIN: u64 = 50;
