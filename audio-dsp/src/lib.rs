@@ -1,4 +1,4 @@
-//! Pure signal processing: rate conversion with exact frame counts, mixing, test signals.
+//! Pure signal processing: rate conversion with exact frame counts, mixing, levels, test signals.
 //!
 //! What it does: arithmetic on memory the caller owns. What it never does: I/O, threads, clocks,
 //! and (once constructed, into room that suffices) allocation. It knows no other crate of the project.
@@ -15,11 +15,13 @@
 //! # Ok::<(), audio_dsp::RateError>(())
 //! ```
 
+mod level;
 mod mix;
 mod rate;
 mod signal;
 mod sinc;
 
+pub use level::LevelSum;
 pub use mix::{downmix_to_mono, mix_into};
 pub use rate::{RATE_HZ_MAX, RATE_HZ_MIN, RateConverter, RateError};
 pub use signal::{COUNT_MODULUS, SIGNAL_PEAK, Signal, SignalSource, decode_count};

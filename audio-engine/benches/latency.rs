@@ -18,7 +18,8 @@ use audio_engine::rt::now_ns;
 use audio_engine::source::OpenSource;
 use audio_engine::uri::SourceUri;
 use audio_engine::virtual_device::VirtualDevice;
-use control_protocol::{ClockKind, EngineConfig, StreamName};
+use audio_engine::vitals::Vitals;
+use control_protocol::{BoardPlace, ClockKind, EngineConfig, StreamName};
 use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{BufferSize, StreamConfig};
 use rtrb::{Producer, RingBuffer};
@@ -114,6 +115,7 @@ fn one_start(cushioned: bool, sums: &mut Sums) -> Result<()> {
         block_frames: u32::try_from(BLOCK_FRAMES)?,
         history_ms: 10_000,
         clock: ClockKind::Monotonic,
+        board: BoardPlace::default(),
     };
     let (told, mut deliveries) = RingBuffer::new(100 * PERIODS_A_START);
     let (stream, open) = device(told, cushioned)?;
@@ -123,12 +125,13 @@ fn one_start(cushioned: bool, sums: &mut Sums) -> Result<()> {
         ensure!(begin.elapsed() < WATCHDOG, "watchdog: the device delivers nothing");
         std::thread::sleep(Duration::from_millis(2));
     }
-    let mut running =
-        Running::start(&config, vec![source], Arc::<Orders>::default(), &|_| {}).map_err(anyhow::Error::msg)?;
+    let vitals = Vitals::default();
+    let mut running = Running::start(&config, vec![source], Arc::<Orders>::default(), &vitals, &|_| {})
+        .map_err(anyhow::Error::msg)?;
     let sights = std::thread::scope(|scope| {
         let reader = scope.spawn(|| watch(dir.path()));
         while !reader.is_finished() {
-            running.look(&|_| {});
+            running.look(&vitals, &|_| {});
             std::thread::sleep(Duration::from_millis(20));
         }
         reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?
@@ -138,7 +141,7 @@ fn one_start(cushioned: bool, sums: &mut Sums) -> Result<()> {
     let begin = Instant::now();
     while !running.is_over() {
         ensure!(begin.elapsed() < WATCHDOG, "watchdog: the tick does not end");
-        running.look(&|_| {});
+        running.look(&vitals, &|_| {});
         std::thread::sleep(Duration::from_millis(1));
     }
     let delivered: Vec<Delivery> = std::iter::from_fn(|| deliveries.pop().ok()).collect();

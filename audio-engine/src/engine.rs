@@ -6,6 +6,7 @@ use crate::limits::{SAMPLE_RATES_HZ, short};
 use crate::pace::Orders;
 use crate::rings::{self, Running, StartError};
 use crate::source::{self, OpenError, OpenSource};
+use crate::vitals::Vitals;
 use control_protocol::{ClockKind, EngineConfig, Exit, FromEngine, SourceSpec, StreamName, ToEngine};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,6 +25,8 @@ pub enum Event {
 
 /// How often the control thread looks after a running tick.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long it sleeps at most when nothing goes on: often enough to be seen alive.
+const REST: Duration = Duration::from_millis(200);
 /// How often it looks whether the sources are ready to begin.
 const PRIME_LOOK_EVERY: Duration = Duration::from_millis(2);
 /// How long the others wait for a device that delivers nothing.
@@ -31,11 +34,19 @@ const PRIME_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Serves one supervisor until it says [`ToEngine::Shutdown`] or is gone. `own` feeds `events`.
 pub fn serve(events: &Receiver<Event>, own: &Sender<Event>, send: &dyn Fn(FromEngine)) -> Exit {
-    let mut engine =
-        Engine { own, send, config: None, slots: Vec::new(), orders: Arc::default(), phase: Phase::Adding };
+    let mut engine = Engine {
+        own,
+        send,
+        config: None,
+        slots: Vec::new(),
+        orders: Arc::default(),
+        phase: Phase::Adding,
+        vitals: Vitals::default(),
+    };
     loop {
+        engine.vitals.turn();
         let wait = match engine.phase {
-            Phase::Adding | Phase::Opening | Phase::Stopped => Duration::from_secs(3_600),
+            Phase::Adding | Phase::Opening | Phase::Stopped => REST,
             Phase::Priming { .. } => PRIME_LOOK_EVERY,
             Phase::Running(_) => LOOK_EVERY,
         };
@@ -57,6 +68,7 @@ struct Engine<'a> {
     slots: Vec<Slot>,
     orders: Arc<Orders>,
     phase: Phase,
+    vitals: Vitals,
 }
 
 struct Slot {
@@ -92,6 +104,7 @@ impl Engine<'_> {
                 if let Err(reason) = check(&config) {
                     return Some(self.fault(reason, Exit::Refused));
                 }
+                self.vitals = Vitals::claim(&config);
                 self.config = Some(config);
             }
             Event::Message(ToEngine::AddSource(spec)) => self.add(spec),
@@ -187,7 +200,7 @@ impl Engine<'_> {
                 None
             }
             Phase::Running(mut running) => {
-                running.look(self.send);
+                running.look(&self.vitals, self.send);
                 if running.is_over() {
                     (self.send)(FromEngine::Stopped);
                 } else {
@@ -225,7 +238,7 @@ impl Engine<'_> {
 
     fn begin(&mut self, sources: Vec<rings::Source>) -> Option<Exit> {
         let config = self.config.as_ref()?;
-        match Running::start(config, sources, Arc::clone(&self.orders), self.send) {
+        match Running::start(config, sources, Arc::clone(&self.orders), &self.vitals, self.send) {
             Ok(running) => {
                 self.phase = Phase::Running(running);
                 None

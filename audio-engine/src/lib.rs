@@ -41,3 +41,4 @@ pub mod stdin;
 pub mod tick;
 pub mod uri;
 pub mod virtual_device;
+pub mod vitals;

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::rt;
 use crate::tick::Tick;
+use shm_layout::board::Pulse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,6 +17,8 @@ pub struct Orders {
     pub close: AtomicBool,
     /// The tick's answer: all rings are written to their ends.
     pub finished: AtomicBool,
+    /// The tick's answer: blocks so far.
+    pub blocks: AtomicU64,
 }
 
 /// What makes a block due.
@@ -31,11 +34,12 @@ pub enum Pace {
 const VIRTUAL_WAIT: Duration = Duration::from_micros(500);
 
 /// Ticks until all sources have ended or [`Orders::close`]. A tick that is late catches up block by block and skips none.
-pub fn run(mut tick: Tick, pace: Pace, orders: &Arc<Orders>) {
+pub fn run(mut tick: Tick, pace: Pace, orders: &Arc<Orders>, pulse: &Pulse) {
     if matches!(pace, Pace::Monotonic(_)) && !rt::promote(rt::PRIORITY_TICK) {
         eprintln!("no real-time priority (ulimit -r): under load there may be gaps");
     }
     while !tick.is_done() && !orders.close.load(Ordering::Acquire) {
+        pulse.turn();
         let end = tick.next_frame().plus(tick.block_frames() as u64);
         match pace {
             Pace::Monotonic(clock) => rt::sleep_until(clock.time_of(end)),
@@ -47,11 +51,13 @@ pub fn run(mut tick: Tick, pace: Pace, orders: &Arc<Orders>) {
             }
         }
         tick.run(false);
+        orders.blocks.fetch_add(1, Ordering::Relaxed);
     }
     if !tick.is_done() {
         tick.stop();
     }
     while !tick.is_done() {
+        pulse.turn();
         tick.run(true);
     }
     // Pairs with the Acquire load of the control thread: who sees it finished finds all notes and rings.

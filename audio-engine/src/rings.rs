@@ -11,7 +11,9 @@ pub use crate::room::StartError;
 use crate::rt;
 use crate::source::OpenSource;
 use crate::tick::{Control, Note, Tick};
+use crate::vitals::{Gauge, Vitals};
 use control_protocol::{ClockKind, EngineConfig, FromEngine, SourceError, StreamName};
+use shm_layout::board::{Counter, Meter};
 use shm_layout::{Epoch, FrameIndex, Prefaulter, RingSpec, RingWriter, fit_history};
 use std::path::Path;
 use std::sync::Arc;
@@ -110,6 +112,7 @@ impl Running {
         config: &EngineConfig,
         mut sources: Vec<Source>,
         orders: Arc<Orders>,
+        vitals: &Vitals,
         send: &dyn Fn(FromEngine),
     ) -> Result<Self, StartError> {
         let dir = Path::new(&config.runtime_dir);
@@ -145,6 +148,10 @@ impl Running {
             };
             RingWriter::create(dir, &spec).map_err(|e| StartError::of_ring(name, e, config.history_ms))
         };
+        let mix_name = StreamName::mix();
+        let names = sources.iter().map(|source| source.name.as_str()).chain([mix_name.as_str()]);
+        let mut meters = Meter::claim(dir, &names.collect::<Vec<_>>()).unwrap_or_default().into_iter();
+        let mut gauge = |channels: usize| Gauge::new(meters.next().flatten(), channels, config.sample_rate_hz);
         let mut prefaulters: Vec<Prefaulter> = Vec::new();
         let mut lanes = Vec::new();
         let mut tracks = Vec::new();
@@ -153,22 +160,24 @@ impl Running {
             let ring = create(&source.name, source.lane.channels())?;
             prefaulters.push(ring.prefaulter());
             opened.push(ring_opened(&source.name, config.epoch, first_frame, &ring));
-            lanes.push((source.lane, ring));
+            let gauge = gauge(source.lane.channels());
+            lanes.push((source.lane, ring, gauge));
             let Source { name, health, successors, .. } = source;
             tracks.push(Track { name, health, successors, pending: None });
         }
-        let mix = create(&StreamName::mix(), mix_channels)?;
+        let mix = create(&mix_name, mix_channels)?;
         prefaulters.push(mix.prefaulter());
-        opened.push(ring_opened(&StreamName::mix(), config.epoch, first_frame, &mix));
+        opened.push(ring_opened(&mix_name, config.epoch, first_frame, &mix));
 
-        let (tick, control) = Tick::new(lanes, mix, config.block_frames as usize, config.sample_rate_hz);
+        let (tick, control) =
+            Tick::new(lanes, (mix, gauge(mix_channels)), config.block_frames as usize, config.sample_rate_hz);
         let thread = std::thread::Builder::new().name("prefault".into());
         // It only spares page faults: without it the rings work as well.
         let _ = thread.spawn(move || prefaulters.iter().for_each(Prefaulter::run));
-        let theirs = Arc::clone(&orders);
+        let (theirs, pulse) = (Arc::clone(&orders), vitals.pulse());
         std::thread::Builder::new()
             .name("tick".into())
-            .spawn(move || pace::run(tick, pace, &theirs))
+            .spawn(move || pace::run(tick, pace, &theirs, &pulse))
             .map_err(|e| StartError::refused(format!("no thread for the tick: {e}")))?;
         opened.into_iter().for_each(send);
         Ok(Self { control, orders, tracks, closing: false, over: false })
@@ -191,7 +200,7 @@ impl Running {
     }
 
     /// Passes on what the tick has reported, closes rings that are written to their end, frees what is used up.
-    pub fn look(&mut self, send: &dyn Fn(FromEngine)) {
+    pub fn look(&mut self, vitals: &Vitals, send: &dyn Fn(FromEngine)) {
         // Before the queues are emptied: what was reported before the end is in them then.
         let finished = self.orders.finished.load(Ordering::Acquire);
         for (index, track) in self.tracks.iter_mut().enumerate() {
@@ -203,7 +212,11 @@ impl Running {
             }
         }
         while self.control.retired.pop().is_ok() {}
+        vitals.set(Counter::Done, self.orders.blocks.load(Ordering::Relaxed));
+        let xruns = self.tracks.iter().map(|track| track.health.xruns.load(Ordering::Relaxed)).sum();
+        vitals.set(Counter::Xruns, xruns);
         while let Ok(note) = self.control.notes.pop() {
+            vitals.add(Counter::Lost, note.frames());
             let stream = |track: usize| self.tracks[track].name.clone();
             send(match note {
                 Note::Gap { track, from, to, cause } => FromEngine::Gap { stream: stream(track), from, to, cause },

@@ -6,6 +6,7 @@
 
 use crate::lane::{GapPart, Lane};
 use crate::queue::Outlet;
+use crate::vitals::Gauge;
 use audio_dsp::mix_into;
 use control_protocol::GapCause;
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -34,6 +35,17 @@ pub enum Note {
         /// How many.
         frames: u64,
     },
+}
+
+impl Note {
+    /// How many frames it tells of.
+    #[must_use]
+    pub const fn frames(&self) -> u64 {
+        match self {
+            Self::Gap { from, to, .. } => to.since(*from),
+            Self::Dropped { frames, .. } => *frames,
+        }
+    }
 }
 
 /// A ring that is written to its end, to be closed by the control thread.
@@ -65,6 +77,7 @@ pub struct Control {
 struct Track {
     lane: Lane,
     ring: Option<RingWriter>,
+    gauge: Gauge,
     /// The gap under way: reported when it ends, or once a second.
     gap: Option<(FrameIndex, FrameIndex, GapCause)>,
 }
@@ -73,6 +86,7 @@ struct Track {
 pub struct Tick {
     tracks: Vec<Track>,
     mix: Option<RingWriter>,
+    mix_gauge: Gauge,
     mix_channels: usize,
     mix_planar: Vec<f32>,
     block_frames: usize,
@@ -85,12 +99,12 @@ pub struct Tick {
 }
 
 impl Tick {
-    /// A loop over these lanes and rings, whose next frame must all be the same. `report_frames` is how much of a
-    /// lasting gap one note tells.
+    /// A loop over these lanes, each with its ring, whose next frame must all be the same, and its gauge; and over the
+    /// mix. `report_frames` is how much of a lasting gap one note tells.
     #[must_use]
     pub fn new(
-        tracks: Vec<(Lane, RingWriter)>,
-        mix: RingWriter,
+        tracks: Vec<(Lane, RingWriter, Gauge)>,
+        (mix, mix_gauge): (RingWriter, Gauge),
         block_frames: usize,
         report_frames: u32,
     ) -> (Self, Control) {
@@ -102,8 +116,12 @@ impl Tick {
         let mix_channels = mix.channels() as usize;
         let tick = Self {
             next: mix.next_frame(),
-            tracks: tracks.into_iter().map(|(lane, ring)| Track { lane, ring: Some(ring), gap: None }).collect(),
+            tracks: tracks
+                .into_iter()
+                .map(|(lane, ring, gauge)| Track { lane, ring: Some(ring), gauge, gap: None })
+                .collect(),
             mix: Some(mix),
+            mix_gauge,
             mix_channels,
             mix_planar: vec![0.0; mix_channels * block_frames],
             block_frames,
@@ -168,6 +186,7 @@ impl Tick {
                 ring.mark_gap(from, to, gap.cause as u32);
             }
             ring.write(track.lane.planar(frames), frames);
+            track.gauge.push(track.lane.planar(frames), frames);
             report(&mut self.notes, index, &mut track.gap, track.lane.gaps(), self.next, self.report_frames);
             if track.lane.dropped_frames() > 0 {
                 let _ =
@@ -188,7 +207,9 @@ impl Tick {
             if longest < self.block_frames {
                 crate::feed::pack(&mut self.mix_planar, self.block_frames, longest);
             }
-            mix.write(&self.mix_planar[..self.mix_channels * longest], longest);
+            let planar = &self.mix_planar[..self.mix_channels * longest];
+            mix.write(planar, longest);
+            self.mix_gauge.push(planar, longest);
         }
         self.next = self.next.plus(longest as u64);
         if !going {

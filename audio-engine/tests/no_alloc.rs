@@ -7,7 +7,9 @@ use audio_engine::feed::Feed;
 use audio_engine::lane::Lane;
 use audio_engine::queue::{Health, queue};
 use audio_engine::tick::Tick;
+use audio_engine::vitals::Gauge;
 use cpal::{Data, InputCallbackInfo, InputStreamTimestamp, SampleFormat, StreamInstant};
+use shm_layout::board::{Board, Meter};
 use shm_layout::{Epoch, FrameIndex, RingReader, RingSpec, RingWriter, SessionId};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -100,7 +102,11 @@ fn callback_and_tick_allocate_nothing_whatever_happens() {
         let lane = Lane::new(feed, true, BLOCK, 0);
         let rings = (ring(dir.path(), "mic", 2), ring(dir.path(), "mix", 2));
         let reader = RingReader::attach_stream(dir.path(), "mic").unwrap();
-        let (mut tick, mut control) = Tick::new(vec![(lane, rings.0)], rings.1, BLOCK, RATE_HZ);
+        let board = Board::create(dir.path()).unwrap();
+        let meters = Meter::claim(dir.path(), &["mic", "mix"]).unwrap().into_iter();
+        let mut gauges = meters.map(|meter| Gauge::new(meter, 2, RATE_HZ));
+        let mut gauge = || gauges.next().unwrap();
+        let (mut tick, mut control) = Tick::new(vec![(lane, rings.0, gauge())], (rings.1, gauge()), BLOCK, RATE_HZ);
         let mut capture = Capture::new(inlet, device_hz);
         let mut samples = vec![1_000_i16; 2 * BLOCK];
         let mut at = 0;
@@ -169,6 +175,8 @@ fn callback_and_tick_allocate_nothing_whatever_happens() {
 
         assert_eq!([steady, xruns, full, dry, reopened, end], [0; 6], "at {device_hz} Hz");
         // The cases did occur.
+        let levels = board.levels();
+        assert!(levels.iter().all(|level| level.at_ns > 0) && levels[0].peak > 0.03, "{levels:?}");
         let gaps = reader.gaps(reader.oldest(), reader.commit());
         let causes: Vec<u32> = gaps.iter().map(|gap| gap.cause).collect();
         for cause in [

@@ -2,7 +2,7 @@
 
 use audio_engine::decode::DEMO_CLIP;
 use control_link::{LinkReceiver, LinkSender, LinkServer, environment};
-use control_protocol::{ClockKind, EngineConfig, Exit, FromEngine, Role, SourceSpec, StreamName, ToEngine};
+use control_protocol::{BoardPlace, ClockKind, EngineConfig, Exit, FromEngine, Role, SourceSpec, StreamName, ToEngine};
 use shm_layout::{Epoch, FrameIndex, RingReader, SessionId};
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
@@ -36,6 +36,7 @@ impl Engine {
             block_frames: 160,
             history_ms: 12_000,
             clock: ClockKind::Virtual,
+            board: BoardPlace::default(),
         };
         self.tell.send(&ToEngine::Configure(config)).unwrap();
         let spec = SourceSpec { stream: StreamName::new("talk").unwrap(), uri: uri.into(), resume_frames: 0 };

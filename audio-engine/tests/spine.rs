@@ -4,7 +4,9 @@ use audio_dsp::{RateConverter, decode_count};
 use audio_engine::decode::DEMO_CLIP;
 use audio_engine::engine::{Event, serve};
 use audio_engine::rt::now_ns;
-use control_protocol::{ClockKind, EngineConfig, Exit, FromEngine, GapCause, SourceSpec, StreamName, ToEngine};
+use control_protocol::{
+    BoardPlace, ClockKind, EngineConfig, Exit, FromEngine, GapCause, SourceSpec, StreamName, ToEngine,
+};
 use shm_layout::{Epoch, FrameIndex, GapSpan, RingReader, RingState, SessionId, Wait};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -35,6 +37,7 @@ fn config(clock: ClockKind, sample_rate_hz: u32) -> EngineConfig {
         block_frames: sample_rate_hz / 100,
         history_ms: 20_000,
         clock,
+        board: BoardPlace::default(),
     }
 }
 

@@ -58,3 +58,12 @@ impl Hello {
         Self { protocol: PROTOCOL_VERSION, role, pid: std::process::id(), generation }
     }
 }
+
+/// A child's place on the status board.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoardPlace {
+    /// Which slot.
+    pub slot: u32,
+    /// Which life of its part the child is.
+    pub generation: u32,
+}

@@ -1,6 +1,6 @@
 //! The status board on the worst day: its owner killed, memory full, garbage in the place of its name.
 
-use shm_layout::board::{Beat, Board, BoardError, Counter, SLOTS, View};
+use shm_layout::board::{Beat, Board, BoardError, Counter, Heart, METERS, Meter, SLOTS, View};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ fn everybody_sees_each_slot_and_its_life() {
     assert_eq!(std::os::unix::fs::MetadataExt::mode(&segment.metadata().unwrap()) & 0o777, 0o600);
     let view = View::open(folder.path()).unwrap();
     assert_eq!(view.slot(1), None);
-    let mut slot = Beat::claim(folder.path(), 1, 4).unwrap();
+    let slot = Beat::claim(folder.path(), 1, 4).unwrap();
     assert_eq!(view.slot(1).unwrap().beat_ns, 0);
     slot.beat();
     let first = view.slot(1).unwrap().beat_ns;
@@ -82,6 +82,45 @@ fn everybody_sees_each_slot_and_its_life() {
     );
     drop(board);
     assert!(!segment.exists() && !folder.path().join("board").exists());
+}
+
+#[test]
+fn a_life_is_asked_for_by_pid_and_generation() {
+    let folder = tempfile::tempdir().unwrap();
+    let board = Board::create(folder.path()).unwrap();
+    let pid = std::process::id();
+    let slot = Beat::claim(folder.path(), 3, 9).unwrap();
+    assert_eq!(board.beat_ns(3, pid, 9), None, "it has not beaten yet");
+    slot.beat();
+    assert!(board.beat_ns(3, pid, 9).is_some());
+    assert_eq!(
+        (board.beat_ns(3, pid, 8), board.beat_ns(3, pid + 1, 9), board.beat_ns(SLOTS, pid, 9)),
+        (None, None, None)
+    );
+    let _heart = Heart::start(slot).unwrap();
+    let before = board.beat_ns(3, pid, 9);
+    wait_for("a heartbeat", || board.beat_ns(3, pid, 9) > before);
+}
+
+#[test]
+fn meters_show_what_was_written_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let board = Board::create(folder.path()).unwrap();
+    assert_eq!(board.levels(), []);
+    let long = "x".repeat(65);
+    let meters = Meter::claim(folder.path(), &["mic", "übung", &long]).unwrap();
+    assert!(meters[2].is_none());
+    meters[1].as_ref().unwrap().show(0.5, 0.25);
+    let levels = View::open(folder.path()).unwrap().levels();
+    let shown: Vec<_> = levels.iter().map(|level| (level.stream.as_str(), level.peak, level.rms)).collect();
+    assert_eq!(shown, [("mic", 0.0, 0.0), ("übung", 0.5, 0.25)]);
+    assert!(levels[0].at_ns == 0 && levels[1].at_ns > 0);
+    // The next life has other streams.
+    let names: Vec<_> = (0..=METERS).map(|index| format!("s{index}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let meters = Meter::claim(folder.path(), &names).unwrap();
+    assert_eq!((meters.iter().flatten().count(), board.levels().len()), (METERS, METERS));
+    assert!(board.levels().iter().all(|level| level.at_ns == 0));
 }
 
 #[test]

@@ -15,13 +15,15 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Messages that may wait for a child that does not read. A full queue means that it hangs.
 const OUTBOX: usize = 4096;
+/// No child has so much to say, not even a listener that hears recordings as fast as it can.
+const MESSAGES_PER_S_MAX: u32 = 10_000;
 /// Lines of standard error that are kept for the moment a child dies.
 const LAST_WORDS: usize = 12;
 const LINE_BYTES_MAX: u64 = 2_000;
@@ -54,8 +56,6 @@ pub(crate) struct Child {
     pub pid: u32,
     /// When it was started.
     pub started: Instant,
-    /// Whether it has said that it is ready.
-    pub ready: bool,
     pidfd: OwnedFd,
     outbox: SyncSender<Order>,
     last_words: Arc<Mutex<VecDeque<String>>>,
@@ -67,7 +67,7 @@ impl Child {
     ///
     /// # Errors
     /// When the program cannot be started.
-    pub(crate) fn spawn(recipe: &Recipe<'_>, events: &Sender<Event>) -> Result<Self> {
+    pub(crate) fn spawn(recipe: &Recipe<'_>, events: &SyncSender<Event>) -> Result<Self> {
         let server = LinkServer::new().context("cannot open a link")?;
         let link = server.name().to_owned();
         let mut command = Command::new(recipe.program);
@@ -104,15 +104,7 @@ impl Child {
             let _ = talking.join();
             teller.tell(ChildEvent::Exited(status));
         })?;
-        Ok(Self {
-            generation: recipe.generation,
-            pid,
-            started: Instant::now(),
-            ready: false,
-            pidfd,
-            outbox,
-            last_words,
-        })
+        Ok(Self { generation: recipe.generation, pid, started: Instant::now(), pidfd, outbox, last_words })
     }
 
     /// Sends, without waiting. A child that does not read is killed; its death then comes as an event.
@@ -143,7 +135,7 @@ impl Child {
 struct Teller {
     part: Part,
     generation: u32,
-    events: Sender<Event>,
+    events: SyncSender<Event>,
 }
 
 impl Teller {
@@ -196,8 +188,12 @@ fn talk_as<M: DeserializeOwned>(server: LinkServer, orders: Receiver<Order>, tel
         teller.tell(ChildEvent::LinkFault(e.to_string()));
         return;
     }
+    let mut flood = Flood { second: Instant::now(), messages: 0 };
     loop {
         let event = match receiver.recv() {
+            Ok(_) if flood.is_one() => {
+                ChildEvent::LinkFault(format!("it floods: more than {MESSAGES_PER_S_MAX} messages in a second"))
+            }
             Ok(message) => ChildEvent::Said(said(message)),
             Err(LinkError::Closed) => return,
             Err(e) => ChildEvent::LinkFault(e.to_string()),
@@ -206,6 +202,23 @@ fn talk_as<M: DeserializeOwned>(server: LinkServer, orders: Receiver<Order>, tel
         if !teller.tell(event) || over {
             return;
         }
+    }
+}
+
+/// Counts the messages of each second.
+struct Flood {
+    second: Instant,
+    messages: u32,
+}
+
+impl Flood {
+    /// Counts one more; whether it is one too many.
+    fn is_one(&mut self) -> bool {
+        if self.second.elapsed() >= Duration::from_secs(1) {
+            *self = Self { second: Instant::now(), messages: 0 };
+        }
+        self.messages += 1;
+        self.messages > MESSAGES_PER_S_MAX
     }
 }
 

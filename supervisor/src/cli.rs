@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::model::ModelArgs;
+use crate::orders::{RestartArgs, ScaleArgs};
 use crate::settings::keys::{self, Key, Kind};
 use crate::settings::{ConfigArgs, Settings, Value};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -28,9 +29,17 @@ pub(crate) enum Command {
     /// Show the processes, streams and jobs of the running instance
     #[command(after_help = "Examples:\n  tympan status\n  tympan status --json | jq .queue")]
     Status(JsonArgs),
+    /// Have more workers, or fewer, while it runs
+    #[command(after_help = "Examples:\n  tympan scale workers=4")]
+    Scale(ScaleArgs),
+    /// Replace processes, or try again what has failed
+    #[command(
+        after_help = "Examples:\n  tympan restart worker\n  tympan restart worker --number 1\n  tympan restart engine"
+    )]
+    Restart(RestartArgs),
     /// Show the rings that programs can read
-    #[command(after_help = "Examples:\n  tympan rings\n  tympan rings --json | jq -r '.[].path'")]
-    Rings(JsonArgs),
+    #[command(after_help = RINGS_EXAMPLES, args_conflicts_with_subcommands = true)]
+    Rings(RingsArgs),
     /// Show the microphones and other inputs
     #[command(
         after_help = "Examples:\n  tympan devices\n  tympan devices --all\n  tympan devices --json | jq -r '.[].id'"
@@ -64,6 +73,17 @@ Examples:
   tympan transcribe --format srt -o talk.srt talk.mp3
   tympan transcribe --format json *.wav | jq -r .text";
 
+const RINGS_EXAMPLES: &str = "\
+Examples:
+  tympan rings
+  tympan rings --json | jq -r '.[].path'
+  tympan rings copy mic --v1 mic.audio";
+
+const COPY_HELP: &str = "\
+The file has the ring's history and goes on with its sound, until Ctrl-C or until the ring is closed. \
+What was never captured, or came too fast, is silence in its place, and is told; what was lost makes the exit code 5. \
+The end of the file's last write is filled up with silence.";
+
 const DOCTOR_HELP: &str = "\
 The exit code is 0 when all is well, 5 when something works in part, and
 that of the first fault when something does not work at all.
@@ -88,6 +108,9 @@ pub(crate) struct WordFlags {
     /// Threads of each of them [default: 1]
     #[arg(long, value_name = "COUNT", value_parser = range_of(&keys::THREADS))]
     pub threads: Option<u32>,
+    /// Memory each of them may take, in MB; 0 is four times the model and 1 GB [default: 0]
+    #[arg(long, value_name = "MB", value_parser = range_of(&keys::MEMORY))]
+    pub memory: Option<u32>,
 }
 
 impl WordFlags {
@@ -97,6 +120,7 @@ impl WordFlags {
         settings.flag(&keys::LANGUAGE, self.language.clone().map(Value::Text));
         settings.flag(&keys::WORKERS, self.workers.map(Value::Count));
         settings.flag(&keys::THREADS, self.threads.map(Value::Count));
+        settings.flag(&keys::MEMORY, self.memory.map(Value::Count));
     }
 }
 
@@ -184,6 +208,31 @@ pub(crate) struct JsonArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RingsArgs {
+    #[command(subcommand)]
+    pub command: Option<RingsCommand>,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RingsCommand {
+    /// Keep a live copy of a ring in another layout
+    #[command(after_help = COPY_HELP)]
+    Copy(CopyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CopyArgs {
+    /// The ring, as `tympan rings` shows it
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Write layout version 1 (planar 64-bit samples) to this file, which must not be there yet
+    #[arg(long, value_name = "FILE")]
+    pub v1: PathBuf,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -2,7 +2,7 @@
 
 use control_protocol::{FromEngine, FromListener, FromWorker, ToEngine, ToListener, ToWorker};
 use serde::Serialize;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// A place in the system that a child fills. A worker's place keeps its number over all its lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,6 +16,15 @@ pub(crate) enum Part {
 }
 
 impl Part {
+    /// Its slot on the status board; the supervisor's own is 0. A worker beyond the board's slots has none.
+    pub(crate) const fn board_slot(self) -> u32 {
+        match self {
+            Self::Engine => 1,
+            Self::Listener => 2,
+            Self::Worker(worker) => 3_u32.saturating_add(worker),
+        }
+    }
+
     /// The protocol's word for it.
     pub(crate) const fn role(self) -> control_protocol::Role {
         match self {
@@ -24,6 +33,14 @@ impl Part {
             Self::Worker(_) => control_protocol::Role::Worker,
         }
     }
+}
+
+/// Events that may wait for the loop. Whoever has more to say waits, and nobody else for him.
+const INBOX: usize = 1_024;
+
+/// The loop's inbox, and the way into it.
+pub(crate) fn inbox() -> (SyncSender<Event>, Receiver<Event>) {
+    sync_channel(INBOX)
 }
 
 /// What the loop receives.
@@ -83,4 +100,16 @@ pub(crate) enum Request {
     Status {},
     /// End in order, as the first Ctrl-C does.
     Stop {},
+    /// Have so many workers.
+    Scale {
+        /// 1 to 64.
+        workers: u32,
+    },
+    /// Replace the children of a role, or try again what was given up.
+    Restart {
+        /// Which; all children where none is named.
+        role: Option<control_protocol::Role>,
+        /// Which of the workers; all where none is named.
+        worker: Option<u32>,
+    },
 }

@@ -32,8 +32,8 @@ fn table_of(status: &Value) -> String {
             list.as_array().into_iter().flatten().map(|row| keys.map(|key| text(&row[key]))).collect();
         table(keys, &rows, columns())
     }
-    let mut out = rows_of(&status["processes"], ["role", "pid", "state", "restarts", "uptime_s"], text);
-    let streams = ["stream", "state", "epoch", "position_s", "lag_s", "lost_frames", "description"];
+    let mut out = rows_of(&status["processes"], ["role", "pid", "state", "restarts", "uptime_s", "heartbeat_s"], text);
+    let streams = ["stream", "state", "epoch", "position_s", "lag_s", "peak_dbfs", "lost_frames", "description"];
     let _ = write!(out, "\n{}", rows_of(&status["streams"], streams, text));
     let queue = &status["queue"];
     let _ = writeln!(

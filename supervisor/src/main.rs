@@ -15,6 +15,7 @@ macro_rules! eprintln {
 mod child;
 mod cli;
 mod control;
+mod copy;
 mod devices;
 mod doctor;
 mod event;
@@ -23,6 +24,7 @@ mod language;
 mod model;
 mod models;
 mod oneshot;
+mod orders;
 mod outfile;
 mod output;
 mod owner;
@@ -45,7 +47,7 @@ mod transcript;
 
 use anyhow::Result;
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, RingsCommand};
 use control_protocol::Exit;
 use settings::{ConfigFile, Settings};
 use std::process::ExitCode;
@@ -80,7 +82,12 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
         Command::Model(args) => return model::model(args, &load()?),
         Command::Config(args) => return settings::config(args, cli.config.as_deref()),
         Command::Status(args) => inspect::status(&load()?, args.json),
-        Command::Rings(args) => inspect::rings(&load()?, args.json),
+        Command::Rings(args) => match &args.command {
+            Some(RingsCommand::Copy(args)) => return copy::copy(&load()?, &args.name, &args.v1),
+            None => inspect::rings(&load()?, args.json.json),
+        },
+        Command::Scale(args) => orders::scale(args, &load()?),
+        Command::Restart(args) => orders::restart(args, &load()?),
         Command::Devices(args) => devices::devices(args),
     };
     done.map(|()| Exit::Clean)

@@ -1,11 +1,13 @@
 //! The folders: rings on tmpfs, data that stays, models that can be fetched again.
 
+use crate::control;
 use crate::refusal::refuse;
 use crate::settings::{Settings, keys};
 use anyhow::{Context, Result};
+use nix::errno::Errno;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The room rings need at the least: two channels, 10 s, two epochs.
 const RUNTIME_FREE_BYTES: u64 = 32 << 20;
@@ -55,6 +57,11 @@ impl Folders {
     /// Utterances that no run has written down.
     pub(crate) fn pending(&self) -> PathBuf {
         self.data.join("pending")
+    }
+
+    /// Utterances that ended too many workers.
+    pub(crate) fn aside(&self) -> PathBuf {
+        self.data.join("set-aside")
     }
 
     /// The control socket.
@@ -112,7 +119,9 @@ pub(crate) fn socket_of(runtime: &Path) -> PathBuf {
 pub(crate) fn lives(runtime: &Path) -> bool {
     let ours = std::fs::symlink_metadata(runtime)
         .is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw());
-    ours && UnixStream::connect(socket_of(runtime)).is_ok()
+    let answers = || control::connect(&socket_of(runtime), Duration::ZERO);
+    // One that is stopped lives, too.
+    ours && answers().map_or_else(|e| e == Errno::EAGAIN, |_| true)
 }
 
 /// Makes a folder that only this user can enter, or checks that it is one. `set_by` is what names it elsewhere.

@@ -2,7 +2,7 @@
 
 use crate::event::Event;
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 use std::thread::JoinHandle;
 
 /// Prints pieces of text in order, each flushed.
@@ -17,7 +17,7 @@ impl Printer {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub(crate) fn new(events: Sender<Event>) -> io::Result<Self> {
+    pub(crate) fn new(events: SyncSender<Event>) -> io::Result<Self> {
         let (pieces, queue) = channel();
         let thread = std::thread::Builder::new().name("printer".into()).spawn(move || print_all(&queue, &events))?;
         Ok(Self { pieces: Some(pieces), thread: Some(thread) })
@@ -42,7 +42,7 @@ impl Drop for Printer {
     }
 }
 
-fn print_all(queue: &Receiver<String>, events: &Sender<Event>) {
+fn print_all(queue: &Receiver<String>, events: &SyncSender<Event>) {
     let mut out = io::stdout().lock();
     for text in queue {
         if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {

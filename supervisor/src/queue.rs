@@ -1,4 +1,4 @@
-//! The jobs: who waits, who works on what, what is done. Pure: no clock, no I/O.
+//! The jobs: who waits, who works on what and since when, what is done. No I/O.
 //!
 //! A job is published at most once and tried at least once: its parts count when the worker that has it says it is
 //! done, and a worker that dies gives it back to the front. Texts leave in the order in which they were spoken, stream
@@ -7,6 +7,8 @@
 use control_protocol::{Job, JobId, JobKind, Samples, StreamName};
 use shm_layout::FrameIndex;
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
+use std::time::Instant;
 
 /// Tries that end by the worker's own fault before a job is set aside.
 const TRIES_MAX: u32 = 3;
@@ -43,6 +45,7 @@ pub(crate) struct Finished {
 #[derive(Debug)]
 struct Running {
     job: Job,
+    since: Instant,
     parts: Vec<Segment>,
 }
 
@@ -50,6 +53,8 @@ struct Running {
 enum Open {
     /// Waiting or running.
     Pending { tries: u32 },
+    /// It ended too many workers: its sound is being kept for a look.
+    Aside { why: String, asked: bool },
     /// Done; held back until the jobs before it are done.
     Done(Finished),
 }
@@ -123,7 +128,7 @@ impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
             }
             None => return None,
         };
-        self.running.insert(worker, Running { job: job.clone(), parts: Vec::new() });
+        self.running.insert(worker, Running { job: job.clone(), since: Instant::now(), parts: Vec::new() });
         Some(job)
     }
 
@@ -173,6 +178,35 @@ impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
         }
     }
 
+    /// Jobs whose sound is to be set aside, each named once.
+    pub(crate) fn newly_aside(&mut self) -> Vec<JobId> {
+        let name = |(id, (_, open)): (&JobId, &mut (Job, Open))| match open {
+            Open::Aside { asked, .. } => (!std::mem::replace(asked, true)).then_some(*id),
+            _ => None,
+        };
+        self.open.iter_mut().filter_map(name).collect()
+    }
+
+    /// Whoever was asked to set them aside is gone.
+    pub(crate) fn ask_again_to_set_aside(&mut self) {
+        for (_, open) in self.open.values_mut() {
+            if let Open::Aside { asked, .. } = open {
+                *asked = false;
+            }
+        }
+    }
+
+    /// The sound of a job was set aside in this file, or could not be.
+    pub(crate) fn set_aside(&mut self, id: JobId, file: Option<&Path>) {
+        let Some((_, Open::Aside { why, .. })) = self.open.get(&id) else { return };
+        let place = file.map_or_else(
+            || "its sound could not be kept".to_owned(),
+            |file| format!("its sound is kept in {}", file.display()),
+        );
+        let text = format!("{TRIES_MAX} workers failed over it, at last: {why}; {place}");
+        self.settle(id, Err(Unwritten::Lost(text)));
+    }
+
     /// The frames of a job are gone for good.
     pub(crate) fn lose(&mut self, id: JobId, why: &str) {
         self.waiting.retain(|job| job.id != id);
@@ -207,7 +241,7 @@ impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
 
     /// Jobs without a text so far, in no order.
     pub(crate) fn open_jobs(&self) -> impl Iterator<Item = &Job> {
-        self.open.values().filter(|(_, open)| matches!(open, Open::Pending { .. })).map(|(job, _)| job)
+        self.open.values().filter(|(_, open)| !matches!(open, Open::Done(_))).map(|(job, _)| job)
     }
 
     /// Whether every job has been released.
@@ -218,6 +252,11 @@ impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
     /// Whether a worker has something to do.
     pub(crate) fn is_busy(&self, worker: W) -> bool {
         self.running.contains_key(&worker)
+    }
+
+    /// What a worker has in work, and since when.
+    pub(crate) fn at_work(&self, worker: W) -> Option<(&Job, Instant)> {
+        self.running.get(&worker).map(|running| (&running.job, running.since))
     }
 
     /// Counts for people.
@@ -238,7 +277,13 @@ impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
         }
         let Some((newest, Open::Pending { tries })) = self.open.get_mut(&job.id) else { return };
         *tries += u32::from(count);
-        if !again || *tries >= TRIES_MAX {
+        let too_often = *tries >= TRIES_MAX;
+        if again && too_often && job.kind == JobKind::Final {
+            if let Some((_, open)) = self.open.get_mut(&job.id) {
+                *open = Open::Aside { why: why.to_owned(), asked: false };
+            }
+        } else if !again || too_often {
+            // A recording is still there.
             self.settle(job.id, Err(Unwritten::Lost(why.to_owned())));
         } else {
             // Not `job`: its samples may have been spilled meanwhile.
@@ -248,7 +293,7 @@ impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
 
     fn settle(&mut self, id: JobId, outcome: Result<Vec<Segment>, Unwritten>) {
         if let Some((job, open)) = self.open.get_mut(&id)
-            && matches!(open, Open::Pending { .. })
+            && !matches!(open, Open::Done(_))
         {
             *open = Open::Done(Finished { job: job.clone(), outcome });
         }
@@ -329,7 +374,14 @@ mod tests {
             queue.assign(1, true).unwrap();
             queue.worker_died(1, true, "crashed");
         }
-        assert_eq!(queue.release().unwrap().outcome, Err(Unwritten::Lost("crashed".into())));
+        assert_eq!((queue.release(), queue.assign(1, true)), (None, None));
+        assert_eq!((queue.newly_aside(), queue.newly_aside()), (vec![JobId::new(1, 1)], vec![]));
+        queue.ask_again_to_set_aside();
+        assert_eq!(queue.newly_aside(), [JobId::new(1, 1)]);
+        queue.set_aside(JobId::new(1, 1), Some(Path::new("/x/1.wav")));
+        let Err(Unwritten::Lost(why)) = queue.release().unwrap().outcome else { panic!("written") };
+        assert!(why.contains("crashed") && why.contains("/x/1.wav"), "{why}");
+        assert!(queue.is_empty());
     }
 
     #[test]
@@ -364,6 +416,7 @@ mod tests {
             }
             for worker in 0..3 { queue.worker_died(worker, false, "killed"); }
             while let Some(job) = queue.assign(9, true) { queue.done(9, job.id); }
+            for id in queue.newly_aside() { queue.set_aside(id, None); }
             while let Some(finished) = queue.release() { *released.entry(finished.job.id).or_default() += 1; }
             prop_assert!(queue.is_empty());
             prop_assert_eq!(released.len(), pushed as usize);

@@ -71,9 +71,13 @@ pub(crate) fn clear_runtime(runtime: &Path) {
     }
 }
 
-/// Whether a file is an instance's by its name: a ring or its draft, the socket. (ipc-channel's are folders.)
+/// Whether a file is an instance's by its name: a ring or its draft, the socket, the name of the board. (ipc-channel's are folders.)
 pub(crate) fn is_of_instance(name: &str) -> bool {
-    name.ends_with(".ring") || name == "control.sock" || name.ends_with(".draft") || name.ends_with(".link")
+    name.ends_with(".ring")
+        || name == "control.sock"
+        || name == "board"
+        || name.ends_with(".draft")
+        || name.ends_with(".link")
 }
 
 /// Subfolders named by owners that are dead.

@@ -1,7 +1,7 @@
 //! `tympan run`: a live session.
 
 use crate::cli::RunArgs;
-use crate::event::Event;
+use crate::event::{Event, inbox};
 use crate::oneshot::ask_program;
 use crate::paths::{self, Folders};
 use crate::printer::Printer;
@@ -14,9 +14,9 @@ use crate::show::{ForPeople, JsonLines};
 use crate::siblings::Siblings;
 use crate::{control, language, models, sources};
 use anyhow::{Context, Result};
-use control_protocol::{ClockKind, Exit};
+use control_protocol::{ClockKind, Exit, PATH_BYTES_MAX};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 /// How long a device may take to show that it works.
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings) -> Result<Exit> {
         let dir = folders.pending();
         eprintln!("tympan: {kept} utterances of an instance that was killed are kept in {}", dir.display());
     }
-    let (events, inbox) = channel();
+    let (events, inbox) = inbox();
     control::serve(&folders.socket(), events.clone())?;
     let printer = Printer::new(events.clone())?;
     let mut reporter: Box<dyn Reporter> = if args.json {
@@ -103,6 +103,17 @@ pub(crate) fn plan(
 ) -> Result<Plan> {
     let (model, vad_model) = models::wanted(settings)?;
     let language = language::of(settings, &model)?;
+    let model_bytes = std::fs::metadata(&model).map_or(0, |meta| meta.len());
+    for path in [&folders.runtime, &folders.spill(), &model, &vad_model] {
+        let bytes = path.as_os_str().len();
+        if bytes > PATH_BYTES_MAX {
+            refuse!(
+                Usage,
+                "{} has {bytes} bytes, and a path at most {PATH_BYTES_MAX}; a link to it is shorter",
+                path.display()
+            );
+        }
+    }
     Ok(Plan {
         folders,
         siblings,
@@ -116,9 +127,15 @@ pub(crate) fn plan(
         language,
         workers: settings.count(&keys::WORKERS),
         threads: settings.count(&keys::THREADS),
+        worker_memory_bytes: worker_memory_bytes(settings.count(&keys::MEMORY), model_bytes),
         partials: false,
         verbose: false,
     })
+}
+
+/// The memory a worker may take: as set, in MB, or what its model lets expect and plenty more.
+fn worker_memory_bytes(set_mb: u32, model_bytes: u64) -> u64 {
+    if set_mb > 0 { u64::from(set_mb) * 1_000_000 } else { 4 * model_bytes + 1_000_000_000 }
 }
 
 /// Runs a session with signals bound to it. Files of ipc-channel go to the runtime folder.
@@ -128,7 +145,7 @@ pub(crate) fn plan(
 pub(crate) fn supervise(
     plan: &Plan,
     reporter: &mut dyn Reporter,
-    events: Sender<Event>,
+    events: SyncSender<Event>,
     inbox: &Receiver<Event>,
 ) -> Result<Outcome> {
     // Already set by the batch before this one: the folder is the same.

@@ -1,7 +1,7 @@
 //! `tympan transcribe`: recordings, as fast as the machine can.
 
 use crate::cli::{Format, TranscribeArgs};
-use crate::event::Event;
+use crate::event;
 use crate::outfile::OutFile;
 use crate::output::print;
 use crate::paths::{Folders, SET_BY, private_dir};
@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
 
 /// The rate Whisper hears: rings at this rate are written down without another conversion.
 const RATE_HZ: u32 = 16_000;
@@ -99,7 +98,7 @@ fn all_batches(
             ..base
         };
         let mut collector = Collector::new(&named);
-        let (events, inbox) = channel::<Event>();
+        let (events, inbox) = event::inbox();
         let outcome = supervise(&plan, &mut collector, events, &inbox)?;
         collector.clear_progress();
         let model = plan.model.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -6,6 +6,8 @@ pub const FAULT: u8 = 1;
 pub const USAGE: u8 = 2;
 /// What was asked for cannot work.
 pub const REFUSED: u8 = 3;
+/// Some of it was done, and what is missing was said.
+pub const INCOMPLETE: u8 = 5;
 /// The configuration file or a variable is wrong.
 pub const BAD_CONFIG: u8 = 6;
 /// The model is not there.

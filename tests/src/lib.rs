@@ -16,6 +16,7 @@
 //! ```
 
 mod bare_home;
+mod chance;
 pub mod code;
 mod event;
 mod finished;
@@ -34,10 +35,12 @@ mod small_disk;
 mod speech;
 mod status;
 mod terminal;
+mod undisturbed;
 mod watch;
 mod words;
 
 pub use bare_home::{BareHome, PROXIES, TINY_FILE, VAD_FILE, vad};
+pub use chance::Chance;
 pub use event::{Event, EventLog};
 pub use finished::{Finished, run_to_end};
 pub use folders::Folders;
@@ -54,5 +57,6 @@ pub use small_disk::{OnSmallDisk, on_small_disk};
 pub use speech::{CLIPS, Clip, Speech, clip_file};
 pub use status::{ProcessStatus, Queue, Status, StreamStatus};
 pub use terminal::Terminal;
+pub use undisturbed::{assert_no_word_lost, assert_same_words, end_of, short, undisturbed, words_of};
 pub use watch::{wait_until, watchdog};
 pub use words::{WordErrors, align, errors_of, normalise};

@@ -55,6 +55,7 @@ impl Readers {
         readers.compile("cc", "tests/probe.c", &["-std=c11", "-O2"], "probe-c")?;
         readers.compile("cc", "tests/probe.c", &[&["-std=c11"], &sanitize[..]].concat(), "probe-sanitized")?;
         readers.compile("c++", "tests/probe.c", &["-x", "c++", "-std=c++11", "-O2"], "probe-cpp")?;
+        readers.compile("cc", "tests/torture.c", &["-std=c11", "-O2"], "torture")?;
         readers.compile("cc", "examples/level-meter.c", &["-std=c11", "-O2"], "level-meter")?;
         readers.compile("cc", "examples/bench.c", &["-std=c11", "-O2"], "bench")?;
         if Command::new("clang").arg("--version").output().is_ok() {

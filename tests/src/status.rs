@@ -30,6 +30,8 @@ pub struct ProcessStatus {
     pub restarts: u64,
     /// Since its start.
     pub uptime_s: f64,
+    /// Since it last showed that it is at work; a child's only.
+    pub heartbeat_s: Option<f64>,
 }
 
 /// One stream.
@@ -39,10 +41,16 @@ pub struct StreamStatus {
     pub stream: String,
     /// Its source.
     pub uri: String,
-    /// The epoch of its newest ring.
-    pub epoch: u64,
+    /// `opening`, `open`, `away`, `ended`, `failed`.
+    pub state: String,
+    /// The epoch of its newest ring; none between two engines.
+    pub epoch: Option<u64>,
     /// How far it has been captured or looked at.
     pub position_frame: u64,
+    /// The largest sample of the last tenth of a second, once there was one.
+    pub peak_dbfs: Option<f64>,
+    /// The root mean square over the same time.
+    pub rms_dbfs: Option<f64>,
 }
 
 /// Counts of jobs.

@@ -3,23 +3,46 @@
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::Duration;
 use system_tests::*;
 
-/// Workers that do nothing until this goes, whatever happens meanwhile.
-struct Stopped(Vec<Process>);
+/// Workers that do nothing until this goes, whatever happens meanwhile: those who replace them neither.
+struct Stopped {
+    over: Arc<AtomicBool>,
+    stopping: Option<JoinHandle<Vec<Process>>>,
+}
 
 impl Stopped {
     fn workers_of(instance: &Instance) -> Result<Self> {
         let workers = instance.processes("worker")?;
         ensure!(!workers.is_empty(), "no workers");
         ensure!(workers.iter().all(|worker| end_process(worker.pid, Signal::SIGSTOP)), "a worker ended by itself");
-        Ok(Self(workers))
+        let over = Arc::new(AtomicBool::new(false));
+        let (seen, runtime) = (Arc::clone(&over), instance.folders().runtime());
+        let stopping = std::thread::spawn(move || {
+            let mut stopped = workers;
+            while !seen.load(Relaxed) {
+                let workers = processes_of(&runtime).into_iter().filter(|p| p.command.contains("--role worker"));
+                for worker in workers.filter(|worker| !stopped.contains(worker)).collect::<Vec<_>>() {
+                    let _ = end_process(worker.pid, Signal::SIGSTOP);
+                    stopped.push(worker);
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            stopped
+        });
+        Ok(Self { over, stopping: Some(stopping) })
     }
 }
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        for worker in self.0.iter().filter(|worker| worker.is_alive()) {
+        self.over.store(true, Relaxed);
+        let stopped = self.stopping.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        for worker in stopped.iter().filter(|worker| worker.is_alive()) {
             let _ = end_process(worker.pid, Signal::SIGCONT);
         }
     }

@@ -34,4 +34,5 @@ mod stop;
 mod text;
 pub mod timeline;
 pub mod vad;
+mod vitals;
 pub mod worker;

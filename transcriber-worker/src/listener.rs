@@ -14,6 +14,7 @@ mod scan;
 mod tests;
 
 use crate::vad::Detector;
+use crate::vitals::Vitals;
 use control_link::{LinkError, LinkReceiver, LinkSender};
 use control_protocol::{Exit, FromListener, ListenerConfig, Role, ToListener};
 use keeper::{Errand, Keeper};
@@ -49,16 +50,15 @@ impl Report for LinkSender<FromListener> {
 /// # Errors
 /// [`LinkError`] when the supervisor cannot be reached at all.
 pub fn run() -> Result<Exit, LinkError> {
-    let generation = std::env::var("TYMPAN_GENERATION").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     let (sender, receiver) = control_link::connect(Role::Listener)?;
-    Ok(serve(&sender, receiver, generation))
+    Ok(serve(&sender, receiver))
 }
 
-fn serve(sender: &LinkSender<FromListener>, mut receiver: LinkReceiver<ToListener>, generation: u32) -> Exit {
+fn serve(sender: &LinkSender<FromListener>, mut receiver: LinkReceiver<ToListener>) -> Exit {
     let mut hearing: Option<Hearing<LinkSender<FromListener>>> = None;
     loop {
         match receiver.recv() {
-            Ok(ToListener::Configure(config)) if hearing.is_none() => match Hearing::new(config, generation, sender) {
+            Ok(ToListener::Configure(config)) if hearing.is_none() => match Hearing::new(config, sender) {
                 Ok(new) => {
                     hearing = Some(new);
                     sender.say(FromListener::Ready);
@@ -85,7 +85,7 @@ fn serve(sender: &LinkSender<FromListener>, mut receiver: LinkReceiver<ToListene
 struct Hearing<R> {
     config: Arc<ListenerConfig>,
     detector: Detector,
-    generation: u32,
+    vitals: Vitals,
     jobs: Arc<AtomicU32>,
     streams: HashSet<String>,
     errands: mpsc::Sender<Errand>,
@@ -93,7 +93,8 @@ struct Hearing<R> {
 }
 
 impl<R: Report> Hearing<R> {
-    fn new(config: ListenerConfig, generation: u32, report: &R) -> Result<Self, String> {
+    fn new(config: ListenerConfig, report: &R) -> Result<Self, String> {
+        let vitals = Vitals::claim(&config.runtime_dir, config.board);
         let detector = Detector::load(Path::new(&config.vad_model)).map_err(|e| e.to_string())?;
         let (errands, list) = mpsc::channel();
         let keeper = Keeper::new(&config, report.clone()).map_err(|e| {
@@ -101,9 +102,9 @@ impl<R: Report> Hearing<R> {
         })?;
         vital("keeper", move || keeper.run(&list))?;
         Ok(Self {
+            vitals,
             config: Arc::new(config),
             detector,
-            generation,
             jobs: Arc::default(),
             streams: HashSet::new(),
             errands,
@@ -123,7 +124,7 @@ impl<R: Report> Hearing<R> {
                     config: Arc::clone(&self.config),
                     stream,
                     mark,
-                    generation: self.generation,
+                    vitals: self.vitals.clone(),
                     jobs: Arc::clone(&self.jobs),
                     errands: self.errands.clone(),
                     report: self.report.clone(),
@@ -137,6 +138,7 @@ impl<R: Report> Hearing<R> {
             ToListener::Adopt(job) => Errand::Keep(job),
             ToListener::JobDone(id) => Errand::Done(id),
             ToListener::SpillAll => Errand::SpillAll,
+            ToListener::SetAside(id) => Errand::SetAside(id),
             ToListener::Hello(_) | ToListener::Configure(_) | ToListener::Shutdown => return,
         };
         // The keeper lives as long as the process: `vital` sees to it.

@@ -7,11 +7,13 @@ use crate::recogniser::{Piece, Recogniser};
 use crate::samples::{self, SamplesError};
 use crate::stop;
 use crate::timeline::Timeline;
+use crate::vitals::Vitals;
 use control_link::{LinkError, LinkReceiver, LinkSender};
 use control_protocol::{Exit, FromWorker, Job, JobFault, JobKind, Role, Samples, ToWorker, WorkerConfig, split_text};
+use shm_layout::board::{Counter, Pulse};
 use shm_layout::{Epoch, ReadError, RingReader};
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -73,9 +75,12 @@ fn serve(sender: &LinkSender<FromWorker>, orders: &mpsc::Receiver<Order>) -> Exi
             (Order::End(exit), _) => return exit,
             (Order::Configure(config), None) => {
                 let begin = Instant::now();
+                let vitals = Vitals::claim(&config.runtime_dir, config.board);
                 match Recogniser::load(Path::new(&config.model), config.threads, &config.language) {
                     Ok(recogniser) => {
-                        at_work = Some(Worker { config, recogniser, rings: Vec::new() });
+                        let pulse = vitals.pulse();
+                        pulse.rest();
+                        at_work = Some(Worker { config, recogniser, rings: Vec::new(), vitals, pulse });
                         sender.send(&FromWorker::Ready { load_ms: millis(begin.elapsed()) })
                     }
                     Err(e) => {
@@ -105,13 +110,20 @@ struct Worker {
     recogniser: Recogniser,
     /// The rings of the last jobs, the newest last.
     rings: Vec<RingReader>,
+    vitals: Vitals,
+    /// Computes, or rests between jobs.
+    pulse: Arc<Pulse>,
 }
 
 impl Worker {
     /// Does one job: its segments and `Done`, or `Failed`.
     fn work(&mut self, job: &Job, mut say: impl FnMut(FromWorker) -> Result<(), LinkError>) -> Result<(), LinkError> {
         let begin = Instant::now();
-        match self.pieces(job) {
+        self.pulse.compute();
+        let pieces = self.pieces(job);
+        self.pulse.rest();
+        self.vitals.add(Counter::Done, 1);
+        match pieces {
             Ok((timeline, pieces)) => {
                 let compute_ms = millis(begin.elapsed());
                 for piece in pieces {

@@ -4,8 +4,8 @@ mod common;
 
 use control_link::{LinkReceiver, LinkSender, LinkServer, environment};
 use control_protocol::{
-    Exit, FromListener, FromWorker, Job, JobFault, JobId, JobKind, ListenerConfig, Mark, Role, Samples, StreamName,
-    ToListener, ToWorker, WorkerConfig,
+    BoardPlace, Exit, FromListener, FromWorker, Job, JobFault, JobId, JobKind, ListenerConfig, Mark, Role, Samples,
+    StreamName, ToListener, ToWorker, WorkerConfig,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use shm_layout::{Epoch, FrameIndex, RingSpec, RingWriter, SessionId};
@@ -127,6 +127,7 @@ fn worker_config(dir: &Path) -> WorkerConfig {
         model: text(&common::model(common::WHISPER)),
         threads: 1,
         language: "en".into(),
+        board: BoardPlace::default(),
     }
 }
 
@@ -156,8 +157,10 @@ fn what_is_in_a_ring_is_heard_kept_and_written_down() {
     listener.say(&ToListener::Configure(ListenerConfig {
         runtime_dir: text(dir.path()),
         spill_dir: text(&dir.path().join("spill")),
+        aside_dir: text(&dir.path().join("aside")),
         vad_model: text(&common::model(common::VAD)),
         offline: false,
+        board: BoardPlace { slot: 2, generation: 5 },
     }));
     assert!(matches!(listener.next(), FromListener::Ready));
     let mark = Some(Mark { epoch: Epoch(1), frame: FrameIndex(1_000_000) });
@@ -232,8 +235,10 @@ fn a_listener_without_its_model_says_what_to_do_and_is_not_to_be_restarted() {
     listener.say(&ToListener::Configure(ListenerConfig {
         runtime_dir: text(dir.path()),
         spill_dir: text(&dir.path().join("spill")),
+        aside_dir: text(&dir.path().join("aside")),
         vad_model: text(&dir.path().join("damaged.onnx")),
         offline: false,
+        board: BoardPlace::default(),
     }));
     let FromListener::Fault(reason) = listener.next() else { panic!("no fault") };
     assert!(reason.contains("damaged.onnx") && reason.contains("tympan model fetch"), "{reason}");

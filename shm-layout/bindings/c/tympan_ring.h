@@ -606,7 +606,7 @@ static inline bool tympan_time_of(const tympan_ring *ring, uint64_t frame, bool 
 /* What came next in a stream. */
 typedef enum {
     TYMPAN_FOLLOW_FRAMES,    /* frames of `span`, in the caller's memory as [channels][frames] */
-    TYMPAN_FOLLOW_LOST,      /* frames of `span` were overwritten before they were read */
+    TYMPAN_FOLLOW_LOST,      /* frames of `span` were overwritten, or removed, before they were read */
     TYMPAN_FOLLOW_NEW_EPOCH, /* a ring was entered (the first one too); `span` is the gap before it, empty for none */
     TYMPAN_FOLLOW_CLOSED,    /* the stream ended in order, at span.to; a later epoch may still follow */
     TYMPAN_FOLLOW_CRASHED,   /* the writer died; the last whole frame lies before span.to */
@@ -673,6 +673,14 @@ static inline bool tympan_enter_(tympan_follower *follower, tympan_event *event)
         if (epoch == 0 || tympan_attach_epoch(&next, follower->dir, follower->stream, epoch) != TYMPAN_OK) return false;
         from = next.info.first_frame;
         same_session = memcmp(next.info.session, follower->ring.info.session, 16) == 0;
+        if (same_session && next.info.previous_epoch != follower->ring.info.epoch && from > follower->position) {
+            /* Whole epochs came and went unread: that is a loss of this reader's, and no gap in the stream. */
+            tympan_detach(&next);
+            event->kind = TYMPAN_FOLLOW_LOST;
+            event->span.from = follower->position;
+            event->span.to = follower->position = from;
+            return true;
+        }
         tympan_detach(&follower->ring);
     }
     event->kind = TYMPAN_FOLLOW_NEW_EPOCH;

@@ -377,8 +377,15 @@ export class Follower {
       throw error;
     }
     const begin = old === undefined ? ring.oldest : ring.info.firstFrame;
-    const gap =
-      old?.info.session === ring.info.session && begin > this.position ? { from: this.position, to: begin } : undefined;
+    const missing = old?.info.session === ring.info.session && begin > this.position;
+    const span = { from: this.position, to: begin };
+    if (missing && ring.info.previousEpoch !== old.info.epoch) {
+      // Whole epochs came and went unread: that is a loss of this reader's, and no gap in the stream.
+      ring.close();
+      this.position = begin;
+      return { kind: "lost", ...span };
+    }
+    const gap = missing ? span : undefined;
     old?.close();
     this.ring = ring;
     this.position = begin;

@@ -11,7 +11,7 @@
 //! use shm_layout::board::{Beat, Board, Counter, View};
 //! let folder = tempfile::tempdir()?;
 //! let board = Board::create(folder.path())?;
-//! let mut slot = Beat::claim(folder.path(), 1, 7)?;
+//! let slot = Beat::claim(folder.path(), 1, 7)?;
 //! slot.beat();
 //! slot.add(Counter::Done, 3);
 //! let seen = View::open(folder.path())?.slot(1).expect("claimed");
@@ -20,11 +20,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod beat;
+mod heart;
+mod meter;
 mod segment;
 
+pub use beat::{Beat, Counter};
+pub use heart::{Heart, Pulse};
+pub use meter::{Level, METERS, Meter};
+
 use crate::process::{is_alive, start_time_of};
-use crate::writer::clock_ns;
-use rustix::time::ClockId;
 use segment::Segment;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,12 +44,21 @@ const SLOT_WORDS: usize = 32;
 /// Slots of a board: a supervisor, an engine, a listener, and more workers than anybody starts.
 pub const SLOTS: usize = 72;
 
+/// Words of a whole board: head, slots, meters.
+const WORDS: usize = meter::FIRST_WORD + METERS * meter::WORDS;
+
 mod head {
     pub(super) const MAGIC: usize = 0;
     pub(super) const VERSION: usize = 1;
     pub(super) const SLOTS: usize = 2;
     pub(super) const SLOT_WORDS: usize = 3;
+    pub(super) const METERS: usize = 4;
+    pub(super) const METER_WORDS: usize = 5;
 }
+
+/// What the head says of the rest.
+const SHAPE: [(usize, usize); 4] =
+    [(head::SLOTS, SLOTS), (head::SLOT_WORDS, SLOT_WORDS), (head::METERS, METERS), (head::METER_WORDS, meter::WORDS)];
 
 mod word {
     pub(super) const PID: usize = 0;
@@ -53,20 +67,6 @@ mod word {
     pub(super) const BEAT: usize = 3;
     pub(super) const COUNTERS: usize = 8;
 }
-
-/// What is counted in a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Counter {
-    /// Units of work done: ticks of an engine, looks of a listener, jobs of a worker.
-    Done = 0,
-    /// Frames lost.
-    Lost = 1,
-    /// Glitches that devices reported.
-    Xruns = 2,
-}
-
-const COUNTERS: usize = 3;
 
 /// Why there is no board.
 #[derive(Debug, Error)]
@@ -103,10 +103,10 @@ impl Board {
         remove_stale();
         let name = new_name();
         let io = |source| BoardError::Io { name: name.clone(), source };
-        let words = HEAD_WORDS + SLOTS * SLOT_WORDS;
-        let segment = Segment::create(&name, words * 8).map_err(io)?;
-        segment.store(head::SLOTS, SLOTS as u64, Ordering::Relaxed);
-        segment.store(head::SLOT_WORDS, SLOT_WORDS as u64, Ordering::Relaxed);
+        let segment = Segment::create(&name, WORDS * 8).map_err(io)?;
+        for (word, value) in SHAPE {
+            segment.store(word, value as u64, Ordering::Relaxed);
+        }
         segment.store(head::VERSION, VERSION, Ordering::Relaxed);
         // The magic last: pairs with the Acquire load in `check`.
         segment.store(head::MAGIC, MAGIC, Ordering::Release);
@@ -120,6 +120,23 @@ impl Board {
     #[must_use]
     pub fn slot(&self, index: usize) -> Option<Slot> {
         slot_of(&self.segment, index)
+    }
+
+    /// When this very life of a process last said that it is at work, as in [`Slot::beat_ns`]; `None` before the first
+    /// time. Unlike [`Board::slot`] it asks the kernel nothing.
+    #[must_use]
+    pub fn beat_ns(&self, index: usize, pid: u32, generation: u64) -> Option<u64> {
+        let at = place_of(index)?;
+        // Pairs with the Release store in `Beat::claim`.
+        let same = self.segment.load(at + word::PID, Ordering::Acquire) == u64::from(pid)
+            && self.segment.load(at + word::GENERATION, Ordering::Relaxed) == generation;
+        Some(self.segment.load(at + word::BEAT, Ordering::Relaxed)).filter(|&beat_ns| same && beat_ns > 0)
+    }
+
+    /// What the meters show.
+    #[must_use]
+    pub fn levels(&self) -> Vec<Level> {
+        meter::levels(&self.segment)
     }
 }
 
@@ -149,6 +166,12 @@ impl View {
     pub fn slot(&self, index: usize) -> Option<Slot> {
         slot_of(&self.segment, index)
     }
+
+    /// What the meters show.
+    #[must_use]
+    pub fn levels(&self) -> Vec<Level> {
+        meter::levels(&self.segment)
+    }
 }
 
 /// What a process says of itself.
@@ -160,7 +183,7 @@ pub struct Slot {
     pub generation: u64,
     /// When it last said that it is at work, on `CLOCK_MONOTONIC`, in nanoseconds; 0 before the first time.
     pub beat_ns: u64,
-    counters: [u64; COUNTERS],
+    counters: [u64; beat::COUNTERS],
 }
 
 impl Slot {
@@ -171,59 +194,12 @@ impl Slot {
     }
 }
 
-/// A process's own slot: its heartbeat and its counts.
-#[derive(Debug)]
-pub struct Beat {
-    segment: Segment,
-    at: usize,
-    counters: [u64; COUNTERS],
-}
-
-impl Beat {
-    /// Takes a slot for this process. Who had it before is forgotten.
-    ///
-    /// # Errors
-    /// [`BoardError`]. A process can do without.
-    pub fn claim(runtime: &Path, index: usize, generation: u64) -> Result<Self, BoardError> {
-        let segment = open(runtime)?;
-        if index >= SLOTS {
-            return Err(BoardError::Malformed(format!("slot {index}")));
-        }
-        let at = HEAD_WORDS + index * SLOT_WORDS;
-        let pid = std::process::id();
-        segment.store(at + word::PID, 0, Ordering::Relaxed);
-        segment.store(at + word::BEAT, 0, Ordering::Relaxed);
-        for counter in 0..COUNTERS {
-            segment.store(at + word::COUNTERS + counter, 0, Ordering::Relaxed);
-        }
-        segment.store(at + word::START, start_time_of(pid).unwrap_or(0), Ordering::Relaxed);
-        segment.store(at + word::GENERATION, generation, Ordering::Relaxed);
-        // Last: pairs with the Acquire load in `slot_of`.
-        segment.store(at + word::PID, u64::from(pid), Ordering::Release);
-        Ok(Self { segment, at, counters: [0; COUNTERS] })
-    }
-
-    /// Says that this process is at work.
-    ///
-    /// # Real time
-    /// Wait-free; no system call where the kernel has a vDSO.
-    pub fn beat(&self) {
-        self.segment.store(self.at + word::BEAT, clock_ns(ClockId::Monotonic), Ordering::Relaxed);
-    }
-
-    /// Adds to a count.
-    ///
-    /// # Real time
-    /// Wait-free.
-    pub fn add(&mut self, counter: Counter, count: u64) {
-        let index = counter as usize;
-        self.counters[index] = self.counters[index].wrapping_add(count);
-        self.segment.store(self.at + word::COUNTERS + index, self.counters[index], Ordering::Relaxed);
-    }
+fn place_of(index: usize) -> Option<usize> {
+    (index < SLOTS).then(|| HEAD_WORDS + index * SLOT_WORDS)
 }
 
 fn slot_of(segment: &Segment, index: usize) -> Option<Slot> {
-    let at = HEAD_WORDS + index.checked_mul(SLOT_WORDS).filter(|_| index < SLOTS)?;
+    let at = place_of(index)?;
     // Pairs with the Release store in `Beat::claim`.
     let pid = u32::try_from(segment.load(at + word::PID, Ordering::Acquire)).ok().filter(|&pid| pid > 0)?;
     let load = |word: usize| segment.load(at + word, Ordering::Relaxed);
@@ -251,9 +227,8 @@ fn open(runtime: &Path) -> Result<Segment, BoardError> {
     // Pairs with the Release store in `Board::create`.
     let known = segment.load(head::MAGIC, Ordering::Acquire) == MAGIC
         && segment.load(head::VERSION, Ordering::Relaxed) == VERSION
-        && segment.load(head::SLOTS, Ordering::Relaxed) == SLOTS as u64
-        && segment.load(head::SLOT_WORDS, Ordering::Relaxed) == SLOT_WORDS as u64
-        && segment.words() >= HEAD_WORDS + SLOTS * SLOT_WORDS;
+        && SHAPE.iter().all(|&(word, value)| segment.load(word, Ordering::Relaxed) == value as u64)
+        && segment.words() >= WORDS;
     if known { Ok(segment) } else { Err(BoardError::Malformed(name)) }
 }
 

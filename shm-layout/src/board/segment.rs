@@ -73,6 +73,12 @@ impl Segment {
         self.word(index).map_or(0, |word| word.load(order))
     }
 
+    pub(super) fn add(&self, index: usize, count: u64) {
+        if let Some(word) = self.word(index) {
+            word.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
     pub(super) fn store(&self, index: usize, value: u64, order: Ordering) {
         if let Some(word) = self.word(index) {
             word.store(value, order);

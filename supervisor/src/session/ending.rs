@@ -3,7 +3,7 @@
 use super::{Part, Session};
 use crate::recovery::keep_spilled;
 use crate::report::Report;
-use control_protocol::{Samples, ToEngine, ToListener, ToWorker};
+use control_protocol::{Samples, ToEngine, ToListener};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 const DRAIN: Duration = Duration::from_millis(1_500);
 /// How long the listener may take to keep the rest.
 const SPILL: Duration = Duration::from_millis(200);
-/// How long the children may take to end by themselves.
-const LEAVE: Duration = Duration::from_millis(150);
+/// How long a child may take to end by itself.
+pub(super) const LEAVE: Duration = Duration::from_millis(150);
 
 /// Where a run is.
 #[derive(Debug, PartialEq)]
@@ -23,8 +23,8 @@ pub(super) enum Phase {
     Draining { deadline: Option<Instant>, reason: String },
     /// What is not written down is being kept.
     Spilling { deadline: Instant, reason: String },
-    /// The children are leaving.
-    Stopping { deadline: Instant, reason: String },
+    /// The children are leaving, those first that depend on others.
+    Stopping { grace: Duration, reason: String },
     /// All are gone.
     Over,
 }
@@ -32,9 +32,9 @@ pub(super) enum Phase {
 impl Phase {
     pub(super) const fn deadline(&self) -> Option<Instant> {
         match self {
-            Self::Running | Self::Over => None,
+            Self::Running | Self::Stopping { .. } | Self::Over => None,
             Self::Draining { deadline, .. } => *deadline,
-            Self::Spilling { deadline, .. } | Self::Stopping { deadline, .. } => Some(*deadline),
+            Self::Spilling { deadline, .. } => Some(*deadline),
         }
     }
 }
@@ -57,10 +57,11 @@ impl Session<'_> {
             Phase::Running => {
                 self.phase = Phase::Draining { deadline: soon, reason: reason.to_owned() };
                 self.tell_engine(ToEngine::Close);
-                if self.places.get(&Part::Engine).is_some_and(|place| place.child.is_none()) {
-                    if let Some(place) = self.places.get_mut(&Part::Engine) {
-                        place.restart_at = None;
-                    }
+                let now = self.now();
+                let engine = self.places.get_mut(&Part::Engine);
+                // `Close` asks it already; from here on no other life follows.
+                let _asked = engine.map(|place| place.life.stop(now, DRAIN + SPILL, false));
+                if self.places.get(&Part::Engine).is_none_or(|place| place.child.is_none()) {
                     self.close_dead_rings();
                 }
             }
@@ -97,16 +98,10 @@ impl Session<'_> {
                 let reason = reason.clone();
                 self.leave(reason, LEAVE);
             }
-            Phase::Stopping { deadline, reason } => {
-                let reason = reason.clone();
-                if self.places.values().all(|place| place.child.is_none()) {
+            Phase::Stopping { grace, reason } => {
+                let (grace, reason) = (*grace, reason.clone());
+                if self.all_leave(grace) {
                     self.finish(reason);
-                } else if *deadline <= now {
-                    for child in self.places.values().filter_map(|place| place.child.as_ref()) {
-                        child.kill();
-                    }
-                    // The kills come back as events; a second is far more than the kernel needs.
-                    self.phase = Phase::Stopping { deadline: now + Duration::from_secs(1), reason };
                 }
             }
             _ => {}
@@ -124,19 +119,29 @@ impl Session<'_> {
         if matches!(self.phase, Phase::Over) {
             return;
         }
-        self.phase = Phase::Stopping { deadline: Instant::now() + grace, reason };
-        for place in self.places.values_mut() {
-            place.restart_at = None;
-        }
-        self.tell_engine(ToEngine::Shutdown);
-        self.tell_listener(ToListener::Shutdown);
-        for worker in 0..self.plan.workers {
+        self.phase = Phase::Stopping { grace, reason };
+    }
+
+    /// Ends the children in the reverse order of their start: workers, listener, engine. Whether all are gone.
+    fn all_leave(&mut self, grace: Duration) -> bool {
+        let rank = |part: &Part| match part {
+            Part::Engine => 0,
+            Part::Listener => 1,
+            Part::Worker(_) => 2,
+        };
+        let Some(last) =
+            self.places.iter().filter(|(_, place)| place.life.has_child()).map(|(part, _)| rank(part)).max()
+        else {
+            return true;
+        };
+        let parts: Vec<_> = self.places.keys().copied().filter(|part| rank(part) == last).collect();
+        for part in parts {
             // A worker in the middle of a computation would only hear it afterwards.
-            if self.queue.is_busy(worker) {
-                self.cut_off(Part::Worker(worker), "the run ends");
-            }
-            self.tell_worker(worker, ToWorker::Shutdown);
+            let busy = matches!(part, Part::Worker(worker) if self.queue.is_busy(worker));
+            self.stop(part, if busy { Duration::ZERO } else { grace }, false);
         }
+        self.tick_lives();
+        false
     }
 
     fn finish(&mut self, reason: String) {

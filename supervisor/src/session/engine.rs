@@ -1,5 +1,6 @@
 //! The engine's side of the supervisor: its sources, its rings, its death.
 
+use super::ending::LEAVE;
 use super::streams::SourceState;
 use super::{Failure, Part, Phase, Session};
 use crate::refusal::Refusal;
@@ -10,6 +11,7 @@ use control_protocol::{
 use rustix::time::{ClockId, clock_gettime};
 use shm_layout::{Epoch, FrameIndex, RingWarden};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Frames of one tick, in a second: a block is 10 ms.
 const BLOCKS_A_SECOND: u32 = 100;
@@ -73,6 +75,7 @@ impl Session<'_> {
             block_frames: rate.div_ceil(BLOCKS_A_SECOND),
             history_ms: self.plan.history_ms,
             clock: self.plan.clock,
+            board: self.board_place(Part::Engine),
         }));
         for (name, stream) in self.streams.iter().filter(|(_, stream)| stream.wants_source()) {
             self.tell_engine(ToEngine::AddSource(SourceSpec {
@@ -122,7 +125,7 @@ impl Session<'_> {
                 for stream in self.streams.values_mut().filter(|s| s.state == SourceState::Open) {
                     stream.state = SourceState::Ended;
                 }
-                self.tell_engine(ToEngine::Shutdown);
+                self.stop(Part::Engine, LEAVE, false);
             }
             FromEngine::Fault(why) => self.blame(Part::Engine, why),
         }
@@ -183,8 +186,9 @@ impl Session<'_> {
 
     fn report_gap(&mut self, stream: StreamName, from: FrameIndex, to: FrameIndex, cause: GapCause) {
         // The mix has the gaps of its sources, and they are told there.
-        if !self.streams.contains_key(&stream) {
-            return;
+        let Some(known) = self.streams.get_mut(&stream) else { return };
+        if cause == GapCause::Disappeared {
+            known.away = Some(Instant::now());
         }
         let cause = match cause {
             GapCause::Underrun => "underrun",

@@ -10,8 +10,10 @@ impl Session<'_> {
         self.tell_listener(ToListener::Configure(ListenerConfig {
             runtime_dir: self.plan.folders.runtime.display().to_string(),
             spill_dir: self.plan.folders.spill().display().to_string(),
+            aside_dir: self.plan.folders.aside().display().to_string(),
             vad_model: self.plan.vad_model.display().to_string(),
             offline: self.plan.offline,
+            board: self.board_place(Part::Listener),
         }));
     }
 
@@ -34,6 +36,10 @@ impl Session<'_> {
             }
             FromListener::Spilled { id, file } => self.queue.spilled(id, &file),
             FromListener::SpilledAll => self.spilled_all(),
+            FromListener::SetAside { id, file } => {
+                let file = file.map(|name| self.plan.folders.aside().join(name));
+                self.queue.set_aside(id, file.as_deref());
+            }
             FromListener::Lost { stream, from, to } => self.listener_lost(stream, from, to),
             FromListener::Finished { stream, .. } => {
                 if let Some(known) = self.streams.get_mut(&stream) {
@@ -49,6 +55,7 @@ impl Session<'_> {
         for job in self.queue.open_jobs() {
             self.tell_listener(ToListener::Adopt(job.clone()));
         }
+        self.queue.ask_again_to_set_aside();
         for (stream, known) in self.streams.iter().filter(|(_, known)| known.mark.is_some() && !known.finished) {
             self.tell_listener(ToListener::Listen { stream: stream.clone(), mark: known.mark });
         }

@@ -5,7 +5,10 @@
 
 mod ending;
 mod engine;
+mod hearts;
 mod listener;
+mod memory;
+mod orders;
 mod places;
 mod status;
 mod streams;
@@ -21,16 +24,14 @@ use anyhow::Result;
 use control_protocol::{ClockKind, Exit, StreamName};
 use ending::Phase;
 use engine::Rings;
+use hearts::Hearts;
 use places::Place;
 use shm_layout::{FrameIndex, SessionId};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::Instant;
 use streams::Stream;
-
-/// How often old rings are looked at.
-const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
 /// What a run is to be.
 #[derive(Debug, Clone)]
@@ -59,6 +60,8 @@ pub(crate) struct Plan {
     pub workers: u32,
     /// Threads of each.
     pub threads: u32,
+    /// Memory of its own that each may take.
+    pub worker_memory_bytes: u64,
     /// Whether text is wanted while it is spoken.
     pub partials: bool,
     /// Whether the children's standard error is shown.
@@ -95,7 +98,7 @@ pub(crate) struct Failure {
 pub(crate) struct Session<'a> {
     plan: &'a Plan,
     reporter: &'a mut dyn Reporter,
-    events: Sender<Event>,
+    events: SyncSender<Event>,
     inbox: &'a Receiver<Event>,
     id: SessionId,
     started: Instant,
@@ -104,10 +107,18 @@ pub(crate) struct Session<'a> {
     places: BTreeMap<Part, Place>,
     streams: BTreeMap<StreamName, Stream>,
     rings: Rings,
+    hearts: Hearts,
     queue: Queue<u32>,
     credit: FrameIndex,
+    /// How many workers there should be.
+    workers_wanted: u32,
     phase: Phase,
     outcome: Outcome,
+}
+
+/// An answer on the control socket.
+fn answer_of(done: Result<serde_json::Value, String>) -> serde_json::Value {
+    done.unwrap_or_else(|error| serde_json::json!({"error": error}))
 }
 
 impl<'a> Session<'a> {
@@ -115,7 +126,7 @@ impl<'a> Session<'a> {
     pub(crate) fn new(
         plan: &'a Plan,
         reporter: &'a mut dyn Reporter,
-        events: Sender<Event>,
+        events: SyncSender<Event>,
         inbox: &'a Receiver<Event>,
     ) -> Self {
         let parts = [Part::Engine, Part::Listener].into_iter().chain((0..plan.workers).map(Part::Worker));
@@ -129,11 +140,13 @@ impl<'a> Session<'a> {
             started: Instant::now(),
             started_said: false,
             shrunk_said: false,
-            places: parts.map(|part| (part, Place::default())).collect(),
+            places: parts.map(|part| (part, Place::new(part))).collect(),
             streams: streams.collect(),
             rings: Rings::new(),
+            hearts: Hearts::default(),
             queue: Queue::default(),
             credit: FrameIndex(0),
+            workers_wanted: plan.workers,
             phase: Phase::Running,
             outcome: Outcome::default(),
         }
@@ -144,10 +157,11 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When no child can be started at all.
     pub(crate) fn run(mut self) -> Result<Outcome> {
+        self.hang_up_board();
         for part in self.places.keys().copied().collect::<Vec<_>>() {
-            self.start(part)?;
+            self.begin(part);
         }
-        let mut housekeeping = Instant::now() + HOUSEKEEPING;
+        let mut housekeeping = Instant::now() + hearts::LOOK_EVERY;
         while self.phase != Phase::Over {
             let due = self.next_deadline().map_or(housekeeping, |at| at.min(housekeeping));
             match self.inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
@@ -156,10 +170,12 @@ impl<'a> Session<'a> {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             if Instant::now() >= housekeeping {
+                self.look_at_hearts();
+                self.look_at_memory();
                 self.remove_old_rings();
-                housekeeping = Instant::now() + HOUSEKEEPING;
+                housekeeping = Instant::now() + hearts::LOOK_EVERY;
             }
-            self.restart_due();
+            self.tick_lives();
             self.dispatch();
             self.give_credit();
             self.advance_phase();
@@ -168,8 +184,8 @@ impl<'a> Session<'a> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let restarts = self.places.values().filter_map(|place| place.restart_at);
-        restarts.chain(self.phase.deadline()).min()
+        let lives = self.places.values().filter_map(|place| place.life.due()).map(|due| self.started + due);
+        lives.chain(self.phase.deadline()).min()
     }
 
     fn handle(&mut self, event: Event) {
@@ -183,6 +199,8 @@ impl<'a> Session<'a> {
                         self.end_asked();
                         serde_json::json!({"ok": true})
                     }
+                    Request::Scale { workers } => answer_of(self.scale(workers)),
+                    Request::Restart { role, worker } => answer_of(self.restart(role, worker)),
                 };
                 // A client that left does not get its answer.
                 let _ = answer.try_send(reply);

@@ -2,7 +2,16 @@
 
 use super::streams::SourceState;
 use super::{Part, Session};
+use crate::policy::State;
 use serde_json::{Value, json};
+
+/// What a level is called that is lower than any converter's noise.
+const SILENCE_DBFS: f32 = -144.0;
+
+/// Decibels relative to full scale.
+fn dbfs(level: f32) -> f32 {
+    (20.0 * level.log10()).max(SILENCE_DBFS)
+}
 
 impl Session<'_> {
     pub(super) fn status(&self) -> Value {
@@ -12,18 +21,23 @@ impl Session<'_> {
             "uptime_s": self.started.elapsed().as_secs_f64(),
         });
         let children = self.places.iter().map(|(part, place)| {
-            let state = match &place.child {
-                Some(child) if child.ready => "running",
-                Some(_) => "starting",
-                None if place.failed.is_some() => "failed",
-                None if place.restart_at.is_some() => "restarting",
-                None => "ended",
+            let state = match place.life.state() {
+                State::Idle => "ended",
+                State::Starting => "starting",
+                State::Ready { .. } | State::Running => "running",
+                State::Stopping { .. } => "stopping",
+                State::Waiting { .. } => "restarting",
+                State::Failed { .. } => "failed",
             };
             let mut row = json!({
                 "role": part.role(), "pid": place.child.as_ref().map(|child| child.pid), "state": state,
                 "restarts": place.restarts(),
                 "uptime_s": place.child.as_ref().map_or(0.0, |child| child.uptime().as_secs_f64()),
             });
+            if let Some(child) = &place.child {
+                let age = self.hearts.age(*part, child.pid, child.generation);
+                row["heartbeat_s"] = json!(age.map(|age| age.as_secs_f64()));
+            }
             if let Part::Worker(worker) = part {
                 row["worker"] = json!(worker);
                 row["busy"] = json!(self.queue.is_busy(*worker));
@@ -34,17 +48,20 @@ impl Session<'_> {
             row
         });
         let processes: Vec<_> = std::iter::once(own).chain(children).collect();
+        let levels = self.hearts.levels();
         let streams: Vec<_> = self
             .streams
             .iter()
             .map(|(name, stream)| {
                 let ring = self.rings.of(name);
                 let committed = ring.map(shm_layout::RingWarden::commit);
+                let level = levels.iter().find(|level| level.stream == name.as_str() && level.at_ns > 0);
                 let lag = committed.map(|commit| commit.since(stream.position)).filter(|_| !stream.finished);
                 json!({
                     "stream": name, "uri": stream.uri, "description": stream.description,
                     "state": match stream.state {
                         SourceState::Opening => "opening",
+                        SourceState::Open if stream.is_away() => "away",
                         SourceState::Open => "open",
                         SourceState::Ended => "ended",
                         SourceState::Failed => "failed",
@@ -55,6 +72,8 @@ impl Session<'_> {
                     "position_s": stream.position.seconds(rate),
                     "lag_s": lag.map(|frames| shm_layout::FrameIndex(frames).seconds(rate)),
                     "gap_frames": ring.map(shm_layout::RingWarden::gap_frames),
+                    "peak_dbfs": level.map(|level| dbfs(level.peak)),
+                    "rms_dbfs": level.map(|level| dbfs(level.rms)),
                     "lost_frames": self.outcome.lost_frames.get(name).copied().unwrap_or(0),
                 })
             })
@@ -68,5 +87,17 @@ impl Session<'_> {
             "queue": self.queue.counts(),
             "largest_message_bytes": control_link::largest_message_bytes(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dbfs;
+
+    #[test]
+    fn full_scale_is_zero_and_silence_is_finite() {
+        assert_eq!(dbfs(1.0).to_bits(), 0.0_f32.to_bits());
+        assert!((dbfs(0.5) + 6.02).abs() < 0.01);
+        assert_eq!(dbfs(0.0).to_bits(), (-144.0_f32).to_bits());
     }
 }

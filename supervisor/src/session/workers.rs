@@ -14,6 +14,7 @@ impl Session<'_> {
             model: self.plan.model.display().to_string(),
             threads: self.plan.threads,
             language: self.plan.language.clone(),
+            board: self.board_place(Part::Worker(worker)),
         };
         self.tell_worker(worker, ToWorker::Configure(config));
     }
@@ -45,11 +46,17 @@ impl Session<'_> {
             }
             FromWorker::Fault(why) => self.blame(Part::Worker(worker), why),
         }
+        self.end_if_asked(worker);
         self.publish();
     }
 
     /// Publishes what is done, in its order.
     pub(super) fn publish(&mut self) {
+        if self.is_ready(Part::Listener) {
+            for id in self.queue.newly_aside() {
+                self.tell_listener(ToListener::SetAside(id));
+            }
+        }
         while let Some(Finished { job, outcome }) = self.queue.release() {
             self.tell_listener(ToListener::JobDone(job.id));
             let rate = self.plan.sample_rate_hz;
@@ -77,7 +84,8 @@ impl Session<'_> {
     /// Gives idle workers something to do.
     pub(super) fn dispatch(&mut self) {
         self.publish();
-        let workers: Vec<u32> = (0..self.plan.workers).filter(|&w| self.is_ready(Part::Worker(w))).collect();
+        let worker_of = |part: &Part| if let Part::Worker(worker) = part { Some(*worker) } else { None };
+        let workers: Vec<u32> = self.places.keys().filter(|part| self.is_ready(**part)).filter_map(worker_of).collect();
         let mut idle: Vec<u32> = workers.iter().copied().filter(|&w| !self.queue.is_busy(w)).collect();
         while let Some(worker) = idle.pop() {
             // One worker stays free for a final, unless there is but one.

@@ -86,6 +86,14 @@ pub(crate) static THREADS: Key = Key {
     default: "1",
     help: "Threads of each transcribing process. More processes do more than more threads.",
 };
+pub(crate) static MEMORY: Key = Key {
+    name: "words.memory",
+    variable: "TYMPAN_MEMORY",
+    flag: Some("--memory"),
+    kind: Kind::Count(0, 1_000_000),
+    default: "0",
+    help: "Memory that each transcribing process may take before it is replaced, in MB; 0 is four times the model and 1 GB.",
+};
 pub(crate) static RUNTIME_DIR: Key = Key {
     name: "folders.runtime",
     variable: "TYMPAN_RUNTIME_DIR",
@@ -120,7 +128,7 @@ pub(crate) static MODEL_URL: Key = Key {
 };
 
 /// All of them, in the order of the file.
-pub(crate) static ALL: [&Key; 11] = [
+pub(crate) static ALL: [&Key; 12] = [
     &SOURCES,
     &RATE,
     &HISTORY,
@@ -128,6 +136,7 @@ pub(crate) static ALL: [&Key; 11] = [
     &LANGUAGE,
     &WORKERS,
     &THREADS,
+    &MEMORY,
     &RUNTIME_DIR,
     &DATA_DIR,
     &MODELS_DIR,

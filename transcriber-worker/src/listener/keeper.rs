@@ -30,6 +30,8 @@ pub(super) enum Errand {
     Done(JobId),
     /// Spill everything now.
     SpillAll,
+    /// Keep its samples for a look, and forget it.
+    SetAside(JobId),
 }
 
 struct Kept {
@@ -41,6 +43,7 @@ struct Kept {
 pub(super) struct Keeper<R> {
     runtime_dir: PathBuf,
     spill_dir: PathBuf,
+    aside_dir: PathBuf,
     report: R,
     jobs: BTreeMap<JobId, Kept>,
     rings: HashMap<(String, u64), RingReader>,
@@ -55,6 +58,7 @@ impl<R: Report> Keeper<R> {
         Ok(Self {
             runtime_dir: PathBuf::from(&config.runtime_dir),
             spill_dir,
+            aside_dir: PathBuf::from(&config.aside_dir),
             report,
             jobs: BTreeMap::new(),
             rings: HashMap::new(),
@@ -89,6 +93,28 @@ impl<R: Report> Keeper<R> {
             Errand::SpillAll => {
                 self.spill(|_, _| true);
                 self.report.say(FromListener::SpilledAll);
+            }
+            Errand::SetAside(id) => {
+                let file = self.set_aside(id);
+                self.report.say(FromListener::SetAside { id, file });
+            }
+        }
+    }
+
+    /// Moves a job's samples to where somebody may look at them; the file's name there.
+    fn set_aside(&mut self, id: JobId) -> Option<String> {
+        self.spill(|job, _| job.id == id);
+        let kept = self.jobs.remove(&id)?;
+        let Samples::Spill(file) = &kept.job.samples else { return None };
+        // The spill folder is named after its session's process.
+        let session = self.spill_dir.file_name().unwrap_or_default().to_string_lossy();
+        let name = format!("{session}-{file}");
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.aside_dir);
+        match made.and_then(|()| fs::rename(self.spill_dir.join(file), self.aside_dir.join(&name))) {
+            Ok(()) => Some(name),
+            Err(e) => {
+                log::error!("{name} could not be kept in {}: {e}", self.aside_dir.display());
+                None
             }
         }
     }

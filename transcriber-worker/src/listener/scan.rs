@@ -6,7 +6,9 @@ use crate::samples::ToMono;
 use crate::segment::{LOOK_SAMPLES, Look, Policy, Segmenter, Utterance};
 use crate::timeline::Timeline;
 use crate::vad::{Detector, FRAME_SAMPLES, SAMPLE_RATE_HZ};
+use crate::vitals::Vitals;
 use control_protocol::{FromListener, Job, JobId, JobKind, ListenerConfig, Mark, Samples, StreamName};
+use shm_layout::board::Counter;
 use shm_layout::{Epoch, Follow, Follower, FrameIndex, RingInfo, RingReader};
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +32,7 @@ pub(super) struct Scan<R> {
     pub(super) config: Arc<ListenerConfig>,
     pub(super) stream: StreamName,
     pub(super) mark: Option<Mark>,
-    pub(super) generation: u32,
+    pub(super) vitals: Vitals,
     /// Ids given so far, over all streams.
     pub(super) jobs: Arc<AtomicU32>,
     pub(super) errands: mpsc::Sender<Errand>,
@@ -44,7 +46,9 @@ impl<R: Report> Scan<R> {
         let mut scanner = Scanner { scan: &self, detector, floor: None, stretch: None, ring: None, id: None };
         let mut planar = Vec::new();
         let mut ended = false;
+        let pulse = self.vitals.pulse();
         loop {
+            pulse.turn();
             // An ended stream has no next epoch but by a surprise: looking for one is not worth much.
             let patience = if ended { Duration::ZERO } else { PATIENCE };
             let rate = scanner.ring.as_ref().map_or(SAMPLE_RATE_HZ, |ring| ring.sample_rate_hz);
@@ -206,6 +210,7 @@ impl<R: Report> Scanner<'_, R> {
         let job = self.job(stretch, id, kind, utterance);
         stretch.growing_said = stretch.segmenter.position();
         stretch.scanned_said = stretch.segmenter.position();
+        self.scan.vitals.add(Counter::Done, 1);
         // It is kept before anybody can say that it is done.
         let _ = self.scan.errands.send(Errand::Keep(job.clone()));
         self.scan.say(FromListener::Utterance(job))
@@ -272,11 +277,12 @@ impl<R: Report> Scanner<'_, R> {
     }
 
     fn report_lost(&self, from: FrameIndex, to: FrameIndex) -> bool {
+        self.scan.vitals.add(Counter::Lost, to.since(from));
         self.scan.say(FromListener::Lost { stream: self.scan.stream.clone(), from, to })
     }
 
     fn next_id(&self) -> JobId {
-        JobId::new(self.scan.generation, self.scan.jobs.fetch_add(1, Ordering::Relaxed))
+        JobId::new(self.scan.config.board.generation, self.scan.jobs.fetch_add(1, Ordering::Relaxed))
     }
 
     fn job(&self, stretch: &Stretch, id: JobId, kind: JobKind, utterance: Utterance) -> Job {

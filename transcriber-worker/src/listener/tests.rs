@@ -2,7 +2,7 @@ use super::keeper::{Errand, Keeper};
 use super::scan::Scan;
 use super::*;
 use crate::samples;
-use control_protocol::{Job, JobId, JobKind, Mark, Samples, StreamName};
+use control_protocol::{BoardPlace, Job, JobId, JobKind, Mark, Samples, StreamName};
 use shm_layout::{Epoch, FrameIndex, RingReader, RingSpec, RingWriter, SessionId};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -35,8 +35,10 @@ impl House {
         ListenerConfig {
             runtime_dir: text(&self.runtime),
             spill_dir: text(&self.spill),
+            aside_dir: self.runtime.path().join("aside").to_string_lossy().into_owned(),
             vad_model: vad_model().to_string_lossy().into_owned(),
             offline,
+            board: BoardPlace { slot: 2, generation: 3 },
         }
     }
 
@@ -69,7 +71,7 @@ impl House {
             config: self.config(offline).into(),
             stream: mic(),
             mark,
-            generation: 3,
+            vitals: Vitals::default(),
             jobs: Arc::default(),
             errands,
             report,
@@ -267,6 +269,30 @@ fn what_would_be_overwritten_is_spilled_in_time_and_removed_when_done() {
     assert!(matches!(&spilled[..], [FromListener::Spilled { id, .. }, FromListener::SpilledAll] if *id == far.id));
     keeper.take(Errand::Done(near.id));
     keeper.take(Errand::Done(far.id));
+    assert_eq!(std::fs::read_dir(house.spill.path()).expect("listed").count(), 0);
+}
+
+#[test]
+fn what_nobody_could_write_down_is_set_aside() {
+    let house = House::new();
+    let mut ring = house.ring(1, 0, 12);
+    write(&mut ring, &speech());
+    let reader = RingReader::attach_stream(house.runtime.path(), "mic").expect("the ring");
+    let (mut keeper, said) = house.keeper();
+    let (spoken, gone) = (job(0, 24_000, 120_000), job(1, 1 << 40, (1 << 40) + 5));
+    let expected = samples::read_ring(&reader, spoken.from, spoken.to, spoken.from).expect("there");
+    keeper.take(Errand::Keep(spoken.clone()));
+    keeper.take(Errand::SetAside(spoken.id));
+    keeper.take(Errand::SetAside(gone.id));
+    let messages: Vec<_> = said.try_iter().collect();
+    let [FromListener::Spilled { .. }, FromListener::SetAside { id, file: Some(file) }, last] = &messages[..] else {
+        panic!("{messages:?}")
+    };
+    let aside = house.runtime.path().join("aside");
+    assert_eq!((*id, samples::read_wav(&aside.join(file)).expect("kept")), (spoken.id, expected));
+    assert_eq!(*last, FromListener::SetAside { id: gone.id, file: None });
+    keeper.take(Errand::Done(spoken.id));
+    assert!(aside.join(file).exists(), "what is set aside stays");
     assert_eq!(std::fs::read_dir(house.spill.path()).expect("listed").count(), 0);
 }
 

@@ -26,7 +26,7 @@ class Frames:
 
 @dataclass(frozen=True)
 class Lost:
-    """Frames `start` to `stop` were overwritten before they were read."""
+    """Frames `start` to `stop` were overwritten, or removed, before they were read."""
 
     start: int
     stop: int
@@ -131,7 +131,7 @@ class Follower:
         self.position = start + planar.shape[1]
         return Frames(start, planar)
 
-    def _enter(self) -> Optional[NewEpoch]:
+    def _enter(self) -> Union[NewEpoch, Lost, None]:
         old = self.ring
         try:
             if old is None:
@@ -146,8 +146,14 @@ class Follower:
                 start = ring.info.first_frame
         except (AttachError, OSError):
             return None
-        same_session = old is not None and old.info.session == ring.info.session
-        gap = (self.position, start) if same_session and start > self.position else None
+        begin = self.position
+        missing = old is not None and old.info.session == ring.info.session and start > begin
+        if missing and ring.info.previous_epoch != old.info.epoch:
+            # Whole epochs came and went unread: that is a loss of this reader's, and no gap in the stream.
+            ring.close()
+            self.position = start
+            return Lost(begin, start)
+        gap = (begin, start) if missing else None
         if old is not None:
             old.close()
         self.ring, self.position, self._end_said = ring, start, False
