@@ -70,13 +70,22 @@ fn help_of_every_command() -> Result<()> {
 #[test]
 fn where_nothing_runs_and_nothing_is_set() -> Result<()> {
     let home = BareHome::new()?;
-    let mut transcript = of_home(&home);
+    // The log of a place has a name that is made of its path.
+    let logs = alone(&home, &["logs"])?.stderr;
+    let place = logs.split_once("log/tympan-").and_then(|(_, rest)| rest.split_once(".log")).context(logs.clone())?.0;
+    let mut transcript = of_home(&home).hide(place, "PLACE");
     for given in [
         "--version",
         "status",
         "status --json",
         "rings",
         "rings --json",
+        "stop",
+        "logs",
+        "scale workers=3",
+        "scale engines=2",
+        "restart worker",
+        "start demo:",
         "run demo:",
         "transcribe talk.wav",
         "run --model tiny.eng demo:",
@@ -254,6 +263,7 @@ fn every_event_of_a_run_for_programs() -> Result<()> {
         // Of the killed, and of those who ended when they were asked to.
         let what =
             if fields.contains_key("reason") && what.ends_with("exited") { format!("{what}, unasked") } else { what };
+        let what = if fields.contains_key("worker") { format!("{what} (a worker)") } else { what };
         let before = shapes.insert(what.clone(), shape.clone());
         ensure!(before.is_none_or(|before| before == shape), "{what} has several shapes: {shape:?}");
     }

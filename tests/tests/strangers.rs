@@ -79,3 +79,26 @@ fn a_child_that_says_garbage_is_cut_off_and_replaced() -> Result<()> {
     ensure!(errors.errors() * 5 <= errors.words, "{errors:?}: {said:?}");
     instance.assert_clean()
 }
+
+#[test]
+fn a_child_that_floods_is_cut_off_and_replaced() -> Result<()> {
+    let programs = strange_programs()?;
+    let speech = Speech::join(&BASE_SPEECH)?;
+    let strange = "engine=flood listener=flood worker=flood,real,flood";
+    let mut instance = setup(&[&speech.uri()], &programs, strange)?.arg("--workers").arg("1").start()?;
+    for role in ["engine", "listener", "worker"] {
+        wait_cut_off(&instance, role, 1, &["messages"])?;
+    }
+    instance.wait_ready()?;
+    // In the middle of the work, too.
+    instance.wait_event("a final", watchdog(speech.seconds()), |event| event.is("final"))?;
+    instance.kill_role("worker")?;
+    wait_cut_off(&instance, "worker", 3, &["messages"])?;
+    instance.wait_event("the end", watchdog(speech.seconds() + 5.0), |event| event.is("stopped"))?;
+    instance.wait_stopped(watchdog(2.0))?;
+    instance.assert_once()?;
+    let [said, spoken] = &normalise(&[&instance.said()?, &speech.transcript()])?[..] else { unreachable!("two texts") };
+    let errors = align(spoken, said);
+    ensure!(errors.errors() * 5 <= errors.words, "{errors:?}: {said:?}");
+    instance.assert_clean()
+}

@@ -73,6 +73,10 @@ fn be_strange(kind: &str, role: u8, life: u32) -> Result<()> {
             let fault = [7, 9, 5][usize::from(role) - 1];
             to_supervisor.send(&[vec![fault], number(3_000), vec![b'x'; 3_000]].concat())?;
         }
+        "flood" => {
+            // A greeting again and again: each of them is a message, and does nothing. Until nobody takes it any more.
+            while to_supervisor.send(&greeting).is_ok() {}
+        }
         other => bail!("no kind of strangeness: {other}"),
     }
     listen_to_the_end(&from_supervisor)
