@@ -103,7 +103,10 @@ impl Child {
             })?;
         }
         let link_teller = teller.clone();
-        let talking = named("link", move || talk(server, orders, &link_teller))?;
+        let talking = named("link", move || {
+            let _panic = TellPanic(&link_teller);
+            talk(server, orders, &link_teller);
+        })?;
         named("death", move || {
             // An error would mean that somebody else reaped it; then too it is gone.
             let status = process.wait().unwrap_or_default();
@@ -151,6 +154,17 @@ impl Teller {
     /// Whether the loop still listens.
     fn tell(&self, event: ChildEvent) -> bool {
         self.events.send(Event::Child(self.part, self.generation, event)).is_ok()
+    }
+}
+
+/// A child whose link nobody reads any more would wait for ever.
+struct TellPanic<'a>(&'a Teller);
+
+impl Drop for TellPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.tell(ChildEvent::LinkFault("what it said made its reader panic".into()));
+        }
     }
 }
 
