@@ -5,7 +5,6 @@
 
 mod callback;
 mod latency;
-mod publish;
 mod rows;
 
 use rows::{Measure, Plan};
@@ -19,7 +18,7 @@ const CHANNELS: usize = 2;
 /// Nanoseconds of a period and of a block.
 const PERIOD_NS: f64 = 1e7;
 
-const MEASURES: &[Measure] = &[callback::MEASURE, publish::MEASURE, latency::MEASURE];
+const MEASURES: &[Measure] = &[callback::MEASURE, latency::MEASURE];
 
 fn main() -> ExitCode {
     let mut plan = Plan::default();

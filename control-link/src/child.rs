@@ -2,7 +2,7 @@
 
 use crate::link::{Ends, LinkError, LinkReceiver, LinkSender};
 use crate::server::{GENERATION, LINK, SUPERVISOR};
-use control_protocol::{Hello, PROTOCOL_VERSION, Role, greet, greeting};
+use control_protocol::{Hello, PROTOCOL_VERSION, Role, greet, version_of};
 use ipc_channel::ipc::{IpcSender, bytes_channel};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
@@ -32,7 +32,7 @@ pub fn connect<Out, In>(role: Role) -> Result<(LinkSender<Out>, LinkReceiver<In>
 
     let (sender, receiver) = (LinkSender::new(to_supervisor), LinkReceiver::new(from_supervisor));
     sender.send_bytes(&greet(Hello::new(role, generation))?)?;
-    let theirs = greeting(&receiver.recv_bytes()?)?.protocol;
+    let theirs = version_of(&receiver.recv_bytes()?)?;
     if theirs != PROTOCOL_VERSION {
         return Err(LinkError::Version { ours: PROTOCOL_VERSION, theirs });
     }

@@ -1,11 +1,12 @@
 //! The two ends of a channel, typed.
 
-use control_protocol::{CodecError, decode, encode};
+use control_protocol::{CodecError, Role, decode, encode};
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{IpcBytesReceiver, IpcBytesSender};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use thiserror::Error;
 
@@ -21,8 +22,18 @@ pub enum LinkError {
     /// This process was not started by a supervisor, or its supervisor is gone already.
     #[error("not started by a supervisor: {0}")]
     Orphaned(String),
+    /// Who answered is not who was started.
+    #[error("a {role} of generation {generation} answered in its place")]
+    Stranger {
+        /// What it says it is.
+        role: Role,
+        /// In which life.
+        generation: u32,
+    },
     /// The other process speaks another version.
-    #[error("the other process speaks protocol version {theirs}, this one {ours}: both must come from one build")]
+    #[error(
+        "the other process speaks protocol version {theirs}, this one {ours}: they come from two builds; install all programs of Tympan from one build (`cargo build --release`), and let TYMPAN_LIBEXEC, where it is set, name their folder"
+    )]
     Version {
         /// This process's version.
         ours: u32,
@@ -44,6 +55,13 @@ pub fn largest_message_bytes() -> usize {
 
 fn count(bytes: &[u8]) {
     LARGEST.fetch_max(bytes.len(), Ordering::Relaxed);
+}
+
+/// Reads from ipc-channel, which panics at a frame that names descriptors it does not have: for us an error of one link.
+pub(crate) fn caught<T>(read: impl FnOnce() -> T) -> Result<T, LinkError> {
+    // Whatever was half read is never used again: an error of this kind ends the link.
+    catch_unwind(AssertUnwindSafe(read))
+        .map_err(|_| LinkError::Codec(CodecError::Malformed("a frame that is none".to_owned())))
 }
 
 /// What a child sends to its supervisor's one-shot server: the supervisor's ends of both channels.
@@ -103,7 +121,7 @@ impl<M> LinkReceiver<M> {
     }
 
     pub(crate) fn recv_bytes(&self) -> Result<Vec<u8>, LinkError> {
-        let bytes = self.bytes.recv().map_err(|e| match e {
+        let bytes = caught(|| self.bytes.recv())?.map_err(|e| match e {
             IpcError::Disconnected => LinkError::Closed,
             IpcError::Io(e) => LinkError::Io(e),
             other => LinkError::Codec(CodecError::Malformed(other.to_string())),

@@ -1,7 +1,7 @@
 //! The supervisor's side of the beginning.
 
-use crate::link::{Ends, LinkError, LinkReceiver, LinkSender};
-use control_protocol::{Hello, PROTOCOL_VERSION, Role, greet, greeting};
+use crate::link::{Ends, LinkError, LinkReceiver, LinkSender, caught};
+use control_protocol::{CodecError, Hello, PROTOCOL_VERSION, Role, greet, greeting, version_of};
 use ipc_channel::IpcError;
 use ipc_channel::ipc::IpcOneShotServer;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
@@ -65,19 +65,22 @@ impl LinkServer {
         role: Role,
         generation: u32,
     ) -> Result<(Hello, LinkSender<Out>, LinkReceiver<In>), LinkError> {
-        let (_bootstrap, ends) = self.server.accept().map_err(|e| match e {
+        let (_bootstrap, ends) = caught(|| self.server.accept())?.map_err(|e| match e {
             IpcError::Io(e) => LinkError::Io(e),
-            _ => LinkError::Closed,
+            IpcError::Disconnected => LinkError::Closed,
+            other => LinkError::Codec(CodecError::Malformed(other.to_string())),
         })?;
         let (sender, receiver) = (LinkSender::new(ends.to_child), LinkReceiver::new(ends.from_child));
-        let hello = greeting(&receiver.recv_bytes()?)?;
+        let said = receiver.recv_bytes()?;
+        let theirs = version_of(&said)?;
         // Answered before it is judged, so that a child of another version can say so too.
         sender.send_bytes(&greet(Hello::new(Role::Supervisor, generation))?)?;
-        if hello.protocol != PROTOCOL_VERSION {
-            return Err(LinkError::Version { ours: PROTOCOL_VERSION, theirs: hello.protocol });
+        if theirs != PROTOCOL_VERSION {
+            return Err(LinkError::Version { ours: PROTOCOL_VERSION, theirs });
         }
+        let hello = greeting(&said)?;
         if hello.role != role || hello.generation != generation {
-            return Err(LinkError::Orphaned(format!("a {} of generation {} answered", hello.role, hello.generation)));
+            return Err(LinkError::Stranger { role: hello.role, generation: hello.generation });
         }
         Ok((hello, sender, receiver))
     }

@@ -18,6 +18,9 @@ pub enum CodecError {
         /// Its size in bytes.
         actual: usize,
     },
+    /// A name, a text or a number that no field may have, or a kind of message that this version does not know.
+    #[error("a field of the message is not within its bounds, or its kind is unknown")]
+    OutOfBounds,
     /// The bytes are not a message of this protocol.
     #[error("not a message of this protocol: {0}")]
     Malformed(String),
@@ -26,9 +29,9 @@ pub enum CodecError {
 /// The bytes of a message (postcard: little-endian varints, no padding).
 ///
 /// # Errors
-/// [`CodecError::TooLarge`] beyond [`MESSAGE_BYTES_MAX`].
+/// [`CodecError::OutOfBounds`] for a field, [`CodecError::TooLarge`] for a whole message beyond its bound.
 pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, CodecError> {
-    let bytes = postcard::to_allocvec(message).map_err(|e| CodecError::Malformed(e.to_string()))?;
+    let bytes = postcard::to_allocvec(message).map_err(fault)?;
     if bytes.len() > MESSAGE_BYTES_MAX {
         return Err(CodecError::TooLarge { actual: bytes.len() });
     }
@@ -38,7 +41,8 @@ pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, CodecError> {
 /// The message of some bytes; every byte must belong to it.
 ///
 /// # Errors
-/// [`CodecError::TooLarge`] before anything is read, [`CodecError::Malformed`] otherwise.
+/// [`CodecError::TooLarge`] before anything is read, [`CodecError::OutOfBounds`] for a field, [`CodecError::Malformed`]
+/// otherwise.
 pub fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, CodecError> {
     if bytes.len() > MESSAGE_BYTES_MAX {
         return Err(CodecError::TooLarge { actual: bytes.len() });
@@ -46,7 +50,15 @@ pub fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, CodecError> {
     match postcard::take_from_bytes(bytes) {
         Ok((message, [])) => Ok(message),
         Ok((_, rest)) => Err(CodecError::Malformed(format!("{} bytes too many", rest.len()))),
-        Err(e) => Err(CodecError::Malformed(e.to_string())),
+        Err(e) => Err(fault(e)),
+    }
+}
+
+/// What serde refuses, and not the format, is a bound.
+fn fault(error: postcard::Error) -> CodecError {
+    match error {
+        postcard::Error::SerdeSerCustom | postcard::Error::SerdeDeCustom => CodecError::OutOfBounds,
+        other => CodecError::Malformed(other.to_string()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Supervisor and audio engine.
 
-use crate::{BoardPlace, Exit, Hello, StreamName};
+use crate::{BoardPlace, Exit, Hello, StreamName, bounds};
 use serde::{Deserialize, Serialize};
 use shm_layout::{Epoch, FrameIndex, SessionId};
 
@@ -17,12 +17,14 @@ pub enum ClockKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineConfig {
     /// The private folder of the rings.
+    #[serde(with = "bounds::path")]
     pub runtime_dir: String,
     /// The session all frame indices belong to.
     pub session: SessionId,
     /// Epoch of every ring this engine opens.
     pub epoch: Epoch,
     /// The first index this engine may write, at `first_frame_ns`.
+    #[serde(with = "bounds::frame")]
     pub first_frame: FrameIndex,
     /// The `CLOCK_MONOTONIC` time, in nanoseconds, at which `first_frame` is due. Later starts add to the index.
     pub first_frame_ns: u64,
@@ -44,8 +46,10 @@ pub struct SourceSpec {
     /// Name of the stream and of its ring.
     pub stream: StreamName,
     /// `device:`, `file:`, `stdin:`, `test:` or `virtual:` URI.
+    #[serde(with = "bounds::uri")]
     pub uri: String,
     /// Frames (at the engine's rate) of the source that were delivered before; not zero after a restart.
+    #[serde(with = "bounds::frames")]
     pub resume_frames: u64,
 }
 
@@ -63,6 +67,7 @@ pub enum ToEngine {
     /// Virtual clock only: frames before `until` may be written.
     Credit {
         /// One past the last frame allowed.
+        #[serde(with = "bounds::frame")]
         until: FrameIndex,
     },
     /// Stop capturing: write what has been captured, close the rings, say [`FromEngine::Stopped`].
@@ -91,6 +96,7 @@ pub enum GapCause {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceError {
     /// What, on what, why, for people.
+    #[serde(with = "bounds::reason")]
     pub reason: String,
     /// What a process ends with whose work this was.
     pub exit: Exit,
@@ -106,6 +112,7 @@ pub enum FromEngine {
         /// Its stream.
         stream: StreamName,
         /// What it is, for people: a device's name, a file's name and format.
+        #[serde(with = "bounds::description")]
         description: String,
         /// The rate it delivers.
         sample_rate_hz: u32,
@@ -114,8 +121,10 @@ pub enum FromEngine {
         /// Whether it has an own clock (a device) and so loses what nobody takes.
         live: bool,
         /// The URI to open after a restart where that differs (a WAV header on standard input is gone by then).
+        #[serde(with = "bounds::uri_option")]
         resume_uri: Option<String>,
         /// Its whole length at the engine's rate, where known: for progress.
+        #[serde(with = "bounds::frames_option")]
         total_frames: Option<u64>,
     },
     /// A source cannot be opened; no ring of this name will come.
@@ -123,6 +132,7 @@ pub enum FromEngine {
         /// Its stream.
         stream: StreamName,
         /// What, on what, why, and what to do.
+        #[serde(with = "bounds::reason")]
         reason: String,
         /// Whether trying again may help (a busy device) or not (a missing file).
         retry: bool,
@@ -136,10 +146,12 @@ pub enum FromEngine {
         /// Its epoch.
         epoch: Epoch,
         /// Its first frame.
+        #[serde(with = "bounds::frame")]
         first_frame: FrameIndex,
         /// Channels.
         channels: u32,
         /// Frames of history.
+        #[serde(with = "bounds::frames")]
         capacity_frames: u64,
     },
     /// Frames `from..to` were never captured and are zeros in the ring.
@@ -147,8 +159,10 @@ pub enum FromEngine {
         /// Its stream.
         stream: StreamName,
         /// First missing frame.
+        #[serde(with = "bounds::frame")]
         from: FrameIndex,
         /// One past the last missing frame.
+        #[serde(with = "bounds::frame")]
         to: FrameIndex,
         /// Why.
         cause: GapCause,
@@ -158,6 +172,7 @@ pub enum FromEngine {
         /// Its stream.
         stream: StreamName,
         /// One past its last frame.
+        #[serde(with = "bounds::frame")]
         at: FrameIndex,
         /// An error in the middle (a truncated file), where it was one.
         error: Option<SourceError>,
@@ -165,15 +180,17 @@ pub enum FromEngine {
     /// Everything captured is written and all rings are closed.
     Stopped,
     /// The engine cannot go on (no room for the rings); it exits after this.
-    Fault(String),
+    Fault(#[serde(with = "bounds::reason")] String),
     /// A source that ran ahead of the engine's clock lost more frames than the gap that marks the place: the gap takes
     /// up one frame, and these besides are gone.
     Dropped {
         /// Its stream.
         stream: StreamName,
         /// Where.
+        #[serde(with = "bounds::frame")]
         at: FrameIndex,
         /// How many, besides those of the gap.
+        #[serde(with = "bounds::frames")]
         frames: u64,
     },
 }

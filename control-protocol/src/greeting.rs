@@ -27,3 +27,15 @@ pub fn greeting(bytes: &[u8]) -> Result<Hello, CodecError> {
         Err(e) => Err(CodecError::Malformed(e.to_string())),
     }
 }
+
+/// The protocol's version in a greeting of any version: all that is certain of one that this process does not know.
+///
+/// # Errors
+/// [`CodecError::Malformed`] when it is no greeting.
+pub fn version_of(bytes: &[u8]) -> Result<u32, CodecError> {
+    match postcard::take_from_bytes::<(u32, u32)>(bytes) {
+        Ok(((0, protocol), _)) => Ok(protocol),
+        Ok(_) => Err(CodecError::Malformed("no greeting".to_owned())),
+        Err(e) => Err(CodecError::Malformed(e.to_string())),
+    }
+}

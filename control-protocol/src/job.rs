@@ -1,6 +1,6 @@
 //! A job names frames; it carries no audio and never crosses an epoch.
 
-use crate::StreamName;
+use crate::{StreamName, bounds};
 use serde::{Deserialize, Serialize};
 use shm_layout::{Epoch, FrameIndex};
 
@@ -33,7 +33,7 @@ pub enum Samples {
     /// In the ring of the job's stream and epoch.
     Ring,
     /// In a WAV file (16 kHz, mono, f32) in the spill folder: its file name.
-    Spill(String),
+    Spill(#[serde(with = "bounds::file_name")] String),
 }
 
 /// Frames `from..to` of one epoch of one stream, to be written down.
@@ -48,10 +48,13 @@ pub struct Job {
     /// Which ring file.
     pub epoch: Epoch,
     /// First frame.
+    #[serde(with = "bounds::frame")]
     pub from: FrameIndex,
     /// One past the last frame.
+    #[serde(with = "bounds::frame")]
     pub to: FrameIndex,
     /// The frame at which the speech itself ended; the hang-over follows.
+    #[serde(with = "bounds::frame")]
     pub speech_end: FrameIndex,
     /// Where the samples are.
     pub samples: Samples,
@@ -63,12 +66,14 @@ pub enum JobFault {
     /// The frames are not in the ring any more.
     Overwritten {
         /// First frame lost.
+        #[serde(with = "bounds::frame")]
         from: FrameIndex,
         /// One past the last frame lost.
+        #[serde(with = "bounds::frame")]
         to: FrameIndex,
     },
     /// The ring or the spill file cannot be read.
-    Unreadable(String),
+    Unreadable(#[serde(with = "bounds::reason")] String),
     /// The recogniser refused.
-    Recogniser(String),
+    Recogniser(#[serde(with = "bounds::reason")] String),
 }

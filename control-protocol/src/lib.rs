@@ -6,7 +6,8 @@
 //! The rules of the format:
 //! - Variant 0 of every enum is [`Hello`], for ever, so that two versions can tell each other apart.
 //! - Variants are append-only; golden bytes pin them.
-//! - A message is at most [`MESSAGE_BYTES_MAX`] bytes. Audio never travels here: a job *names* frames.
+//! - A message is at most [`MESSAGE_BYTES_MAX`] bytes, and each of its fields has a bound of its own. Audio never travels
+//!   here: a job *names* frames.
 //!
 //! ```
 //! use control_protocol::{decode, encode, Hello, Role, ToWorker};
@@ -15,6 +16,7 @@
 //! # Ok::<(), control_protocol::CodecError>(())
 //! ```
 
+mod bounds;
 mod codec;
 mod engine;
 mod exit;
@@ -25,10 +27,14 @@ mod name;
 mod role;
 mod worker;
 
+pub use bounds::{
+    DESCRIPTION_BYTES_MAX, FILE_NAME_BYTES_MAX, FRAMES_MAX, LANGUAGE_BYTES_MAX, PATH_BYTES_MAX, REASON_BYTES_MAX,
+    URI_BYTES_MAX,
+};
 pub use codec::{CodecError, MESSAGE_BYTES_MAX, TEXT_BYTES_MAX, decode, encode, split_text};
 pub use engine::{ClockKind, EngineConfig, FromEngine, GapCause, SourceError, SourceSpec, ToEngine};
 pub use exit::Exit;
-pub use greeting::{greet, greeting};
+pub use greeting::{greet, greeting, version_of};
 pub use job::{Job, JobFault, JobId, JobKind, Samples};
 pub use listener::{FromListener, ListenerConfig, Mark, ToListener};
 pub use name::{NameError, StreamName};

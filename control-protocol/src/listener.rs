@@ -1,6 +1,6 @@
 //! Supervisor and listener.
 
-use crate::{BoardPlace, Hello, Job, JobId, StreamName};
+use crate::{BoardPlace, Hello, Job, JobId, StreamName, bounds};
 use serde::{Deserialize, Serialize};
 use shm_layout::{Epoch, FrameIndex};
 
@@ -8,17 +8,21 @@ use shm_layout::{Epoch, FrameIndex};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListenerConfig {
     /// The folder of the rings.
+    #[serde(with = "bounds::path")]
     pub runtime_dir: String,
     /// The folder for spilled utterances.
+    #[serde(with = "bounds::path")]
     pub spill_dir: String,
-    /// The folder for utterances that nobody could write down.
-    pub aside_dir: String,
     /// The voice detector's model file.
+    #[serde(with = "bounds::path")]
     pub vad_model: String,
     /// Whether pieces are as long as the recogniser takes (recordings) or end at the first pause (live).
     pub offline: bool,
     /// Its place on the status board.
     pub board: BoardPlace,
+    /// The folder for utterances that nobody could write down.
+    #[serde(with = "bounds::path")]
+    pub aside_dir: String,
 }
 
 /// How far a stream has been dealt with: from here on a new listener begins.
@@ -27,6 +31,7 @@ pub struct Mark {
     /// Which ring file.
     pub epoch: Epoch,
     /// Everything before is in a job or holds no speech.
+    #[serde(with = "bounds::frame")]
     pub frame: FrameIndex,
 }
 
@@ -74,6 +79,7 @@ pub enum FromListener {
         /// Where a new listener would begin.
         mark: Mark,
         /// One past the last frame looked at.
+        #[serde(with = "bounds::frame")]
         position: FrameIndex,
     },
     /// The samples of a job are now in this file of the spill folder.
@@ -81,6 +87,7 @@ pub enum FromListener {
         /// Which job.
         id: JobId,
         /// The file's name.
+        #[serde(with = "bounds::file_name")]
         file: String,
     },
     /// All open jobs are spilled.
@@ -90,8 +97,10 @@ pub enum FromListener {
         /// Which stream.
         stream: StreamName,
         /// First frame lost.
+        #[serde(with = "bounds::frame")]
         from: FrameIndex,
         /// One past the last frame lost.
+        #[serde(with = "bounds::frame")]
         to: FrameIndex,
     },
     /// The stream is closed and all of it has been reported.
@@ -99,15 +108,17 @@ pub enum FromListener {
         /// Which stream.
         stream: StreamName,
         /// One past its last frame.
+        #[serde(with = "bounds::frame")]
         at: FrameIndex,
     },
     /// The listener cannot go on; it exits after this.
-    Fault(String),
+    Fault(#[serde(with = "bounds::reason")] String),
     /// The samples of a job were set aside.
     SetAside {
         /// Which job.
         id: JobId,
-        /// The file's path; `None` where they could not be kept.
+        /// The file's name in the folder for them; `None` where they could not be kept.
+        #[serde(with = "bounds::file_name_option")]
         file: Option<String>,
     },
 }

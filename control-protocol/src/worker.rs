@@ -1,6 +1,6 @@
 //! Supervisor and worker.
 
-use crate::{BoardPlace, Hello, Job, JobFault, JobId};
+use crate::{BoardPlace, Hello, Job, JobFault, JobId, bounds};
 use serde::{Deserialize, Serialize};
 use shm_layout::FrameIndex;
 
@@ -8,14 +8,18 @@ use shm_layout::FrameIndex;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerConfig {
     /// The folder of the rings.
+    #[serde(with = "bounds::path")]
     pub runtime_dir: String,
     /// The folder of spilled utterances.
+    #[serde(with = "bounds::path")]
     pub spill_dir: String,
     /// The recogniser's model file.
+    #[serde(with = "bounds::path")]
     pub model: String,
     /// Threads of one computation.
     pub threads: u32,
     /// ISO 639-1 code, or `auto`; an `.en` model knows English only.
+    #[serde(with = "bounds::language")]
     pub language: String,
     /// Its place on the status board.
     pub board: BoardPlace,
@@ -49,10 +53,13 @@ pub enum FromWorker {
         /// Which job.
         id: JobId,
         /// Where its speech begins.
+        #[serde(with = "bounds::frame")]
         from: FrameIndex,
         /// One past where it ends.
+        #[serde(with = "bounds::frame")]
         to: FrameIndex,
         /// What was said. Not longer than [`crate::TEXT_BYTES_MAX`]: longer text goes on in the next message.
+        #[serde(with = "bounds::words")]
         text: String,
         /// Whether this continues the text of the message before.
         continued: bool,
@@ -72,5 +79,5 @@ pub enum FromWorker {
         fault: JobFault,
     },
     /// The worker cannot go on; it exits after this.
-    Fault(String),
+    Fault(#[serde(with = "bounds::reason")] String),
 }

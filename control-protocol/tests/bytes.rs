@@ -1,93 +1,248 @@
-//! The bytes of the protocol: pinned, bounded, and safe against strangers.
+//! The bytes of the protocol: bounded, and safe against strangers. The same cases as in `control-protocol/fuzz`, without
+//! a fuzzer; `scripts/prove fuzz` searches on.
+
+#[path = "../fuzz/src/bodies.rs"]
+#[expect(unreachable_pub, reason = "public in the fuzz package")]
+mod bodies;
 
 use control_protocol::*;
 use proptest::prelude::*;
-use shm_layout::{Epoch, FrameIndex};
+use serde::{Serialize, de::DeserializeOwned};
+use shm_layout::{Epoch, FrameIndex, SessionId};
 
-fn hello() -> Hello {
-    Hello { protocol: 1, role: Role::Worker, pid: 300, generation: 2 }
+const GOLDEN: &str = include_str!("golden.txt");
+
+/// A text of so many bytes.
+fn text(bytes: usize) -> String {
+    "x".repeat(bytes)
 }
 
-fn job() -> Job {
+fn longest_name() -> StreamName {
+    StreamName::new(text(StreamName::BYTES_MAX)).unwrap()
+}
+
+const LAST: FrameIndex = FrameIndex(FRAMES_MAX);
+
+fn board() -> BoardPlace {
+    BoardPlace { slot: u32::MAX, generation: u32::MAX }
+}
+
+fn job(file: String) -> Job {
     Job {
-        id: JobId::new(2, 7),
-        kind: JobKind::Final,
-        stream: StreamName::new("mic").unwrap(),
-        epoch: Epoch(3),
-        from: FrameIndex(100),
-        to: FrameIndex(300),
-        speech_end: FrameIndex(290),
-        samples: Samples::Spill("a.wav".into()),
+        id: JobId(u64::MAX),
+        kind: JobKind::Offline,
+        stream: longest_name(),
+        epoch: Epoch(u64::MAX),
+        from: LAST,
+        to: LAST,
+        speech_end: LAST,
+        samples: Samples::Spill(file),
+    }
+}
+
+fn engine_config(runtime_dir: String) -> ToEngine {
+    ToEngine::Configure(EngineConfig {
+        runtime_dir,
+        session: SessionId([255; 16]),
+        epoch: Epoch(u64::MAX),
+        first_frame: LAST,
+        first_frame_ns: u64::MAX,
+        sample_rate_hz: u32::MAX,
+        block_frames: u32::MAX,
+        history_ms: u32::MAX,
+        clock: ClockKind::Virtual,
+        board: board(),
+    })
+}
+
+fn listener_config(paths: [String; 4]) -> ToListener {
+    let [runtime_dir, spill_dir, aside_dir, vad_model] = paths;
+    ToListener::Configure(ListenerConfig {
+        runtime_dir,
+        spill_dir,
+        aside_dir,
+        vad_model,
+        offline: true,
+        board: board(),
+    })
+}
+
+fn worker_config(paths: [String; 3], language: String) -> ToWorker {
+    let [runtime_dir, spill_dir, model] = paths;
+    ToWorker::Configure(WorkerConfig { runtime_dir, spill_dir, model, threads: u32::MAX, language, board: board() })
+}
+
+fn source(uri: String) -> ToEngine {
+    ToEngine::AddSource(SourceSpec { stream: longest_name(), uri, resume_frames: FRAMES_MAX })
+}
+
+fn opened(description: String, uri: String) -> FromEngine {
+    FromEngine::SourceOpened {
+        stream: longest_name(),
+        description,
+        sample_rate_hz: u32::MAX,
+        channels: u32::MAX,
+        live: true,
+        resume_uri: Some(uri),
+        total_frames: Some(FRAMES_MAX),
+    }
+}
+
+fn segment(text: String) -> FromWorker {
+    FromWorker::Segment { id: JobId(u64::MAX), from: LAST, to: LAST, text, continued: true }
+}
+
+/// It has bytes, and the same comes back.
+fn fits<M: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(message: &M) {
+    assert_eq!(decode::<M>(&encode(message).unwrap()).unwrap(), *message);
+}
+
+#[test]
+fn a_message_with_all_its_fields_at_their_largest_fits() {
+    let path = || text(PATH_BYTES_MAX);
+    fits(&engine_config(path()));
+    fits(&listener_config([path(), path(), path(), path()]));
+    fits(&worker_config([path(), path(), path()], text(LANGUAGE_BYTES_MAX)));
+    fits(&source(text(URI_BYTES_MAX)));
+    fits(&opened(text(DESCRIPTION_BYTES_MAX), text(URI_BYTES_MAX)));
+    fits(&segment(text(TEXT_BYTES_MAX)));
+    fits(&ToWorker::Transcribe(job(text(FILE_NAME_BYTES_MAX))));
+    fits(&FromListener::SetAside { id: JobId(u64::MAX), file: Some(text(FILE_NAME_BYTES_MAX)) });
+    fits(&FromListener::Spilled { id: JobId(u64::MAX), file: text(FILE_NAME_BYTES_MAX) });
+    let reason = || text(REASON_BYTES_MAX);
+    fits(&FromWorker::Failed { id: JobId(u64::MAX), fault: JobFault::Recogniser(reason()) });
+    fits(&FromListener::Fault(reason()));
+    let error = Some(SourceError { reason: reason(), exit: Exit::CutOff });
+    fits(&FromEngine::SourceEnded { stream: longest_name(), at: LAST, error });
+    fits(&FromEngine::SourceFailed { stream: longest_name(), reason: reason(), retry: true, exit: Exit::NoDevice });
+}
+
+#[test]
+fn what_must_be_whole_has_no_bytes_when_it_is_too_long() {
+    fn refused<M: Serialize>(message: &M) {
+        assert_eq!(encode(message), Err(CodecError::OutOfBounds));
+    }
+    let long = || text(PATH_BYTES_MAX + 1);
+    refused(&engine_config(long()));
+    fn one_is<const N: usize>(at: usize, long: &str) -> [String; N] {
+        std::array::from_fn(|n| if n == at { long.to_owned() } else { text(9) })
+    }
+    for at in 0..4 {
+        refused(&listener_config(one_is(at, &long())));
+    }
+    for at in 0..3 {
+        refused(&worker_config(one_is(at, &long()), text(2)));
+    }
+    refused(&worker_config([text(9), text(9), text(9)], text(LANGUAGE_BYTES_MAX + 1)));
+    refused(&source(text(URI_BYTES_MAX + 1)));
+    refused(&opened(text(9), text(URI_BYTES_MAX + 1)));
+    refused(&segment(text(TEXT_BYTES_MAX + 1)));
+    refused(&ToEngine::Credit { until: FrameIndex(FRAMES_MAX + 1) });
+    for no_name in ["", ".", "..", "../a.wav", "/etc/passwd", "a\0b", &text(FILE_NAME_BYTES_MAX + 1)] {
+        refused(&ToWorker::Transcribe(job(no_name.to_owned())));
+        refused(&FromListener::Spilled { id: JobId(1), file: no_name.to_owned() });
+        refused(&FromListener::SetAside { id: JobId(1), file: Some(no_name.to_owned()) });
     }
 }
 
 #[test]
-fn the_greeting_is_variant_0_of_every_enum_for_ever() {
-    let golden = [0, 1, 3, 0xac, 0x02, 2];
-    assert_eq!(greet(hello()).unwrap(), golden);
-    assert_eq!(encode(&ToEngine::Hello(hello())).unwrap(), golden);
-    assert_eq!(encode(&FromEngine::Hello(hello())).unwrap(), golden);
-    assert_eq!(encode(&ToListener::Hello(hello())).unwrap(), golden);
-    assert_eq!(encode(&FromListener::Hello(hello())).unwrap(), golden);
-    assert_eq!(encode(&ToWorker::Hello(hello())).unwrap(), golden);
-    assert_eq!(encode(&FromWorker::Hello(hello())).unwrap(), golden);
-    // A later version may add fields behind: the greeting is still understood.
-    assert_eq!(greeting(&[&golden[..], &[9, 9, 9]].concat()).unwrap(), hello());
-}
-
-#[test]
-fn golden_bytes() {
-    let expected = [
-        2, 0x87, 0x80, 0x80, 0x80, 0x20, 0, 3, b'm', b'i', b'c', 3, 100, 0xac, 0x02, 0xa2, 0x02, 1, 5, b'a', b'.',
-        b'w', b'a', b'v',
-    ];
-    assert_eq!(encode(&ToWorker::Transcribe(job())).unwrap(), expected);
-    assert_eq!(decode::<ToWorker>(&expected).unwrap(), ToWorker::Transcribe(job()));
-    assert_eq!(encode(&ToWorker::Shutdown).unwrap(), [3]);
-    assert_eq!(encode(&FromWorker::Done { id: JobId(1), compute_ms: 5 }).unwrap(), [3, 1, 5]);
-    assert_eq!(encode(&ToEngine::Credit { until: FrameIndex(1) }).unwrap(), [4, 1]);
-    assert_eq!(encode(&FromListener::SpilledAll).unwrap(), [6]);
-    assert_eq!(encode(&FromEngine::Stopped).unwrap(), [6]);
-    let dropped = FromEngine::Dropped { stream: StreamName::mix(), at: FrameIndex(1), frames: 2 };
-    assert_eq!(encode(&dropped).unwrap(), [8, 3, b'm', b'i', b'x', 1, 2]);
-    let failed =
-        FromEngine::SourceFailed { stream: StreamName::mix(), reason: "r".into(), retry: true, exit: Exit::NoDevice };
-    assert_eq!(encode(&failed).unwrap(), [2, 3, b'm', b'i', b'x', 1, b'r', 1, 10]);
-    let error = Some(SourceError { reason: "r".into(), exit: Exit::CutOff });
-    let ended = FromEngine::SourceEnded { stream: StreamName::mix(), at: FrameIndex(1), error };
-    assert_eq!(encode(&ended).unwrap(), [5, 3, b'm', b'i', b'x', 1, 1, 1, b'r', 13]);
-    // Rings carry these numbers in their tables.
-    let causes = [GapCause::Underrun, GapCause::Overrun, GapCause::Xrun, GapCause::Disappeared, GapCause::EngineDown];
-    assert_eq!(causes.map(|cause| cause as u32), [0, 1, 2, 3, 4]);
-}
-
-#[test]
-fn bounds_hold() {
-    let text = "x".repeat(MESSAGE_BYTES_MAX);
-    assert!(matches!(encode(&FromWorker::Fault(text)), Err(CodecError::TooLarge { .. })));
-    assert!(matches!(decode::<FromWorker>(&[0; MESSAGE_BYTES_MAX + 1]), Err(CodecError::TooLarge { .. })));
-    assert!(matches!(decode::<ToWorker>(&[3, 0]), Err(CodecError::Malformed(_))));
-    // A segment with the longest text fits with all else at its largest.
-    let segment = FromWorker::Segment {
-        id: JobId(u64::MAX),
-        from: FrameIndex(u64::MAX),
-        to: FrameIndex(u64::MAX),
-        text: "y".repeat(TEXT_BYTES_MAX),
-        continued: true,
+fn an_explanation_is_cut_and_arrives() {
+    let FromWorker::Fault(said) = decode(&encode(&FromWorker::Fault("ä".repeat(50_000))).unwrap()).unwrap() else {
+        panic!("another message")
     };
-    assert!(encode(&segment).is_ok());
+    assert!(said.len() <= REASON_BYTES_MAX && said.len() > REASON_BYTES_MAX - 5 && said.ends_with("ä..."), "{said}");
+    let said = decode(&encode(&opened(text(50_000), text(9))).unwrap()).unwrap();
+    assert!(matches!(said, FromEngine::SourceOpened { description, .. } if description.len() == DESCRIPTION_BYTES_MAX));
+}
+
+#[test]
+fn what_another_process_says_is_held_to_the_same_bounds() {
+    /// A number as the format has it.
+    fn number(mut value: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while value >= 128 {
+            bytes.push(u8::try_from(value & 127).unwrap() | 128);
+            value >>= 7;
+        }
+        bytes.push(u8::try_from(value).unwrap());
+        bytes
+    }
+    let said = |bytes: usize| [number(bytes as u64), vec![b'x'; bytes]].concat();
+    let fault = |bytes: usize| decode::<FromWorker>(&[vec![5], said(bytes)].concat());
+    assert!(fault(REASON_BYTES_MAX).is_ok());
+    assert_eq!(fault(REASON_BYTES_MAX + 1), Err(CodecError::OutOfBounds));
+    // A length that is not there is not believed.
+    let lie = [vec![5], number(u64::MAX)].concat();
+    assert!(matches!(decode::<FromWorker>(&lie), Err(CodecError::Malformed(_))));
+    let finished = |frame: u64| decode::<FromListener>(&[vec![8, 1, b'a'], number(frame)].concat());
+    assert!(finished(FRAMES_MAX).is_ok());
+    assert_eq!(finished(FRAMES_MAX + 1), Err(CodecError::OutOfBounds));
+    let spilled = |name: &str| decode::<FromListener>(&[vec![5, 1], number(name.len() as u64), name.into()].concat());
+    assert!(spilled("a.wav").is_ok());
+    assert_eq!(spilled("../a.wav"), Err(CodecError::OutOfBounds));
+    assert_eq!(decode::<FromListener>(&[8, 1, b'/', 0]), Err(CodecError::OutOfBounds), "no name of a stream");
+    assert!(matches!(decode::<FromWorker>(&[0; MESSAGE_BYTES_MAX + 1]), Err(CodecError::TooLarge { .. })));
+    assert!(matches!(decode::<ToWorker>(&[3, 0]), Err(CodecError::Malformed(_))), "a byte too many");
+}
+
+#[test]
+fn every_field_says_its_bound() {
+    let files = [
+        ("engine.rs", include_str!("../src/engine.rs")),
+        ("job.rs", include_str!("../src/job.rs")),
+        ("listener.rs", include_str!("../src/listener.rs")),
+        ("role.rs", include_str!("../src/role.rs")),
+        ("worker.rs", include_str!("../src/worker.rs")),
+    ];
+    let mut bounded = 0;
+    for (file, source) in files {
+        let code: Vec<&str> = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        for (at, line) in code.iter().enumerate() {
+            let field = line.trim().strip_suffix(',').unwrap_or_default();
+            let kind = field.rsplit_once(": ").map_or(field, |(_, kind)| kind);
+            assert!(!kind.contains("Vec<") && !kind.contains("Map<"), "{file}: how many may there be? {line}");
+            // Nanoseconds and names of jobs are compared, and not counted with.
+            let wants =
+                kind.contains("String") || kind == "FrameIndex" || kind.ends_with("Option<u64>") || kind == "u64";
+            if wants && !field.contains("_ns: ") {
+                assert!(line.contains("serde(with") || code[at - 1].contains("serde(with"), "{file}: no bound: {line}");
+                bounded += 1;
+            }
+        }
+    }
+    assert!(bounded > 40, "{bounded} fields seen: the test looks at the wrong place");
+}
+
+#[test]
+fn fuzzing_begins_with_every_message() {
+    let children = bodies::seeds(GOLDEN, false);
+    let supervisors = bodies::seeds(GOLDEN, true);
+    assert_eq!(children.len() + supervisors.len(), GOLDEN.lines().filter(|line| line.contains(" = ")).count());
+    assert!(children.iter().all(|seed| bodies::from_child(seed)));
+    assert!(supervisors.iter().all(|seed| bodies::to_child(seed)));
 }
 
 proptest! {
     #[test]
     fn any_bytes_at_all_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = decode::<ToEngine>(&bytes);
-        let _ = decode::<FromEngine>(&bytes);
-        let _ = decode::<ToListener>(&bytes);
-        let _ = decode::<FromListener>(&bytes);
-        let _ = decode::<ToWorker>(&bytes);
-        let _ = decode::<FromWorker>(&bytes);
-        let _ = greeting(&bytes);
+        bodies::from_child(&bytes);
+        bodies::to_child(&bytes);
+    }
+
+    #[test]
+    fn messages_with_some_bytes_changed_do_no_harm(
+        seed in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        for (towards_child, body) in [(false, bodies::from_child as fn(&[u8]) -> bool), (true, bodies::to_child)] {
+            let seeds = bodies::seeds(GOLDEN, towards_child);
+            let mut bytes = seed.get(&seeds).clone();
+            for (at, byte) in &changes {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            body(&bytes);
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ compile_error!(
 );
 
 pub mod board;
+#[cfg(not(loom))]
+mod copy;
 mod directory;
 mod follow;
 mod frame;

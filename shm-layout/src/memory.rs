@@ -1,6 +1,7 @@
 //! The mapping: every byte another process may write is reached through an atomic, here and only here.
 #![expect(unsafe_code, reason = "atomics inside a shared mapping")]
 
+use crate::copy;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::thread::futex;
@@ -89,61 +90,26 @@ impl Mapping {
         unsafe { AtomicU32::from_ptr(at) }
     }
 
-    /// Copies samples out, in relaxed loads of two (twice as fast as one by one, and no data race).
+    /// Copies samples out.
     ///
     /// # Real time
     /// Wait-free; does not allocate.
     pub(crate) fn copy_out(&self, offset: usize, samples: &mut [f32]) {
-        let base = self.address(offset, samples.len() * 4, 4);
-        let (head, rest) = samples.split_at_mut(usize::from(!offset.is_multiple_of(8)).min(samples.len()));
-        let mut at = base;
-        for sample in head {
-            // SAFETY: `at` walks over the range that `address` checked, 4 bytes a sample.
-            *sample = f32::from_bits(unsafe { AtomicU32::from_ptr(at.cast()).load(Ordering::Relaxed) });
-            // SAFETY: at most one past the end of the checked range.
-            at = unsafe { at.add(4) };
-        }
-        let mut pairs = rest.chunks_exact_mut(2);
-        for pair in &mut pairs {
-            // SAFETY: two samples of the checked range; `at` is a multiple of 8 after the head.
-            let both = unsafe { AtomicU64::from_ptr(at.cast()).load(Ordering::Relaxed) }.to_le_bytes();
-            pair[0] = f32::from_le_bytes([both[0], both[1], both[2], both[3]]);
-            pair[1] = f32::from_le_bytes([both[4], both[5], both[6], both[7]]);
-            // SAFETY: at most one past the end of the checked range.
-            at = unsafe { at.add(8) };
-        }
-        if let [last] = pairs.into_remainder() {
-            // SAFETY: the last sample of the checked range.
-            *last = f32::from_bits(unsafe { AtomicU32::from_ptr(at.cast()).load(Ordering::Relaxed) });
-        }
+        let from = self.address(offset, samples.len() * 4, 4);
+        // SAFETY: the range lies inside the mapping and is aligned (checked by `address`), lives as long as `self`, and
+        // is only ever reached through atomics and these copies.
+        unsafe { copy::copy_out(from, samples) }
     }
 
-    /// Copies samples in, in relaxed stores of two.
+    /// Copies samples in.
     ///
     /// # Real time
     /// Wait-free; does not allocate.
     pub(crate) fn copy_in(&self, offset: usize, samples: &[f32]) {
         assert!(self.writable, "store through a read-only mapping");
-        let mut at = self.address(offset, samples.len() * 4, 4);
-        let (head, rest) = samples.split_at(usize::from(!offset.is_multiple_of(8)).min(samples.len()));
-        for sample in head {
-            // SAFETY: `at` walks over the range that `address` checked, 4 bytes a sample.
-            unsafe { AtomicU32::from_ptr(at.cast()).store(sample.to_bits(), Ordering::Relaxed) };
-            // SAFETY: at most one past the end of the checked range.
-            at = unsafe { at.add(4) };
-        }
-        let mut pairs = rest.chunks_exact(2);
-        for pair in &mut pairs {
-            let both = u64::from(pair[0].to_bits()) | (u64::from(pair[1].to_bits()) << 32);
-            // SAFETY: two samples of the checked range; `at` is a multiple of 8 after the head.
-            unsafe { AtomicU64::from_ptr(at.cast()).store(both, Ordering::Relaxed) };
-            // SAFETY: at most one past the end of the checked range.
-            at = unsafe { at.add(8) };
-        }
-        if let [last] = pairs.remainder() {
-            // SAFETY: the last sample of the checked range.
-            unsafe { AtomicU32::from_ptr(at.cast()).store(last.to_bits(), Ordering::Relaxed) };
-        }
+        let to = self.address(offset, samples.len() * 4, 4);
+        // SAFETY: as in `copy_out`, and writable.
+        unsafe { copy::copy_in(to, samples) }
     }
 
     /// The samples of a range, in place, as the bits of f32.

@@ -245,6 +245,10 @@ impl RingWriter {
     }
 }
 
+/// 33 cache lines: 64 channels of a ring whose capacity is a power of two then spread over 128 KiB, which is what a way of
+/// the second cache covers at most.
+const STRIDE_SKEW_BYTES: u64 = 33 * 64;
+
 /// See [`RingWriter::prefaulter`].
 #[derive(Debug)]
 pub struct Prefaulter {
@@ -314,7 +318,8 @@ fn plan(spec: &RingSpec) -> Result<RingInfo, CreateError> {
     if !(spec.labels.is_empty() || spec.labels.len() == spec.channels as usize) || !spec.labels.iter().all(label_fits) {
         return Err(CreateError::Invalid("these labels: one of at most 32 bytes for each channel, or none"));
     }
-    let stride_bytes = (spec.capacity_frames * 4).next_multiple_of(4096);
+    // Not a multiple of a power of two: the same frames of all channels would share a few sets of each cache.
+    let stride_bytes = (spec.capacity_frames * 4).next_multiple_of(4096) + STRIDE_SKEW_BYTES;
     let planes_end = DATA_OFFSET + stride_bytes * u64::from(spec.channels);
     let overview = spec.overview.then(|| OverviewInfo::plan(spec.capacity_frames, planes_end));
     let overview_bytes = overview.map_or(0, |overview| overview.stride_bytes * u64::from(spec.channels));

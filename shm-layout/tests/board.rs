@@ -61,6 +61,8 @@ fn everybody_sees_each_slot_and_its_life() {
     let board = Board::create(folder.path()).unwrap();
     let segment = segment_of(folder.path());
     assert_eq!(std::os::unix::fs::MetadataExt::mode(&segment.metadata().unwrap()) & 0o777, 0o600);
+    let name = folder.path().join("board").metadata().unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&name) & 0o777, 0o600);
     let view = View::open(folder.path()).unwrap();
     assert_eq!(view.slot(1), None);
     let slot = Beat::claim(folder.path(), 1, 4).unwrap();

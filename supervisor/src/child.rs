@@ -4,19 +4,19 @@
 //! that waits for its death; a fourth reads its standard error. The loop itself never waits for a child.
 
 use crate::event::{ChildEvent, Event, Order, Part, Said};
+use crate::log::{Log, Speaker};
+use crate::stderr::{self, LastWords};
 use anyhow::{Context, Result};
 use control_link::{LinkError, LinkReceiver, LinkSender, LinkServer};
 use control_protocol::{FromEngine, FromListener, FromWorker};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::de::DeserializeOwned;
-use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -24,9 +24,8 @@ use std::time::{Duration, Instant};
 const OUTBOX: usize = 4096;
 /// No child has so much to say, not even a listener that hears recordings as fast as it can.
 const MESSAGES_PER_S_MAX: u32 = 10_000;
-/// Lines of standard error that are kept for the moment a child dies.
-const LAST_WORDS: usize = 12;
-const LINE_BYTES_MAX: u64 = 2_000;
+/// How long a death may wait for the last words to be read. They come at once, but for a process that the child has left.
+const LAST_WORDS_WITHIN: Duration = Duration::from_millis(100);
 
 /// What is needed to start a child.
 #[derive(Debug, Clone)]
@@ -45,6 +44,8 @@ pub(crate) struct Recipe<'a> {
     pub stdin: bool,
     /// Whether its standard error is shown as it comes.
     pub verbose: bool,
+    /// Where its standard error goes.
+    pub log: &'a Log,
 }
 
 /// A living child.
@@ -58,7 +59,7 @@ pub(crate) struct Child {
     pub started: Instant,
     pidfd: OwnedFd,
     outbox: SyncSender<Order>,
-    last_words: Arc<Mutex<VecDeque<String>>>,
+    last_words: Arc<LastWords>,
 }
 
 impl Child {
@@ -87,21 +88,32 @@ impl Child {
         let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).context("a process without an id")?;
         let pidfd = pidfd_open(raw, PidfdFlags::empty()).context("cannot watch a child")?;
 
-        let last_words = Arc::new(Mutex::new(VecDeque::new()));
+        let last_words = Arc::new(LastWords::default());
         let (outbox, orders) = sync_channel(OUTBOX);
         let teller = Teller { part: recipe.part, generation: recipe.generation, events: events.clone() };
+        // Nothing is ever sent: it ends with the thread.
+        let (speaking, silence) = channel::<()>();
         if let Some(stderr) = process.stderr.take() {
-            let (words, verbose, part) = (Arc::clone(&last_words), recipe.verbose, recipe.part);
-            named("stderr", move || keep_words(stderr, &words, verbose.then_some((part, pid))))?;
+            let (words, log) = (Arc::clone(&last_words), recipe.log.clone());
+            let speaker = Speaker::child(recipe.part, pid, recipe.generation);
+            let shown = recipe.verbose.then(|| format!("{}[{pid}]", recipe.part.role()));
+            named("stderr", move || {
+                stderr::listen(stderr, speaker, &words, &log, shown.as_deref());
+                drop(speaking);
+            })?;
         }
         let link_teller = teller.clone();
-        let talking = named("link", move || talk(server, orders, &link_teller))?;
+        let talking = named("link", move || {
+            let _panic = TellPanic(&link_teller);
+            talk(server, orders, &link_teller);
+        })?;
         named("death", move || {
             // An error would mean that somebody else reaped it; then too it is gone.
             let status = process.wait().unwrap_or_default();
             control_link::release(&link);
             // Its last words come before its death: they say why.
             let _ = talking.join();
+            let _ = silence.recv_timeout(LAST_WORDS_WITHIN);
             teller.tell(ChildEvent::Exited(status));
         })?;
         Ok(Self { generation: recipe.generation, pid, started: Instant::now(), pidfd, outbox, last_words })
@@ -127,7 +139,7 @@ impl Child {
 
     /// The last lines it wrote to standard error.
     pub(crate) fn last_words(&self) -> Vec<String> {
-        self.last_words.lock().map(|words| words.iter().cloned().collect()).unwrap_or_default()
+        self.last_words.lines()
     }
 }
 
@@ -142,6 +154,17 @@ impl Teller {
     /// Whether the loop still listens.
     fn tell(&self, event: ChildEvent) -> bool {
         self.events.send(Event::Child(self.part, self.generation, event)).is_ok()
+    }
+}
+
+/// A child whose link nobody reads any more would wait for ever.
+struct TellPanic<'a>(&'a Teller);
+
+impl Drop for TellPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.tell(ChildEvent::LinkFault("what it said made its reader panic".into()));
+        }
     }
 }
 
@@ -162,6 +185,8 @@ fn talk_as<M: DeserializeOwned>(server: LinkServer, orders: Receiver<Order>, tel
     let accepted = server.accept::<Order, M>(teller.part.role(), teller.generation);
     let (sender, mut receiver): (LinkSender<Order>, LinkReceiver<M>) = match accepted {
         Ok((_, sender, receiver)) => (sender, receiver),
+        // Dead before its greeting: its end says more.
+        Err(LinkError::Closed) => return,
         Err(e) => {
             teller.tell(ChildEvent::LinkFault(e.to_string()));
             return;
@@ -219,24 +244,5 @@ impl Flood {
         }
         self.messages += 1;
         self.messages > MESSAGES_PER_S_MAX
-    }
-}
-
-/// Reads standard error to its end, so that the child never blocks on it.
-fn keep_words(stderr: impl Read, words: &Mutex<VecDeque<String>>, shown: Option<(Part, u32)>) {
-    let mut lines = BufReader::new(stderr);
-    let mut line = Vec::new();
-    while lines.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-        line.clear();
-        if let Some((part, pid)) = shown {
-            eprintln!("{}[{pid}]: {text}", part.role());
-        }
-        if let Ok(mut words) = words.lock() {
-            if words.len() == LAST_WORDS {
-                words.pop_front();
-            }
-            words.push_back(text);
-        }
     }
 }

@@ -1,9 +1,11 @@
 //! The command line.
 
+use crate::logs::LogsArgs;
 use crate::model::ModelArgs;
 use crate::orders::{RestartArgs, ScaleArgs};
 use crate::settings::keys::{self, Key, Kind};
 use crate::settings::{ConfigArgs, Settings, Value};
+use crate::stop::StopArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -14,6 +16,9 @@ pub(crate) struct Cli {
     /// Configuration file [default: ~/.config/tympan/config.toml]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Whether `start` has started this one.
+    #[arg(long, hide = true)]
+    pub in_background: bool,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -23,6 +28,15 @@ pub(crate) enum Command {
     /// Listen, and write down what is spoken, while it is spoken
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// The same in the background: returns when it listens; the words go to a file
+    #[command(after_help = START_HELP)]
+    Start(RunArgs),
+    /// End the running instance, and wait until it is gone
+    #[command(after_help = "Examples:\n  tympan stop\n  tympan stop --now")]
+    Stop(StopArgs),
+    /// Show what the processes said and what happened to them
+    #[command(after_help = LOGS_EXAMPLES)]
+    Logs(LogsArgs),
     /// Write down recordings, as fast as the machine can
     #[command(after_help = TRANSCRIBE_EXAMPLES)]
     Transcribe(TranscribeArgs),
@@ -66,6 +80,25 @@ Examples:
   tympan run device:USB file:talk.mp3
   tympan run guest=file:guest.flac --json
   arecord -f S16_LE -r 16000 -t raw | tympan run 'stdin:rate=16000&channels=1&format=s16le'";
+
+const START_HELP: &str = "\
+Takes what `tympan run` takes, but stdin:. The words are JSON lines as those of
+`tympan run --json`, without partials, in a file of its own; latest.jsonl beside it
+always is the newest. --json prints pid and files as JSON.
+
+Examples:
+  tympan start
+  tympan start device:USB --model base
+  tail -F ~/.local/share/tympan/words/latest.jsonl | jq -r 'select(.event==\"final\").text'
+  tympan logs -f
+  tympan stop";
+
+const LOGS_EXAMPLES: &str = "\
+Examples:
+  tympan logs
+  tympan logs -f worker
+  tympan logs -n 20 worker 1
+  tympan logs --since 2h --json | jq -r 'select(.level==\"error\").text'";
 
 const TRANSCRIBE_EXAMPLES: &str = "\
 Examples:

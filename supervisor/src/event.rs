@@ -25,6 +25,11 @@ impl Part {
         }
     }
 
+    /// A worker's number.
+    pub(crate) const fn worker(self) -> Option<u32> {
+        if let Self::Worker(worker) = self { Some(worker) } else { None }
+    }
+
     /// The protocol's word for it.
     pub(crate) const fn role(self) -> control_protocol::Role {
         match self {

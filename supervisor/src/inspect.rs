@@ -1,6 +1,7 @@
 //! `tympan status` and `rings`: looking without disturbing.
 
 use crate::control;
+use crate::last_exit;
 use crate::output::{columns, print, print_json, table};
 use crate::paths::Folders;
 use crate::refusal::refuse;
@@ -33,6 +34,7 @@ fn table_of(status: &Value) -> String {
         table(keys, &rows, columns())
     }
     let mut out = rows_of(&status["processes"], ["role", "pid", "state", "restarts", "uptime_s", "heartbeat_s"], text);
+    out.push_str(&last_exit::lines(&status["processes"]));
     let streams = ["stream", "state", "epoch", "position_s", "lag_s", "peak_dbfs", "lost_frames", "description"];
     let _ = write!(out, "\n{}", rows_of(&status["streams"], streams, text));
     let queue = &status["queue"];

@@ -12,6 +12,7 @@ macro_rules! eprintln {
     ($($text:tt)*) => { eprint!("{}\n", format_args!($($text)*)) };
 }
 
+mod background;
 mod child;
 mod cli;
 mod control;
@@ -19,8 +20,12 @@ mod copy;
 mod devices;
 mod doctor;
 mod event;
+mod inherited;
 mod inspect;
 mod language;
+mod last_exit;
+mod log;
+mod logs;
 mod model;
 mod models;
 mod oneshot;
@@ -42,8 +47,11 @@ mod show;
 mod siblings;
 mod slips;
 mod sources;
+mod stderr;
+mod stop;
 mod transcribe;
 mod transcript;
+mod words;
 
 use anyhow::Result;
 use clap::Parser;
@@ -71,12 +79,24 @@ fn main() -> ExitCode {
 
 fn carry_out(cli: &Cli) -> Result<Exit> {
     let load = || Settings::load(ConfigFile::find(cli.config.as_deref()).as_ref());
-    if matches!(cli.command, Command::Run(_) | Command::Transcribe(_)) {
+    if let Command::Start(args) = &cli.command
+        && !cli.in_background
+    {
+        return background::start(args.json);
+    }
+    if matches!(cli.command, Command::Run(_) | Command::Start(_) | Command::Transcribe(_)) {
         // It may be meant for a later version, so it is no error.
         settings::unknown_variables().iter().for_each(|slip| eprintln!("tympan: {slip}"));
     }
     let done = match &cli.command {
-        Command::Run(args) => return run::run(args, load()?),
+        Command::Run(args) => return run::run(args, load()?, None),
+        Command::Start(args) => {
+            // Before anything is opened.
+            let starter = background::Starter::leave()?;
+            return run::run(args, load()?, Some(starter));
+        }
+        Command::Stop(args) => stop::stop(*args, &load()?),
+        Command::Logs(args) => logs::logs(args, &load()?),
         Command::Transcribe(args) => return transcribe::transcribe(args, load()?),
         Command::Doctor(args) => return doctor::doctor(args, cli.config.as_deref()),
         Command::Model(args) => return model::model(args, &load()?),

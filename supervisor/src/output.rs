@@ -1,6 +1,7 @@
 //! Answers on standard output, for people and for programs.
 
 use anyhow::{Context, Result};
+use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal, Write};
 use unicode_width::UnicodeWidthStr;
 
@@ -9,11 +10,40 @@ use unicode_width::UnicodeWidthStr;
 /// # Errors
 /// When standard output takes no more for any other reason, such as a full disk.
 pub(crate) fn print(text: &str) -> Result<()> {
+    print_on(text).map(|_| ())
+}
+
+/// Prints a part of an answer; whether more is wanted.
+///
+/// # Errors
+/// As [`print()`].
+pub(crate) fn print_on(text: &str) -> Result<bool> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("standard output"),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).context("standard output"),
     }
+}
+
+/// Whether standard output may be coloured: a terminal that can, and nobody who objects.
+pub(crate) fn may_colour() -> bool {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let able = std::env::var_os("TERM").is_some_and(|term| term != "dumb" && !term.is_empty());
+    wanted && able && std::io::stdout().is_terminal()
+}
+
+/// A text that does nothing to a terminal but be shown: control characters, and those that turn the direction of writing,
+/// are spelled out.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    let bad = |c: char| (c.is_control() && c != '\t') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(bad) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if bad(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+    }
+    Cow::Owned(out)
 }
 
 /// Prints an answer as one line of JSON.

@@ -1,11 +1,13 @@
 //! The folders: rings on tmpfs, data that stays, models that can be fetched again.
 
+use crate::control;
 use crate::refusal::refuse;
 use crate::settings::{Settings, keys};
 use anyhow::{Context, Result};
+use nix::errno::Errno;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The room rings need at the least: two channels, 10 s, two epochs.
 const RUNTIME_FREE_BYTES: u64 = 32 << 20;
@@ -15,8 +17,10 @@ const RUNTIME_FREE_BYTES: u64 = 32 << 20;
 pub(crate) struct Folders {
     /// Rings, control socket, lock.
     pub runtime: PathBuf,
-    /// What stays: spilled and pending sound.
+    /// What stays: spilled and pending sound, words, the log.
     pub data: PathBuf,
+    /// The log's newest file. An instance that has a runtime folder of its own has a log of its own.
+    pub log: PathBuf,
 }
 
 impl Folders {
@@ -44,7 +48,11 @@ impl Folders {
             Some(dir) => dir,
             None => xdg("XDG_DATA_HOME", ".local/share")?.join("tympan"),
         };
-        Ok(Self { runtime, data })
+        let log = data.join("log").join(match settings.path(&keys::RUNTIME_DIR) {
+            Some(own) => format!("tympan-{:016x}.log", fingerprint(own.as_os_str().as_encoded_bytes())),
+            None => "tympan.log".to_owned(),
+        });
+        Ok(Self { runtime, data, log })
     }
 
     /// This process's utterances that must outlive their ring.
@@ -60,6 +68,11 @@ impl Folders {
     /// Utterances that ended too many workers.
     pub(crate) fn aside(&self) -> PathBuf {
         self.data.join("set-aside")
+    }
+
+    /// The words of instances in the background.
+    pub(crate) fn words(&self) -> PathBuf {
+        self.data.join("words")
     }
 
     /// The control socket.
@@ -117,7 +130,9 @@ pub(crate) fn socket_of(runtime: &Path) -> PathBuf {
 pub(crate) fn lives(runtime: &Path) -> bool {
     let ours = std::fs::symlink_metadata(runtime)
         .is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw());
-    ours && UnixStream::connect(socket_of(runtime)).is_ok()
+    let answers = || control::connect(&socket_of(runtime), Duration::ZERO);
+    // One that is stopped lives, too.
+    ours && answers().map_or_else(|e| e == Errno::EAGAIN, |_| true)
 }
 
 /// Makes a folder that only this user can enter, or checks that it is one. `set_by` is what names it elsewhere.
@@ -162,6 +177,11 @@ fn xdg(name: &str, below_home: &str) -> Result<PathBuf> {
         format!("neither {name} nor HOME is set: no place for files; `export HOME=...` names your home folder")
     })?;
     Ok(home.join(below_home))
+}
+
+/// A number that stands for these bytes (FNV-1a, 64 bits), the same in every version of this program.
+fn fingerprint(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Free bytes of a folder's file system; 0 when it cannot be asked.

@@ -1,4 +1,5 @@
-//! Standard output, on a thread of its own: a reader that is slow, or gone, never holds the loop.
+//! Standard output, or the file in its place, on a thread of its own: a reader or a disk that is slow, or gone, never
+//! holds the loop.
 
 use crate::event::Event;
 use std::io::{self, Write};
@@ -13,13 +14,14 @@ pub(crate) struct Printer {
 }
 
 impl Printer {
-    /// Starts the thread. When standard output is closed, `events` learns it.
+    /// Starts the thread. When nothing more can be written, `events` learns it.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub(crate) fn new(events: SyncSender<Event>) -> io::Result<Self> {
+    pub(crate) fn new(out: Box<dyn Write + Send>, events: SyncSender<Event>) -> io::Result<Self> {
         let (pieces, queue) = channel();
-        let thread = std::thread::Builder::new().name("printer".into()).spawn(move || print_all(&queue, &events))?;
+        let thread =
+            std::thread::Builder::new().name("printer".into()).spawn(move || print_all(out, &queue, &events))?;
         Ok(Self { pieces: Some(pieces), thread: Some(thread) })
     }
 
@@ -42,8 +44,7 @@ impl Drop for Printer {
     }
 }
 
-fn print_all(queue: &Receiver<String>, events: &SyncSender<Event>) {
-    let mut out = io::stdout().lock();
+fn print_all(mut out: Box<dyn Write + Send>, queue: &Receiver<String>, events: &SyncSender<Event>) {
     for text in queue {
         if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
             let _ = events.send(Event::OutputClosed);

@@ -7,6 +7,7 @@
 use control_protocol::{Job, JobId, JobKind, Samples, StreamName};
 use shm_layout::FrameIndex;
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::time::Instant;
 
 /// Tries that end by the worker's own fault before a job is set aside.
@@ -196,10 +197,12 @@ impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
     }
 
     /// The sound of a job was set aside in this file, or could not be.
-    pub(crate) fn set_aside(&mut self, id: JobId, file: Option<&str>) {
+    pub(crate) fn set_aside(&mut self, id: JobId, file: Option<&Path>) {
         let Some((_, Open::Aside { why, .. })) = self.open.get(&id) else { return };
-        let place = file
-            .map_or_else(|| "its sound could not be kept".to_owned(), |file| format!("its sound is kept in {file}"));
+        let place = file.map_or_else(
+            || "its sound could not be kept".to_owned(),
+            |file| format!("its sound is kept in {}", file.display()),
+        );
         let text = format!("{TRIES_MAX} workers failed over it, at last: {why}; {place}");
         self.settle(id, Err(Unwritten::Lost(text)));
     }
@@ -375,7 +378,7 @@ mod tests {
         assert_eq!((queue.newly_aside(), queue.newly_aside()), (vec![JobId::new(1, 1)], vec![]));
         queue.ask_again_to_set_aside();
         assert_eq!(queue.newly_aside(), [JobId::new(1, 1)]);
-        queue.set_aside(JobId::new(1, 1), Some("/x/1.wav"));
+        queue.set_aside(JobId::new(1, 1), Some(Path::new("/x/1.wav")));
         let Err(Unwritten::Lost(why)) = queue.release().unwrap().outcome else { panic!("written") };
         assert!(why.contains("crashed") && why.contains("/x/1.wav"), "{why}");
         assert!(queue.is_empty());

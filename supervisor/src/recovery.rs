@@ -35,7 +35,7 @@ impl InstanceLock {
                 let _ = file.read_to_string(&mut pid);
                 refuse!(
                     AlreadyRuns,
-                    "another tympan (pid {}) runs in {}; `kill {0}` ends it in order, and with another TYMPAN_RUNTIME_DIR both can run",
+                    "another tympan (pid {}) runs in {}; `tympan stop` ends it in order, and with another TYMPAN_RUNTIME_DIR both can run",
                     pid.trim(),
                     runtime.display()
                 );

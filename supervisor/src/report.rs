@@ -96,6 +96,9 @@ pub(crate) enum Report {
     Process {
         /// What it is for.
         role: Role,
+        /// A worker's number.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        worker: Option<u32>,
         /// Its process id.
         pid: u32,
         /// `starting`, `ready`, `exited` or `failed`.

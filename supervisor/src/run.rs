@@ -1,7 +1,9 @@
 //! `tympan run`: a live session.
 
+use crate::background::{InBackground, Starter};
 use crate::cli::RunArgs;
 use crate::event::{Event, inbox};
+use crate::log::{Level, Log, Logged};
 use crate::oneshot::ask_program;
 use crate::paths::{self, Folders};
 use crate::printer::Printer;
@@ -12,13 +14,16 @@ use crate::session::{Outcome, Plan, Session};
 use crate::settings::{Settings, keys};
 use crate::show::{ForPeople, JsonLines};
 use crate::siblings::Siblings;
+use crate::words::WordsFile;
 use crate::{control, language, models, sources};
 use anyhow::{Context, Result};
-use control_protocol::{ClockKind, Exit};
+use control_protocol::{ClockKind, Exit, PATH_BYTES_MAX};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
+/// How long the last lines of the log may take to reach the disk.
+const LOG_FLUSH: Duration = Duration::from_millis(500);
 /// How long a device may take to show that it works.
 const PROBE: Duration = Duration::from_secs(15);
 
@@ -27,11 +32,11 @@ struct Probe {
     ok: bool,
 }
 
-/// Runs until the sources end or the user ends it.
+/// Runs until the sources end or the user ends it; in the background, if there is a `starter` who waits.
 ///
 /// # Errors
 /// When it cannot begin.
-pub(crate) fn run(args: &RunArgs, mut settings: Settings) -> Result<Exit> {
+pub(crate) fn run(args: &RunArgs, mut settings: Settings, starter: Option<Starter>) -> Result<Exit> {
     args.settings.over(&mut settings);
     let siblings = Siblings::find()?;
     let mut wanted = if args.sources.is_empty() { settings.list(&keys::SOURCES) } else { args.sources.clone() };
@@ -47,11 +52,15 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings) -> Result<Exit> {
     {
         refuse!(Usage, "--fast works with file:, stdin: and demo:; {uri} has a clock of its own");
     }
+    if starter.is_some() && sources.iter().any(|(_, uri)| uri.starts_with("stdin:")) {
+        refuse!(Usage, "stdin: in the background nobody can pipe sound into it; `tympan run` reads a pipe");
+    }
     let folders = Folders::of_new(&settings)?;
     let plan = plan(&settings, siblings, folders.clone(), sources)?;
     let plan = Plan {
         clock: if args.fast { ClockKind::Virtual } else { ClockKind::Monotonic },
-        partials: !args.fast,
+        // A file keeps what was said in the end.
+        partials: !args.fast && starter.is_none(),
         verbose: args.verbose,
         ..plan
     };
@@ -60,28 +69,51 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings) -> Result<Exit> {
     if let Some(other) =
         paths::runtime_places(&settings).iter().find(|dir| **dir != folders.runtime && paths::lives(dir))
     {
-        refuse!(AlreadyRuns, "another tympan runs in {}; end it, or choose a TYMPAN_RUNTIME_DIR", other.display());
+        refuse!(
+            AlreadyRuns,
+            "another tympan runs in {}; `tympan stop` ends it, or choose a TYMPAN_RUNTIME_DIR",
+            other.display()
+        );
     }
     let made_runtime = !folders.runtime.exists();
     folders.create()?;
     let lock = InstanceLock::take(&folders.runtime)?;
+    let log = opened_log(&folders);
+    let plan = Plan { log: log.clone(), ..plan };
     recovery::clear_runtime(&folders.runtime);
     recovery::clear_orphaned_recordings(&folders.runtime);
     let kept = recovery::keep_orphaned_spills(&folders)?;
     if kept > 0 {
         let dir = folders.pending();
-        eprintln!("tympan: {kept} utterances of an instance that was killed are kept in {}", dir.display());
+        let text = format!("{kept} utterances of an instance that was killed are kept in {}", dir.display());
+        eprintln!("tympan: {text}");
+        log.note("notice", None, text);
     }
     let (events, inbox) = inbox();
     control::serve(&folders.socket(), events.clone())?;
-    let printer = Printer::new(events.clone())?;
-    let mut reporter: Box<dyn Reporter> = if args.json {
-        Box::new(JsonLines::new(printer))
-    } else {
-        Box::new(ForPeople::new(printer, plan.sources.len() > 1))
+    let mut reporter: Box<dyn Reporter> = match starter {
+        Some(starter) => {
+            starter.watch(events.clone())?;
+            let words = WordsFile::create(&folders, log.clone())?;
+            Box::new(InBackground::new(starter, words, &folders, events.clone())?)
+        }
+        None => {
+            let printer = Printer::new(Box::new(std::io::stdout()), events.clone())?;
+            if args.json {
+                Box::new(JsonLines::new(printer))
+            } else {
+                Box::new(ForPeople::new(printer, plan.sources.len() > 1))
+            }
+        }
     };
-    let outcome = supervise(&plan, reporter.as_mut(), events, &inbox);
+    let outcome = supervise(&plan, &mut Logged::new(reporter.as_mut(), log.clone()), events, &inbox);
+    if let Err(e) = &outcome {
+        log.note("failed", Some(Level::Error), format!("{e:#}"));
+    } else if let Ok(Outcome { error: Some(error), .. }) = &outcome {
+        log.note("failed", Some(Level::Error), &error.text);
+    }
     drop(reporter);
+    log.flush(LOG_FLUSH);
     recovery::clear_runtime(&folders.runtime);
     drop(lock);
     if made_runtime {
@@ -89,6 +121,18 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings) -> Result<Exit> {
         let _ = std::fs::remove_dir(&folders.runtime);
     }
     Ok(exit_of(&outcome?, plan.sources.len()))
+}
+
+/// The log of a new instance. Without one, everything goes on.
+fn opened_log(folders: &Folders) -> Log {
+    let log = Log::open(folders).unwrap_or_else(|e| {
+        eprintln!("tympan: there will be no log: {e:#}");
+        Log::default()
+    });
+    log.remember_panics();
+    let version = env!("CARGO_PKG_VERSION");
+    log.note("starting", None, format!("tympan {version} begins in {}", folders.runtime.display()));
+    log
 }
 
 /// What all commands that make words have in common; live by default.
@@ -104,6 +148,16 @@ pub(crate) fn plan(
     let (model, vad_model) = models::wanted(settings)?;
     let language = language::of(settings, &model)?;
     let model_bytes = std::fs::metadata(&model).map_or(0, |meta| meta.len());
+    for path in [&folders.runtime, &folders.spill(), &model, &vad_model] {
+        let bytes = path.as_os_str().len();
+        if bytes > PATH_BYTES_MAX {
+            refuse!(
+                Usage,
+                "{} has {bytes} bytes, and a path at most {PATH_BYTES_MAX}; a link to it is shorter",
+                path.display()
+            );
+        }
+    }
     Ok(Plan {
         folders,
         siblings,
@@ -120,6 +174,7 @@ pub(crate) fn plan(
         worker_memory_bytes: worker_memory_bytes(settings.count(&keys::MEMORY), model_bytes),
         partials: false,
         verbose: false,
+        log: Log::default(),
     })
 }
 

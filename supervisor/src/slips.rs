@@ -3,9 +3,13 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// What is tried, and what does it.
-const SLIPS: [(&[&str], &str); 7] = [
-    (&["listen", "start", "record", "live", "demo"], "`tympan run` listens; `tympan run demo:` plays a clip"),
-    (&["stop", "quit", "kill", "end"], "Ctrl-C ends a run; `tympan status` shows its process"),
+const SLIPS: [(&[&str], &str); 8] = [
+    (
+        &["listen", "record", "live", "demo"],
+        "`tympan run` listens, `tympan start` in the background; `tympan run demo:` plays a clip",
+    ),
+    (&["quit", "kill", "end"], "`tympan stop` ends what runs"),
+    (&["log", "journal"], "`tympan logs` shows what the processes said"),
     (&["fetch", "download", "pull", "install", "get"], "`tympan model fetch` fetches models"),
     (&["list", "ls"], "`tympan devices` lists microphones, `tympan model list` models, `tympan rings` streams"),
     (

@@ -2,7 +2,7 @@
 
 use crate::refusal::{Refusal, refuse};
 use anyhow::{Context, Result};
-use control_protocol::{Exit, StreamName};
+use control_protocol::{Exit, StreamName, URI_BYTES_MAX};
 use std::collections::HashSet;
 use std::io::IsTerminal;
 
@@ -29,6 +29,14 @@ pub(crate) fn parse(wanted: &[String]) -> Result<Vec<(StreamName, String)>> {
             Some(path) => absolute_file(path)?,
             None => uri,
         };
+        if uri.len() > URI_BYTES_MAX {
+            let begin: String = uri.chars().take(60).collect();
+            refuse!(
+                Usage,
+                "{begin}... has {} bytes, and a source at most {URI_BYTES_MAX}; a link to the file is shorter",
+                uri.len()
+            );
+        }
         if uri.starts_with("stdin:") {
             if std::io::stdin().is_terminal() {
                 refuse!(
@@ -97,9 +105,6 @@ fn absolute_file(path: &str) -> Result<String> {
     }
     let path = std::path::absolute(path)?;
     let path = path.to_str().with_context(|| format!("{}: a path that is not UTF-8", path.display()))?;
-    if path.len() > 3_500 {
-        refuse!(Usage, "file: a path of {} bytes is too long", path.len());
-    }
     Ok(format!("file:{path}"))
 }
 
@@ -147,5 +152,7 @@ mod tests {
         assert!(error("Bad Name=test:tone").contains("stream name"));
         assert!(error("mix=test:tone").contains("mix"));
         assert!(error("file:").contains("needs a path"));
+        let long = error(&format!("file:/{}", "x".repeat(URI_BYTES_MAX)));
+        assert!(long.contains("3078 bytes") && long.len() < 200, "{long}");
     }
 }

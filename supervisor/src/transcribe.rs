@@ -43,7 +43,7 @@ pub(crate) fn transcribe(args: &TranscribeArgs, mut settings: Settings) -> Resul
     private_dir(&user.runtime, SET_BY)?;
     recovery::clear_orphaned_recordings(&user.runtime);
     let runtime = user.runtime.join(format!("{RECORDING}{}", crate::owner::owner_tag()));
-    let folders = Folders { runtime, data: user.data };
+    let folders = Folders { runtime, ..user.clone() };
     let done = folders.create().and_then(|()| all_batches(args, format, &settings, &siblings, &folders));
     let _ = std::fs::remove_dir_all(&folders.runtime);
     let _ = std::fs::remove_dir_all(folders.spill());

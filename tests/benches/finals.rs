@@ -8,11 +8,17 @@ use anyhow::{Context, Result, ensure};
 use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
 use shm_layout::RingReader;
 use std::collections::BTreeMap;
-use system_tests::{CLIPS, Event, Setup, clip_file, watchdog};
+use system_tests::{CLIPS, Event, Flood, Setup, clip_file, watchdog};
 use tempfile::TempDir;
 
 pub(crate) const MEASURE: Measure =
     Measure { names: &["end of speech to final, p50", "end of speech to final, p95"], run: measure };
+
+pub(crate) const FLOODED: Measure =
+    Measure { names: &["end of speech to final in a flood of requests, p50"], run: flooded };
+
+/// Clients that flood the control socket: as many as it serves, with the one that comes anew each time.
+const CLIENTS: u64 = 15;
 
 const RATE_HZ: u32 = 16_000;
 /// One and a half seconds.
@@ -29,7 +35,7 @@ fn measure(plan: &Plan) -> Result<Vec<Row>> {
     let joined = Joined::new()?;
     let mut latencies_s = Vec::new();
     for _ in 0..plan.times(3) {
-        latencies_s.append(&mut joined.play()?);
+        latencies_s.append(&mut joined.play(0)?);
     }
     let n = latencies_s.len();
     Ok(MEASURE
@@ -38,6 +44,14 @@ fn measure(plan: &Plan) -> Result<Vec<Row>> {
         .zip([0.5, 0.95])
         .map(|(name, part)| Row::new(name, quantile(&mut latencies_s, part), "s", n).against("hang-over", HANG_OVER_S))
         .collect())
+}
+
+/// The control socket is asked as fast as it answers, and beside it once more with nobody asking.
+fn flooded(_plan: &Plan) -> Result<Vec<Row>> {
+    let joined = Joined::new()?;
+    let [mut calm, mut flooded] = [joined.play(0)?, joined.play(CLIENTS)?];
+    let row = Row::new(FLOODED.names[0], quantile(&mut flooded, 0.5), "s", flooded.len());
+    Ok(vec![row.against("nobody asks", quantile(&mut calm, 0.5))])
 }
 
 /// All clips in one file, with pauses before, between and after them.
@@ -79,11 +93,12 @@ impl Joined {
         Ok(Self { folder, clips, onset_s })
     }
 
-    /// Plays it through a whole system, in real time. One latency a clip.
-    fn play(&self) -> Result<Vec<f64>> {
+    /// Plays it through a whole system, in real time, while so many clients flood it. One latency a clip.
+    fn play(&self, asking: u64) -> Result<Vec<f64>> {
         let source = format!("file:{}", self.folder.path().join("joined.wav").display());
         let mut instance = Setup::run(&[&source]).start()?;
         let ring = instance.ring("file")?;
+        let flood = (asking > 0).then(|| Flood::begin(&instance, asking));
         let mut latest = BTreeMap::new();
         let mut next = 0;
         loop {
@@ -100,6 +115,11 @@ impl Joined {
             eprintln!("clip {clip}: {latency_s:.3} s: {}", event.fields);
             // A clip with pauses has several finals; the last one ends it.
             latest.insert(clip, latency_s);
+        }
+        if let Some(flood) = flood {
+            let flooded = flood.end()?;
+            eprintln!("{flooded:?}");
+            ensure!(flooded.stayed > asking && flooded.came > 0, "no flood: {flooded:?}");
         }
         ensure!(ring.gaps(ring.info().first_frame, ring.commit()).is_empty(), "gaps: the file's times do not hold");
         instance.wait_stopped(watchdog(2.0))?;

@@ -3,6 +3,7 @@
 //!
 //! `cargo bench -p system-tests -- [FILTER] [--quick] [--out FILE]`
 
+mod commands;
 mod crowd;
 mod endings;
 mod finals;
@@ -24,12 +25,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 const MEASURES: &[Measure] = &[
     finals::MEASURE,
+    finals::FLOODED,
     transcribe::MEASURE,
     footprint::MEMORY,
     footprint::IDLE,
     crowd::MEASURE,
     restarts::WORKER,
     restarts::ENGINE,
+    restarts::TOLD,
+    commands::STATUS,
     endings::CTRL_C,
     endings::ORPHANS,
 ];

@@ -2,7 +2,7 @@
 
 use crate::now_s;
 use crate::rows::{Measure, Plan, Row, quantile};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use shm_layout::{AttachError, Epoch, RingReader, Wait};
 use std::process::Command;
 use std::time::Duration;
@@ -13,8 +13,11 @@ pub(crate) const ENGINE: Measure = Measure {
     names: &["engine killed to sound, virtual: source, p50", "engine killed to sound, PulseAudio source, p50"],
     run: engine,
 };
+pub(crate) const TOLD: Measure = Measure { names: &["engine killed to its readers told, p50"], run: told };
 
 const KILLS: usize = 10;
+/// Kills after which a reader is to be told: it is short, and varies.
+const TOLD_KILLS: usize = 40;
 /// What the next blow waits for, so that it meets a system at rest.
 const REST: Duration = Duration::from_millis(700);
 
@@ -86,6 +89,53 @@ fn engine_waits_s(plan: &Plan, mut instance: Instance) -> Result<Vec<f64>> {
     }
     end(&mut instance)?;
     Ok(waits_s)
+}
+
+/// Until a reader that waits for frames learns that the writer crashed.
+fn told(plan: &Plan) -> Result<Vec<Row>> {
+    let mut instance = Setup::run(&["tone=virtual:tone"]).start()?;
+    instance.wait_ready()?;
+    let mut ring = instance.ring("tone")?;
+    let mut waits_s = Vec::new();
+    for _ in 0..plan.times(TOLD_KILLS) {
+        let reader = std::thread::spawn(move || wait_for_crash(&ring).map(|told_s| (ring.info().epoch, told_s)));
+        std::thread::sleep(REST);
+        let engine = instance.processes("engine")?.into_iter().next().context("no engine")?;
+        ensure!(engine.kill(), "the engine ended by itself");
+        let begin_s = now_s()?;
+        let (epoch, told_s) = reader.join().map_err(|_| anyhow!("the reader panicked"))??;
+        // Who is told before `kill` returns has waited for nothing.
+        waits_s.push((told_s - begin_s).max(0.0));
+        ring = ring_after(&instance, epoch)?;
+    }
+    end(&mut instance)?;
+    Ok(vec![row(TOLD.names[0], waits_s).against("a bare child killed to its parent told", death_ms(plan)?)])
+}
+
+/// Reads along, and returns when it was told.
+fn wait_for_crash(ring: &RingReader) -> Result<f64> {
+    let mut position = ring.info().first_frame;
+    loop {
+        match ring.wait(position, watchdog(2.0)) {
+            Wait::Ready(commit) => position = commit,
+            Wait::Crashed(_) => return now_s(),
+            other => bail!("in place of a crash: {other:?}"),
+        }
+    }
+}
+
+/// What the system itself takes to tell a parent that its child was killed.
+fn death_ms(plan: &Plan) -> Result<f64> {
+    let mut times_ms = Vec::new();
+    for _ in 0..plan.times(TOLD_KILLS) {
+        let mut child = Command::new("sleep").arg("60").spawn()?;
+        std::thread::sleep(Duration::from_millis(20));
+        child.kill()?;
+        let begin_s = now_s()?;
+        child.wait()?;
+        times_ms.push((now_s()? - begin_s) * 1_000.0);
+    }
+    Ok(quantile(&mut times_ms, 0.5))
 }
 
 fn ring_after(instance: &Instance, epoch: Epoch) -> Result<RingReader> {

@@ -41,7 +41,7 @@ pub struct StreamStatus {
     pub stream: String,
     /// Its source.
     pub uri: String,
-    /// `opening`, `open`, `ended`, `failed`.
+    /// `opening`, `open`, `away`, `ended`, `failed`.
     pub state: String,
     /// By how much the listener is behind the ring; none when it is done with the stream.
     pub lag_s: Option<f64>,

@@ -129,10 +129,15 @@ fn frames_that_a_device_drops_are_counted() -> Result<()> {
 
 #[test]
 fn a_device_that_goes_and_returns_leaves_a_gap_and_no_error() -> Result<()> {
-    let mut instance = Setup::run(&["test=virtual:count?vanish_after_s=1.5&return_after_s=1"]).start()?;
+    let mut instance = Setup::run(&["test=virtual:count?vanish_after_s=1.5&return_after_s=2"]).start()?;
     let gap = instance.wait_event("the gap", watchdog(3.0), |e| {
         e.is("gap") && e.fields["stream"] == "test" && e.fields["cause"] == "disappeared"
     })?;
+    let state = |wanted: &str| {
+        let limit = watchdog(3.0);
+        wait_until(wanted, limit, || Ok(instance.status()?.streams.iter().any(|s| s.state == wanted).then_some(())))
+    };
+    state("away")?;
     let ring = instance.ring("test")?;
     let after = gap.span()?.end + u64::from(ring.info().sample_rate_hz);
     wait_until("sound after the gap", watchdog(6.0), || {
@@ -143,6 +148,7 @@ fn a_device_that_goes_and_returns_leaves_a_gap_and_no_error() -> Result<()> {
         let heard = ring.commit().0 > after && ring.read(from, &mut block, 480).is_ok();
         Ok((heard && block.iter().any(|&s| s != 0.0)).then_some(()))
     })?;
+    state("open")?;
     instance.interrupt()?;
     instance.wait_stopped(watchdog(2.0))?;
     instance.assert_clean()

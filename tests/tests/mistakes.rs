@@ -193,7 +193,7 @@ fn words_that_people_try() -> Result<()> {
     let cases: [(&[&str], &[&str]); 7] = [
         (&["fetch"], &["tip:", "tympan model fetch"]),
         (&["listen"], &["tip:", "tympan run"]),
-        (&["stop"], &["tip:", "Ctrl-C"]),
+        (&["quit"], &["tip:", "tympan stop"]),
         (&["models"], &["tip:", "'model'"]),
         (&["run", "demo"], &["did you mean demo:?"]),
         (&["run", "https://example.org/talk.mp3"], &["fetch it first", "tympan run -"]),

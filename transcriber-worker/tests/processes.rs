@@ -160,7 +160,7 @@ fn what_is_in_a_ring_is_heard_kept_and_written_down() {
         aside_dir: text(&dir.path().join("aside")),
         vad_model: text(&common::model(common::VAD)),
         offline: false,
-        board: BoardPlace::default(),
+        board: BoardPlace { slot: 2, generation: 5 },
     }));
     assert!(matches!(listener.next(), FromListener::Ready));
     let mark = Some(Mark { epoch: Epoch(1), frame: FrameIndex(1_000_000) });

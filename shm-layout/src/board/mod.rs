@@ -31,7 +31,9 @@ pub use meter::{Level, METERS, Meter};
 
 use crate::process::{is_alive, start_time_of};
 use segment::Segment;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
@@ -112,7 +114,11 @@ impl Board {
         segment.store(head::MAGIC, MAGIC, Ordering::Release);
         let file = runtime.join("board");
         let draft = runtime.join(".board.draft");
-        std::fs::write(&draft, &name).and_then(|()| std::fs::rename(&draft, &file)).map_err(io)?;
+        let _ = std::fs::remove_file(&draft);
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
+        made.and_then(|mut file| file.write_all(name.as_bytes()))
+            .and_then(|()| std::fs::rename(&draft, &file))
+            .map_err(io)?;
         Ok(Self { segment, file })
     }
 

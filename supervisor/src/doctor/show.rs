@@ -2,8 +2,7 @@
 
 use super::finding::{Finding, Severity};
 use super::outside::count as counted;
-use crate::output::{columns, lines_of, wrapped};
-use std::io::IsTerminal;
+use crate::output::{columns, lines_of, may_colour, wrapped};
 use unicode_width::UnicodeWidthStr;
 
 /// From this width on, the findings stand in a column of their own.
@@ -20,7 +19,7 @@ pub(super) struct Screen {
 impl Screen {
     /// Of standard output.
     pub(super) fn here() -> Self {
-        Self { width: columns(), utf8: speaks_utf8(), colour: std::io::stdout().is_terminal() && may_colour() }
+        Self { width: columns(), utf8: speaks_utf8(), colour: may_colour() }
     }
 
     /// The lines of a finding.
@@ -117,12 +116,6 @@ fn words(command: &str) -> Vec<&str> {
     }
     words.push(&command[begin..]);
     words
-}
-
-/// Whether this terminal is asked for colour, and has it.
-fn may_colour() -> bool {
-    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    wanted && std::env::var_os("TERM").is_some_and(|term| term != "dumb" && !term.is_empty())
 }
 
 /// Whether the locale's text is UTF-8.

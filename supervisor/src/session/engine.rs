@@ -11,6 +11,7 @@ use control_protocol::{
 use rustix::time::{ClockId, clock_gettime};
 use shm_layout::{Epoch, FrameIndex, RingWarden};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Frames of one tick, in a second: a block is 10 ms.
 const BLOCKS_A_SECOND: u32 = 100;
@@ -186,8 +187,9 @@ impl Session<'_> {
 
     fn report_gap(&mut self, stream: StreamName, from: FrameIndex, to: FrameIndex, cause: GapCause) {
         // The mix has the gaps of its sources, and they are told there.
-        if !self.streams.contains_key(&stream) {
-            return;
+        let Some(known) = self.streams.get_mut(&stream) else { return };
+        if cause == GapCause::Disappeared {
+            known.away = Some(Instant::now());
         }
         let cause = match cause {
             GapCause::Underrun => "underrun",

@@ -1,9 +1,10 @@
 //! The status board's side of the supervisor: whose heart beats, and who hangs.
 
 use super::engine::monotonic_ns;
-use super::{Part, Session};
+use super::{Part, Place, Session};
 use crate::policy::State;
 use control_protocol::BoardPlace;
+use shm_layout::FrameIndex;
 use shm_layout::board::{Beat, Board, Level};
 use std::time::Duration;
 
@@ -64,7 +65,6 @@ impl Session<'_> {
 
     /// Ends the children that hang; their deaths do the rest.
     pub(super) fn look_at_hearts(&mut self) {
-        let Some(board) = &self.hearts.board else { return };
         if let Some(own) = &self.hearts.own {
             own.beat();
         }
@@ -74,41 +74,48 @@ impl Session<'_> {
             self.hearts.awake_since_ns = now_ns;
         }
         self.hearts.looked_ns = now_ns;
-        let hangs = |(part, place): (&Part, &super::Place)| {
-            let child = place.child.as_ref()?;
-            // Who is about to end is killed when his time is over.
-            let ready = match place.life.state() {
-                State::Starting => false,
-                State::Ready { .. } | State::Running => true,
-                _ => return None,
-            };
-            let patience = if ready { HANGS_AFTER } else { STARTS_WITHIN };
-            let started_ns = now_ns.saturating_sub(nanos(child.uptime()));
-            let beat_ns = board.beat_ns(part.board_slot() as usize, child.pid, child.generation.into());
-            // A ready child without any beat has no place on the board: nothing can be said of it.
-            let shown_ns = if ready { beat_ns? } else { beat_ns.unwrap_or(started_ns) };
-            let silent_ns = now_ns.saturating_sub(shown_ns.max(self.hearts.awake_since_ns));
-            (silent_ns > nanos(patience)).then_some((*part, Duration::from_nanos(silent_ns)))
-        };
-        let too_long = |(part, place): (&Part, &super::Place)| {
-            let Part::Worker(worker) = *part else { return None };
-            place.child.as_ref()?;
-            let (job, since) = self.queue.at_work(worker)?;
-            let length = Duration::from_secs_f64(
-                shm_layout::FrameIndex(job.to.since(job.from)).seconds(self.plan.sample_rate_hz),
-            );
-            let (taken, allowed) = (since.elapsed(), WORK_MIN + length * WORK_PER_LENGTH);
-            (taken > allowed).then_some((*part, taken, length))
-        };
-        let endless: Vec<_> = self.places.iter().filter_map(too_long).collect();
-        let hanging: Vec<_> = self.places.iter().filter_map(hangs).collect();
-        for (part, taken, length) in endless {
+        for (part, silent) in self.silent_parts(now_ns) {
+            self.cut_off(part, &format!("it hangs: no sign of life for {:.1} s", silent.as_secs_f64()));
+        }
+        for (part, taken, length) in self.endless_jobs() {
             let text = format!("it has worked on {:.1} s of speech for {} s", length.as_secs_f64(), taken.as_secs());
             self.cut_off(part, &text);
         }
-        for (part, silent) in hanging {
-            self.cut_off(part, &format!("it hangs: no sign of life for {:.1} s", silent.as_secs_f64()));
-        }
+    }
+
+    /// Children whose hearts stand still, and for how long.
+    fn silent_parts(&self, now_ns: u64) -> Vec<(Part, Duration)> {
+        let Some(board) = &self.hearts.board else { return Vec::new() };
+        let silent = |(part, place): (&Part, &Place)| {
+            let child = place.child.as_ref()?;
+            let beat_ns = board.beat_ns(part.board_slot() as usize, child.pid, child.generation.into());
+            let (shown_ns, patience) = match place.life.state() {
+                State::Starting => {
+                    let started_ns = now_ns.saturating_sub(nanos(child.uptime()));
+                    (beat_ns.unwrap_or(started_ns), STARTS_WITHIN)
+                }
+                // Without any beat it has no place on the board: nothing can be said of it.
+                State::Ready { .. } | State::Running => (beat_ns?, HANGS_AFTER),
+                // Who is about to end is killed when his time is over.
+                _ => return None,
+            };
+            let silent_ns = now_ns.saturating_sub(shown_ns.max(self.hearts.awake_since_ns));
+            (silent_ns > nanos(patience)).then_some((*part, Duration::from_nanos(silent_ns)))
+        };
+        self.places.iter().filter_map(silent).collect()
+    }
+
+    /// Workers that have had the same job for too long: the job's time, and the length of its speech.
+    fn endless_jobs(&self) -> Vec<(Part, Duration, Duration)> {
+        let rate = self.plan.sample_rate_hz;
+        let endless = |part: &Part| {
+            let Part::Worker(worker) = *part else { return None };
+            let (job, since) = self.queue.at_work(worker)?;
+            let length = Duration::from_secs_f64(FrameIndex(job.to.since(job.from)).seconds(rate));
+            let taken = since.elapsed();
+            (taken > WORK_MIN + length * WORK_PER_LENGTH).then_some((*part, taken, length))
+        };
+        self.places.keys().filter_map(endless).collect()
     }
 }
 

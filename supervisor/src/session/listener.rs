@@ -36,7 +36,10 @@ impl Session<'_> {
             }
             FromListener::Spilled { id, file } => self.queue.spilled(id, &file),
             FromListener::SpilledAll => self.spilled_all(),
-            FromListener::SetAside { id, file } => self.queue.set_aside(id, file.as_deref()),
+            FromListener::SetAside { id, file } => {
+                let file = file.map(|name| self.plan.folders.aside().join(name));
+                self.queue.set_aside(id, file.as_deref());
+            }
             FromListener::Lost { stream, from, to } => self.listener_lost(stream, from, to),
             FromListener::Finished { stream, .. } => {
                 if let Some(known) = self.streams.get_mut(&stream) {

@@ -15,6 +15,7 @@ mod streams;
 mod workers;
 
 use crate::event::{ChildEvent, Event, Part, Request, Said};
+use crate::log::Log;
 use crate::paths::Folders;
 use crate::queue::Queue;
 use crate::refusal::Refusal;
@@ -66,6 +67,8 @@ pub(crate) struct Plan {
     pub partials: bool,
     /// Whether the children's standard error is shown.
     pub verbose: bool,
+    /// Where the children's standard error goes.
+    pub log: Log,
 }
 
 /// How a run went.

@@ -3,6 +3,7 @@
 use super::Session;
 use crate::child::{Child, Recipe};
 use crate::event::{Order, Part};
+use crate::last_exit::LastExit;
 use crate::policy::{Act, Death, Life, Rules, State};
 use crate::refusal::Refusal;
 use crate::report::Report;
@@ -31,6 +32,8 @@ pub(super) struct Place {
     was_ready: bool,
     /// Why we ended its child ourselves.
     blame: Option<String>,
+    /// How its last child ended that should not have.
+    pub last_exit: Option<LastExit>,
 }
 
 impl Place {
@@ -44,6 +47,7 @@ impl Place {
             failed: None,
             was_ready: false,
             blame: None,
+            last_exit: None,
         }
     }
 
@@ -137,6 +141,7 @@ impl Session<'_> {
             runtime: &self.plan.folders.runtime,
             stdin: part == Part::Engine && self.plan.sources.iter().any(|(_, uri)| uri.starts_with("stdin:")),
             verbose: self.plan.verbose,
+            log: &self.plan.log,
         };
         let child = Child::spawn(&recipe, &self.events)?;
         let pid = child.pid;
@@ -232,6 +237,7 @@ impl Session<'_> {
                 death = Death::OwnFault;
             }
         }
+        let last_exit = LastExit::new(&reason, death == Death::FromOutside, child.last_words());
         if death == Death::OwnFault {
             // Lines of a healthy child say nothing about a kill from outside.
             if let Some(last) = child.last_words().last() {
@@ -239,6 +245,9 @@ impl Session<'_> {
             }
         }
         let expected = matches!(place.life.state(), State::Stopping { .. });
+        if !expected {
+            place.last_exit = Some(last_exit);
+        }
         let act = place.life.died(now, death);
         self.report_process(part, child.pid, "exited", (!expected).then_some(&reason));
         match part {
@@ -282,7 +291,8 @@ impl Session<'_> {
     pub(super) fn report_process(&mut self, part: Part, pid: u32, state: &'static str, reason: Option<&str>) {
         let generation = self.places.get(&part).map_or(0, |place| place.generation);
         let reason = reason.map(str::to_owned);
-        self.reporter.report(Report::Process { role: part.role(), pid, state, generation, reason });
+        let worker = part.worker();
+        self.reporter.report(Report::Process { role: part.role(), worker, pid, state, generation, reason });
     }
 }
 

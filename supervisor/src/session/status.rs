@@ -42,6 +42,9 @@ impl Session<'_> {
                 row["worker"] = json!(worker);
                 row["busy"] = json!(self.queue.is_busy(*worker));
             }
+            if let Some(last) = &place.last_exit {
+                row["last_exit"] = last.json();
+            }
             if let Some(reason) = &place.failed {
                 row["reason"] = json!(reason);
             }
@@ -61,6 +64,7 @@ impl Session<'_> {
                     "stream": name, "uri": stream.uri, "description": stream.description,
                     "state": match stream.state {
                         SourceState::Opening => "opening",
+                        SourceState::Open if stream.is_away() => "away",
                         SourceState::Open => "open",
                         SourceState::Ended => "ended",
                         SourceState::Failed => "failed",

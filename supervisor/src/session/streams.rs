@@ -2,6 +2,10 @@
 
 use control_protocol::Mark;
 use shm_layout::FrameIndex;
+use std::time::{Duration, Instant};
+
+/// How long a device counts as away after it was said.
+const AWAY_FOR: Duration = Duration::from_millis(1_500);
 
 /// How far a stream's source has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +43,8 @@ pub(super) struct Stream {
     pub position: FrameIndex,
     /// Whether the listener has reported all of it.
     pub finished: bool,
+    /// When its device was last said to be away.
+    pub away: Option<Instant>,
 }
 
 impl Stream {
@@ -55,7 +61,13 @@ impl Stream {
             mark: None,
             position: FrameIndex(0),
             finished: false,
+            away: None,
         }
+    }
+
+    /// Whether its device is away: as long as it is, that is said once a second.
+    pub(super) fn is_away(&self) -> bool {
+        self.away.is_some_and(|said| said.elapsed() < AWAY_FOR)
     }
 
     /// Whether the listener has still something to report of it.

@@ -11,7 +11,7 @@ use system_tests::*;
 
 pub(crate) const CHANNELS: u64 = 64;
 pub(crate) const CAPACITY_FRAMES: u64 = 4 * WRITE_FRAMES;
-const WRITE_FRAMES: u64 = 16_384;
+const WRITE_FRAMES: u64 = 32_768;
 
 /// What a reader is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -101,20 +101,19 @@ impl<R: Report> Keeper<R> {
         }
     }
 
-    /// Moves a job's samples to where somebody may look at them; the file's path.
+    /// Moves a job's samples to where somebody may look at them; the file's name there.
     fn set_aside(&mut self, id: JobId) -> Option<String> {
         self.spill(|job, _| job.id == id);
-        let Samples::Spill(file) = &self.jobs.get(&id)?.job.samples else { return None };
+        let kept = self.jobs.remove(&id)?;
+        let Samples::Spill(file) = &kept.job.samples else { return None };
         // The spill folder is named after its session's process.
         let session = self.spill_dir.file_name().unwrap_or_default().to_string_lossy();
-        let path = self.aside_dir.join(format!("{session}-{file}"));
+        let name = format!("{session}-{file}");
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.aside_dir);
-        let moved = made.and_then(|()| fs::rename(self.spill_dir.join(file), &path));
-        self.jobs.remove(&id);
-        match moved {
-            Ok(()) => Some(path.display().to_string()),
+        match made.and_then(|()| fs::rename(self.spill_dir.join(file), self.aside_dir.join(&name))) {
+            Ok(()) => Some(name),
             Err(e) => {
-                log::error!("{} could not be kept: {e}", path.display());
+                log::error!("{name} could not be kept in {}: {e}", self.aside_dir.display());
                 None
             }
         }

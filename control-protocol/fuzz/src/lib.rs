@@ -1,0 +1,3 @@
+//! What the fuzz targets do; `control-protocol/tests/bytes.rs` does the same without a fuzzer.
+
+pub mod bodies;

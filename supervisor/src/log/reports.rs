@@ -1,0 +1,77 @@
+//! What a run tells its user, logged beside. Words are not: the log is about the processes.
+
+use super::Log;
+use super::line::{Entry, Level, Speaker};
+use crate::report::{Report, Reporter, Span};
+use control_protocol::StreamName;
+use shm_layout::FrameIndex;
+use std::collections::BTreeMap;
+
+/// Passes reports on, and logs them.
+pub(crate) struct Logged<'a> {
+    shown: &'a mut dyn Reporter,
+    log: Log,
+    /// Where the last gap of each stream ended: a device that is away has one every second.
+    gaps: BTreeMap<StreamName, FrameIndex>,
+}
+
+impl<'a> Logged<'a> {
+    /// Logs beside what this one shows.
+    pub(crate) fn new(shown: &'a mut dyn Reporter, log: Log) -> Self {
+        Self { shown, log, gaps: BTreeMap::new() }
+    }
+
+    /// Whether a gap goes on where the one before it ended.
+    fn goes_on(&mut self, span: &Span) -> bool {
+        self.gaps.insert(span.stream.clone(), span.end_frame) == Some(span.start_frame)
+    }
+
+    fn note(&mut self, report: &Report) {
+        let log = self.log.clone();
+        match report {
+            Report::Started { streams, sample_rate_hz, model, .. } => {
+                for opened in streams {
+                    log.note("started", None, format!("listening to {}: {}", opened.stream, opened.description));
+                }
+                log.note("started", None, format!("{sample_rate_hz} Hz, {model}"));
+            }
+            Report::Process { role, worker, pid, state, generation, reason } => {
+                let speaker = Speaker::of_role(role.as_str(), *worker, *pid, *generation);
+                let (event, text) = match (*state, reason) {
+                    ("starting", _) if *generation > 1 => ("restarted", format!("started again, life {generation}")),
+                    ("starting", _) => ("starting", "started".to_owned()),
+                    (state, Some(reason)) => (state, format!("{state}: {reason}")),
+                    (state, None) => (state, state.to_owned()),
+                };
+                let level = match (event, reason) {
+                    ("failed", _) => Some(Level::Error),
+                    ("exited", Some(_)) => Some(Level::Warn),
+                    _ => None,
+                };
+                log.say(Entry::new(speaker, event, level, text));
+            }
+            Report::Notice { text } => log.note("notice", None, text),
+            Report::Lost { span, frames, cause } => {
+                let text = format!("lost {frames} frames of {} at {:.2} s: {cause}", span.stream, span.start_s);
+                log.note("lost", Some(Level::Warn), text);
+            }
+            Report::Gap { span, cause } if !self.goes_on(span) => {
+                let text =
+                    format!("{} has a gap of {:.3} s at {:.2} s ({cause})", span.stream, span.seconds(), span.start_s);
+                log.note("gap", None, text);
+            }
+            Report::Gap { .. } => {}
+            Report::Stopped { reason, pending, lost_frames } => {
+                log.note("stopped", None, format!("ended: {reason}; {pending} pending, {lost_frames} frames lost"));
+            }
+            Report::Partial { .. } | Report::Final { .. } | Report::Progress { .. } => {}
+        }
+    }
+}
+
+impl Reporter for Logged<'_> {
+    fn report(&mut self, report: Report) {
+        self.note(&report);
+        self.shown.report(report);
+    }
+}
