@@ -187,7 +187,8 @@ mod tests {
         let cut = Told { heard: said()[..1].to_vec(), cuts: vec![350_000], lost: Vec::new() };
         let account = cut.compare(&said(), u64::MAX, 0).expect("cut");
         assert_eq!((account.same, account.cut), (1, 1));
-        let lost = Told { heard: said()[1..].to_vec(), cuts: Vec::new(), lost: std::iter::once(150_000..160_000).collect() };
+        let lost =
+            Told { heard: said()[1..].to_vec(), cuts: Vec::new(), lost: std::iter::once(150_000..160_000).collect() };
         assert_eq!(lost.compare(&said(), u64::MAX, 0).expect("lost").lost, 1);
     }
 }

@@ -23,6 +23,9 @@ const FAULT_S: f64 = 2.0;
 /// Nothing should happen at all.
 const HARMLESS_S: f64 = 1.0;
 
+/// Epochs whose rings may have to give way before there is no room for more.
+const FILLS_MAX: usize = 5;
+
 /// What happens to the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Blow {
@@ -213,16 +216,24 @@ fn garbage_payload(system: &mut System, chance: &mut Chance) -> Result<()> {
 
 /// The engine dies where no room is for its next rings: it is given up for a time, and the rest goes on.
 fn full_memory(system: &mut System) -> Result<()> {
-    let (memory, disk) = (Fill::of(Path::new("/dev/shm"))?, Fill::of(&std::env::temp_dir())?);
-    let since = system.instance()?.log().len();
-    let engine = system.processes("engine")?.into_iter().next().context("no engine")?;
-    ensure!(engine.kill(), "the engine ended by itself");
-    let log = system.instance()?.log().clone();
-    log.wait(since, "that it was given up", watchdog(END_S), |e| e.is_process("engine", "failed"))?;
+    let disk = Fill::of(&std::env::temp_dir())?;
+    let (log, mut memory) = (system.instance()?.log().clone(), Vec::new());
+    // Old rings that nobody needs give way to new ones. Then they are gone.
+    for _ in 0..FILLS_MAX {
+        memory.push(Fill::of(Path::new("/dev/shm"))?);
+        let since = log.len();
+        let engine = system.processes("engine")?.into_iter().next().context("no engine")?;
+        ensure!(engine.kill(), "the engine ended by itself");
+        let is_over = |e: &Event| e.is_process("engine", "failed") || e.is_process("engine", "ready");
+        if log.wait(since, "its successor's start or end", watchdog(END_S), is_over)?.fields["state"] == "failed" {
+            break;
+        }
+    }
     let status = clients::status(&system.runtime()?)?;
-    let others = status.processes.iter().filter(|process| process.role != "engine");
-    ensure!(others.clone().count() == 2 + system.workers, "{status:?}");
-    ensure!(others.clone().all(|process| process.state == "running"), "{status:?}");
+    let (engines, others): (Vec<_>, Vec<_>) = status.processes.iter().partition(|process| process.role == "engine");
+    ensure!(engines.iter().all(|engine| engine.state == "failed"), "there was room: {status:?}");
+    ensure!(others.len() == 2 + system.workers, "{status:?}");
+    ensure!(others.iter().all(|process| process.state == "running"), "{status:?}");
     drop((memory, disk));
     system.instance()?.command(&["restart", "engine"])?.expect_success()?;
     system.whole(AGAIN_S, &[]).map(drop)

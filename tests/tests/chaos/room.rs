@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::geteuid;
-use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -98,8 +97,9 @@ impl Fill {
     /// # Errors
     /// When it cannot be filled.
     pub(crate) fn of(folder: &Path) -> Result<Self> {
-        let fill = Self(folder.join("fill"));
-        let mut file = File::create(&fill.0)?;
+        // One may have filled it before, and others have left some of it since.
+        let (mut file, path) = tempfile::Builder::new().prefix("fill-").tempfile_in(folder)?.keep()?;
+        let fill = Self(path);
         // First in large steps, then to the last byte.
         for step in [1 << 20, 4_096, 1] {
             let bytes = vec![1; step];
