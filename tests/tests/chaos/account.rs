@@ -114,6 +114,7 @@ impl Told {
                 account.same += utterances;
             } else {
                 account.nearly += utterances;
+                eprintln!("  {:?}\n  instead of {:?}", group.heard.join(" "), group.said.join(" "));
                 ensure!(
                     errors.deletions == 0 && errors.errors() <= ERRORS_MAX,
                     "said otherwise: {group:?}; cuts {:?}",

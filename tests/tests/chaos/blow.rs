@@ -210,7 +210,7 @@ fn garbage_payload(system: &mut System, chance: &mut Chance) -> Result<()> {
     let end = log
         .wait(since, "its end", watchdog(KILLED_S), |e| e.fields["pid"] == garbler && e.fields["state"] == "exited")?;
     let reason = end.text("reason")?;
-    ensure!(reason.contains("not a message"), "{reason}");
+    ensure!(reason.contains("of the message"), "{reason}");
     system.whole(FAULT_S, &[]).map(drop)
 }
 
