@@ -56,6 +56,9 @@ pub enum Wait {
 
 /// How often a waiting reader looks whether the writer's process lives: its death is noticed within a second.
 const WRITER_LOOK: Duration = Duration::from_millis(500);
+/// A reader sleeps long only when the futex word has not changed for so long; until then it sleeps as long at the most.
+/// More than the writer's bursts last.
+pub(crate) const SETTLED: Duration = Duration::from_micros(100);
 
 /// One attached ring.
 #[derive(Debug)]
@@ -271,7 +274,10 @@ impl RingReader {
     #[must_use]
     pub fn wait(&self, beyond: FrameIndex, timeout: Duration) -> Wait {
         let deadline = Instant::now().checked_add(timeout);
+        // The futex word as it was last, and since when at the latest.
+        let mut last: Option<(u32, Instant)> = None;
         loop {
+            let now = Instant::now();
             // Pairs with the Release in `RingWriter::wake`: if nothing is new below, the word is still this one
             // when we go to sleep, or the sleep returns at once.
             let word = self.map.load_u32(at::FUTEX, Ordering::Acquire);
@@ -285,10 +291,16 @@ impl RingReader {
                 RingState::Crashed => return Wait::Crashed(commit),
                 RingState::Live => {}
             }
+            // In a burst of writes only the first one wakes (see `LAYOUT.md`).
+            let settled = last.is_some_and(|(same, since)| same == word && now.duration_since(since) >= SETTLED);
+            if last.is_none_or(|(before, _)| before != word) {
+                last = Some((word, Instant::now()));
+            }
             let left = deadline.map_or(WRITER_LOOK, |at| at.saturating_duration_since(Instant::now()));
-            self.map.futex_wait(at::FUTEX, word, left.min(WRITER_LOOK));
+            self.map.futex_wait(at::FUTEX, word, left.min(if settled { WRITER_LOOK } else { SETTLED }));
             // Look again, unless the time was over before the last look: a word that never rests holds nobody up.
-            if self.map.load_u32(at::FUTEX, Ordering::Relaxed) != word && !left.is_zero() {
+            let changed = self.map.load_u32(at::FUTEX, Ordering::Relaxed) != word;
+            if (changed || (!settled && left > SETTLED)) && !left.is_zero() {
                 continue;
             }
             if !process::is_alive(self.info.writer_pid, self.info.writer_start_time) {

@@ -79,7 +79,13 @@ pub struct RingWriter {
     overview: OverviewWriter,
     next: FrameIndex,
     time_due: FrameIndex,
+    /// Before the last write after which the readers were woken.
+    woken_ns: u64,
 }
+
+/// A write this soon after one that woke the readers does not wake them again. Less than [`crate::reader::SETTLED`]. A
+/// model has no time: there every write does.
+const BURST_NS: u64 = if cfg!(loom) { 0 } else { 25_000 };
 
 impl RingWriter {
     /// Allocates the whole file, fills its header, prefaults the first second and publishes it by rename, as
@@ -130,6 +136,7 @@ impl RingWriter {
             overview: OverviewWriter::new(info.channels),
             next: info.first_frame,
             time_due: info.first_frame,
+            woken_ns: 0,
             path,
             info,
         }
@@ -141,8 +148,8 @@ impl RingWriter {
     /// If `planar` is not `channels * frames` long, or `frames` more than the capacity.
     ///
     /// # Real time
-    /// Wait-free: no allocation, no lock; one system call (`FUTEX_WAKE`, which does not block). The cost does not
-    /// grow with the number of readers that do not wait.
+    /// Wait-free: no allocation, no lock; at most one system call (`FUTEX_WAKE`, which does not block), and none in a
+    /// burst. The cost does not grow with the number of readers that do not wait.
     pub fn write(&mut self, planar: &[f32], frames: usize) {
         let channels = self.info.channels as usize;
         assert!(planar.len() == channels * frames && frames as u64 <= self.info.capacity_frames, "wrong shape");
@@ -172,7 +179,13 @@ impl RingWriter {
         // Pairs with the Acquire load of `commit` in `RingReader`.
         self.map.store_u64(at::COMMIT, end.0, Ordering::Release);
         self.next = end;
-        self.wake();
+        // In a burst nobody is woken again: a reader sleeps long only after the futex word has not changed for `SETTLED`,
+        // so one that sleeps now will look by itself. Both times are read on the safe side of their change of the word:
+        // that of the last write that woke before it, this one after it.
+        let woken_ns = self.woken_ns;
+        if self.call(|| clock_ns(ClockId::Monotonic).saturating_sub(woken_ns) >= BURST_NS) {
+            self.woken_ns = now_ns;
+        }
     }
 
     /// Names frames `from..to` as never captured. Comes before the write that covers them with zeros; gaps that
@@ -234,14 +247,19 @@ impl RingWriter {
     pub fn close(self) {
         // Pairs with the Acquire load in `RingReader::state`: who sees it closed sees the last commit.
         self.map.store_u32(at::STATE, RingState::Closed.to_bits(), Ordering::Release);
-        self.wake();
+        self.call(|| true);
     }
 
-    fn wake(&self) {
+    /// Tells the readers that something is new, and wakes those that sleep where that `is_wanted`; whether it was.
+    fn call(&self, is_wanted: impl FnOnce() -> bool) -> bool {
         // The word changes before the wake, so a reader that is about to sleep does not. Pairs with the Acquire
         // load in `RingReader::wait`.
         self.map.add_u32(at::FUTEX, Ordering::Release);
-        self.map.futex_wake_all(at::FUTEX);
+        let wanted = is_wanted();
+        if wanted {
+            self.map.futex_wake_all(at::FUTEX);
+        }
+        wanted
     }
 }
 

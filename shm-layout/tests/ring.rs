@@ -8,7 +8,7 @@ use shm_layout::{
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn spec(channels: u32, capacity_frames: u64, first: u64) -> RingSpec {
     RingSpec {
@@ -386,4 +386,40 @@ fn what_is_no_private_regular_file_is_refused() {
         std::os::unix::fs::chown(dir.path().join("whole.ring"), Some(65_534), None).unwrap();
         assert!(matches!(attach("whole.ring"), AttachError::Untrusted { .. }));
     }
+}
+
+/// In a burst only the first write wakes; whoever falls asleep in it, at whatever moment, is not forgotten. A reader that
+/// slept at once until the next look for a dead writer would be late by half a second here, time and again.
+#[test]
+fn nobody_sleeps_through_the_end_of_a_burst() {
+    const ROUNDS: u64 = 3_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = RingWriter::create(dir.path(), &spec(1, 1_000, 0)).unwrap();
+    let ring = RingReader::attach_stream(dir.path(), "mic").unwrap();
+    let (done, next) = std::sync::mpsc::channel();
+    let reading = std::thread::spawn(move || {
+        let mut late = 0;
+        for frame in 0..2 * ROUNDS {
+            let begin = Instant::now();
+            let seen = ring.wait(FrameIndex(frame), Duration::from_secs(20));
+            assert!(matches!(seen, Wait::Ready(_)), "{seen:?}");
+            late += u32::from(begin.elapsed() > Duration::from_millis(400));
+            if frame % 2 == 1 {
+                done.send(late).unwrap();
+            }
+        }
+    });
+    let mut late = 0;
+    for round in 0..ROUNDS {
+        writer.write(&[0.5], 1);
+        // Somewhere around the moment at which the reader, woken by this, falls asleep again.
+        let pause = Duration::from_nanos(round * 7_919 % 60_000);
+        let begin = Instant::now();
+        while begin.elapsed() < pause {}
+        writer.write(&[0.5], 1);
+        late = next.recv().unwrap();
+        assert!(late < 5, "late {late} times in {round} rounds");
+    }
+    reading.join().unwrap();
+    assert!(late < 5, "late {late} times");
 }

@@ -83,8 +83,8 @@ Examples:
 
 const START_HELP: &str = "\
 Takes what `tympan run` takes, but stdin:. The words are JSON lines as those of
-`tympan run --json`, without partials, in a file of its own; latest.jsonl beside it
-always is the newest. --json prints pid and files as JSON.
+`tympan run --json`, without partials, in a file of its own; latest.jsonl
+beside it always is the newest. --json prints pid and files as JSON.
 
 Examples:
   tympan start

@@ -494,26 +494,39 @@ static inline tympan_status tympan_state(const tympan_ring *ring) {
  * frame. The writer's death is looked for twice a second, should nobody say it. */
 static inline tympan_status tympan_wait(const tympan_ring *ring, uint64_t beyond, uint32_t timeout_ms,
                                         uint64_t *commit) {
-    uint64_t deadline = tympan_monotonic_ns_() + (uint64_t)timeout_ms * 1000000u, newest, now, left;
+    uint64_t deadline = tympan_monotonic_ns_() + (uint64_t)timeout_ms * 1000000u, newest, now, left, same_since = 0;
+    uint32_t same = 0;
     tympan_status state;
     for (;;) {
+        uint64_t before = tympan_monotonic_ns_();
         /* Pairs with the writer's release change of the word: if nothing is new below, the word is still this one when
          * we go to sleep, or the sleep returns at once. */
         uint32_t word = TYMPAN_LOAD_(uint32_t, ring->map_ + 64, acquire);
         struct timespec sleep;
+        int settled = same_since != 0 && same == word && before - same_since >= 100000u;
         state = tympan_state(ring);
         newest = tympan_commit(ring);
         if (commit != NULL) *commit = newest;
         if (newest > beyond) return TYMPAN_READY;
         if (state != TYMPAN_READY) return state;
         now = tympan_monotonic_ns_();
+        if (same_since == 0 || same != word) {
+            same = word;
+            same_since = now;
+        }
         left = deadline > now ? deadline - now : 0;
-        if (left > 500000000u) left = 500000000u;
+        /* In a burst of writes only the first one wakes: until the word has settled, look again soon (LAYOUT.md). */
+        if (!settled && left > 100000u) {
+            left = 100000u;
+        } else {
+            settled = 1;
+            if (left > 500000000u) left = 500000000u;
+        }
         sleep.tv_sec = 0;
         sleep.tv_nsec = (long)left;
         /* Woken, changed, timed out or interrupted: all mean to look again. */
         (void)syscall(SYS_futex, ring->map_ + 64, FUTEX_WAIT, word, &sleep, NULL, 0);
-        if (TYMPAN_LOAD_(uint32_t, ring->map_ + 64, acquire) != word) continue;
+        if (TYMPAN_LOAD_(uint32_t, ring->map_ + 64, acquire) != word || !settled) continue;
         if (!tympan_writer_lives_(ring)) {
             newest = tympan_commit(ring);
             if (commit != NULL) *commit = newest;

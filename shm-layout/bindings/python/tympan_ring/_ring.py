@@ -26,6 +26,7 @@ _COMMIT, _RESERVE, _TABLE_COUNT, _GAP_FRAMES = 5, 7, 16, 17
 _FUTEX, _STATE = 16, 17
 _LIMIT = 1 << 64
 _WRITER_LOOK_S = 0.5
+_SETTLED_S = 0.0001
 _STATES = {1: "live", 2: "closed"}
 
 
@@ -164,7 +165,9 @@ class Ring:
 
         The writer's death is looked for twice a second, should nobody say it."""
         deadline = time.monotonic() + timeout_s
+        last, since = None, 0.0
         while True:
+            now = time.monotonic()
             # If nothing is new below, the word is still this one when we go to sleep, or the sleep returns at once.
             word = self._halves[_FUTEX]
             if _fence is not None:
@@ -174,9 +177,14 @@ class Ring:
                 return Wait("ready", commit)
             if state != "live":
                 return Wait(state, commit)
+            # In a burst of writes only the first one wakes: until the word has settled, look again soon (LAYOUT.md).
+            settled = last == word and now - since >= _SETTLED_S
+            if last != word:
+                last, since = word, time.monotonic()
             left_s = max(deadline - time.monotonic(), 0.0)
-            _wait.futex_wait(self._address + _FUTEX * 4, word, min(left_s, _WRITER_LOOK_S))
-            if self._halves[_FUTEX] != word:
+            settled = settled or left_s <= _SETTLED_S
+            _wait.futex_wait(self._address + _FUTEX * 4, word, min(left_s, _WRITER_LOOK_S if settled else _SETTLED_S))
+            if self._halves[_FUTEX] != word or not settled:
                 continue
             if not _wait.is_alive(self.info.writer_pid, self.info.writer_start_time):
                 commit = self.commit
