@@ -91,6 +91,7 @@ impl Session<'_> {
                     self.leave(reason, LEAVE);
                 } else if deadline.is_some_and(|at| at <= now) {
                     self.phase = Phase::Spilling { deadline: now + SPILL, reason };
+                    self.tell_all_done();
                     self.tell_listener(ToListener::SpillAll);
                 }
             }

@@ -52,6 +52,8 @@ impl Session<'_> {
 
     /// Gives a new listener what the one before it had: the streams with their marks, and the open jobs.
     fn hand_over(&mut self) {
+        // What is done it never hears of.
+        self.done_untold.clear();
         for job in self.queue.open_jobs() {
             self.tell_listener(ToListener::Adopt(job.clone()));
         }

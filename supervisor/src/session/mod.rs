@@ -22,7 +22,7 @@ use crate::refusal::Refusal;
 use crate::report::{Report, Reporter};
 use crate::siblings::Siblings;
 use anyhow::Result;
-use control_protocol::{ClockKind, Exit, StreamName};
+use control_protocol::{ClockKind, Exit, JobId, StreamName};
 use ending::Phase;
 use engine::Rings;
 use hearts::Hearts;
@@ -33,6 +33,9 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Instant;
 use streams::Stream;
+
+/// Events that are handled before the rest of a turn.
+const AT_ONCE: usize = 64;
 
 /// What a run is to be.
 #[derive(Debug, Clone)]
@@ -112,6 +115,8 @@ pub(crate) struct Session<'a> {
     rings: Rings,
     hearts: Hearts,
     queue: Queue<u32>,
+    /// Jobs that are done, and the listener does not know it yet.
+    done_untold: Vec<JobId>,
     credit: FrameIndex,
     /// How many workers there should be.
     workers_wanted: u32,
@@ -148,6 +153,7 @@ impl<'a> Session<'a> {
             rings: Rings::new(),
             hearts: Hearts::default(),
             queue: Queue::default(),
+            done_untold: Vec::new(),
             credit: FrameIndex(0),
             workers_wanted: plan.workers,
             phase: Phase::Running,
@@ -168,7 +174,13 @@ impl<'a> Session<'a> {
         while self.phase != Phase::Over {
             let due = self.next_deadline().map_or(housekeeping, |at| at.min(housekeeping));
             match self.inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                Ok(event) => self.handle(event),
+                Ok(event) => {
+                    self.handle(event);
+                    // What came with it is handled with it; not for ever, for there is more to do than to listen.
+                    for event in self.inbox.try_iter().take(AT_ONCE) {
+                        self.handle(event);
+                    }
+                }
                 // `self.events` is a sender of its own, so the inbox never disconnects.
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
@@ -176,6 +188,7 @@ impl<'a> Session<'a> {
                 self.look_at_hearts();
                 self.look_at_memory();
                 self.remove_old_rings();
+                self.tell_all_done();
                 housekeeping = Instant::now() + hearts::LOOK_EVERY;
             }
             self.tick_lives();

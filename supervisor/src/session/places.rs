@@ -166,7 +166,10 @@ impl Session<'_> {
     fn ask_to_end(&mut self, part: Part) {
         match part {
             Part::Engine => self.tell_engine(ToEngine::Shutdown),
-            Part::Listener => self.tell_listener(ToListener::Shutdown),
+            Part::Listener => {
+                self.tell_all_done();
+                self.tell_listener(ToListener::Shutdown);
+            }
             // In the middle of a sentence it is asked afterwards.
             Part::Worker(worker) if !self.queue.is_busy(worker) => self.tell_worker(worker, ToWorker::Shutdown),
             Part::Worker(_) => {}

@@ -3,8 +3,11 @@
 use super::{Part, Session};
 use crate::queue::{Finished, Segment, Unwritten};
 use crate::report::{Report, Span};
-use control_protocol::{FromWorker, JobFault, JobKind, Samples, ToListener, ToWorker, WorkerConfig};
+use control_protocol::{FromWorker, Job, JobFault, JobKind, Samples, ToListener, ToWorker, WorkerConfig};
 use shm_layout::FrameIndex;
+
+/// So many jobs may be done before the listener hears of it. It is a process to wake.
+const UNTOLD_MAX: usize = 64;
 
 impl Session<'_> {
     pub(super) fn configure_worker(&mut self, worker: u32) {
@@ -58,7 +61,7 @@ impl Session<'_> {
             }
         }
         while let Some(Finished { job, outcome }) = self.queue.release() {
-            self.tell_listener(ToListener::JobDone(job.id));
+            self.tell_done(&job);
             let rate = self.plan.sample_rate_hz;
             match outcome {
                 Err(Unwritten::Lost(why)) => self.report_lost(job.stream, job.from, job.to, &why),
@@ -78,6 +81,21 @@ impl Session<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// Tells the listener that a job is done: at once where a file is to go, else soon.
+    fn tell_done(&mut self, job: &Job) {
+        self.done_untold.push(job.id);
+        if job.samples != Samples::Ring || self.done_untold.len() >= UNTOLD_MAX {
+            self.tell_all_done();
+        }
+    }
+
+    /// Tells the listener of all jobs that are done.
+    pub(super) fn tell_all_done(&mut self) {
+        for id in std::mem::take(&mut self.done_untold) {
+            self.tell_listener(ToListener::JobDone(id));
         }
     }
 
