@@ -2,7 +2,9 @@
 
 use audio_engine::decode::DEMO_CLIP;
 use control_link::{LinkReceiver, LinkSender, LinkServer, environment};
-use control_protocol::{BoardPlace, ClockKind, EngineConfig, Exit, FromEngine, Role, SourceSpec, StreamName, ToEngine};
+use control_protocol::{
+    BoardPlace, ClockKind, EngineConfig, Exit, FRAMES_MAX, FromEngine, Role, SourceSpec, StreamName, ToEngine,
+};
 use shm_layout::{Epoch, FrameIndex, RingReader, SessionId};
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
@@ -42,7 +44,7 @@ impl Engine {
         let spec = SourceSpec { stream: StreamName::new("talk").unwrap(), uri: uri.into(), resume_frames: 0 };
         self.tell.send(&ToEngine::AddSource(spec)).unwrap();
         self.tell.send(&ToEngine::Start).unwrap();
-        self.tell.send(&ToEngine::Credit { until: FrameIndex(u64::MAX) }).unwrap();
+        self.tell.send(&ToEngine::Credit { until: FrameIndex(FRAMES_MAX) }).unwrap();
     }
 }
 
