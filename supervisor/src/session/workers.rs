@@ -3,7 +3,7 @@
 use super::{Part, Session};
 use crate::queue::{Finished, Segment, Unwritten};
 use crate::report::{Report, Span};
-use control_protocol::{FromWorker, Job, JobFault, JobKind, Samples, ToListener, ToWorker, WorkerConfig};
+use control_protocol::{ClockKind, FromWorker, Job, JobFault, JobKind, Samples, ToListener, ToWorker, WorkerConfig};
 use shm_layout::FrameIndex;
 
 /// So many jobs may be done before the listener hears of it. It is a process to wake.
@@ -84,10 +84,12 @@ impl Session<'_> {
         }
     }
 
-    /// Tells the listener that a job is done: at once where a file is to go, else soon.
+    /// Tells the listener that a job is done: at once where a file is to go, or where the ring goes on without a clock and
+    /// soon overwrites what nobody needs; else within half a second, which is less than any live history's margin.
     fn tell_done(&mut self, job: &Job) {
         self.done_untold.push(job.id);
-        if job.samples != Samples::Ring || self.done_untold.len() >= UNTOLD_MAX {
+        let soon_gone = self.plan.clock == ClockKind::Virtual || job.samples != Samples::Ring;
+        if soon_gone || self.done_untold.len() >= UNTOLD_MAX {
             self.tell_all_done();
         }
     }
