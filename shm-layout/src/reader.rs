@@ -278,7 +278,7 @@ impl RingReader {
         let mut last: Option<(u32, Instant)> = None;
         loop {
             let now = Instant::now();
-            // Pairs with the Release in `RingWriter::wake`: if nothing is new below, the word is still this one
+            // Pairs with the Release in `RingWriter::call`: if nothing is new below, the word is still this one
             // when we go to sleep, or the sleep returns at once.
             let word = self.map.load_u32(at::FUTEX, Ordering::Acquire);
             let state = self.state();

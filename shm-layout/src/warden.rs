@@ -91,7 +91,7 @@ impl RingWarden {
     }
 
     fn wake(&self) {
-        // As in `RingWriter::wake`. Pairs with the Acquire load in `RingReader::wait`.
+        // As in `RingWriter::call`. Pairs with the Acquire load in `RingReader::wait`.
         self.map.add_u32(at::FUTEX, Ordering::Release);
         self.map.futex_wake_all(at::FUTEX);
     }
