@@ -9,7 +9,7 @@ use crate::overview::Extent;
 use crate::parse::AttachError;
 use crate::sync::{AtomicU32, Ordering, fence};
 use crate::table::{self, Entry, GapSpan, Time};
-use crate::writer::parts;
+use crate::writer::Pieces;
 use crate::{Epoch, FrameIndex, process};
 use rustix::fs::OFlags;
 use std::path::{Path, PathBuf};
@@ -150,9 +150,10 @@ impl RingReader {
         if frames == 0 {
             return Ok(());
         }
+        let pieces = Pieces::new(&self.info, position, frames);
         for (channel, samples) in planar.chunks_exact_mut(frames).enumerate() {
-            for (offset, part) in parts(&self.info, channel, position, frames) {
-                self.map.copy_out(offset, &mut samples[part]);
+            for (offset, piece) in pieces.of(channel) {
+                self.map.copy_out(offset, &mut samples[piece]);
             }
         }
         self.confirm(position)
@@ -428,7 +429,8 @@ impl<'a> InPlace<'a> {
     pub fn bits(&self, channel: usize) -> [&'a [AtomicU32]; 2] {
         let info = &self.reader.info;
         assert!(channel < info.channels as usize, "no such channel");
-        let mut pieces = parts(info, channel, self.position, self.frames)
+        let mut pieces = Pieces::new(info, self.position, self.frames)
+            .of(channel)
             .map(|(offset, part)| self.reader.map.samples(offset, part.len()));
         [pieces.next().unwrap_or(&[]), pieces.next().unwrap_or(&[])]
     }

@@ -161,9 +161,10 @@ impl RingWriter {
         self.map.store_u64(at::RESERVE, end.0, Ordering::Relaxed);
         // Pairs with the Acquire fence in `RingReader::read`: who saw one of the samples below sees `reserve`.
         fence(Ordering::Release);
+        let pieces = Pieces::new(&self.info, self.next, frames);
         for (channel, samples) in planar.chunks_exact(frames).enumerate() {
-            for (offset, part) in parts(&self.info, channel, self.next, samples.len()) {
-                self.map.copy_in(offset, &samples[part]);
+            for (offset, piece) in pieces.of(channel) {
+                self.map.copy_in(offset, &samples[piece]);
             }
             if let Some(overview) = &self.info.overview {
                 self.overview.write(&self.map, overview, channel, self.next, samples);
@@ -292,26 +293,44 @@ impl Prefaulter {
 
     fn touch(&self, after: u64, frames: u64) {
         let first = self.info.first_frame.plus(after);
+        let pieces = Pieces::new(&self.info, first, usize::try_from(frames).unwrap_or(usize::MAX));
         for channel in 0..self.info.channels as usize {
-            for (offset, part) in parts(&self.info, channel, first, usize::try_from(frames).unwrap_or(usize::MAX)) {
-                self.map.touch(offset, part.len() * 4);
+            for (offset, piece) in pieces.of(channel) {
+                self.map.touch(offset, piece.len() * 4);
             }
         }
     }
 }
 
-/// The one or two places of `frames` frames of a channel from `position` on: byte offset, and which of the frames.
-#[expect(clippy::cast_possible_truncation, reason = "offsets inside a mapping fit usize")]
-pub(crate) fn parts(
-    info: &RingInfo,
-    channel: usize,
-    position: FrameIndex,
+/// Where some frames lie in each channel's plane: in one piece, or in two around the end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pieces {
+    plane: usize,
+    stride: usize,
+    at: usize,
+    before_wrap: usize,
     frames: usize,
-) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> + use<> {
-    let plane = info.data_offset as usize + channel * info.stride_bytes as usize;
-    let index = (position.0 % info.capacity_frames) as usize;
-    let before_wrap = frames.min(info.capacity_frames as usize - index);
-    [(plane + index * 4, 0..before_wrap), (plane, before_wrap..frames)].into_iter().filter(|(_, part)| !part.is_empty())
+}
+
+impl Pieces {
+    #[expect(clippy::cast_possible_truncation, reason = "offsets inside a mapping fit usize")]
+    pub(crate) fn new(info: &RingInfo, position: FrameIndex, frames: usize) -> Self {
+        let index = (position.0 % info.capacity_frames) as usize;
+        Self {
+            plane: info.data_offset as usize,
+            stride: info.stride_bytes as usize,
+            at: index * 4,
+            before_wrap: frames.min(info.capacity_frames as usize - index),
+            frames,
+        }
+    }
+
+    /// A channel's: byte offset, and which of the frames.
+    pub(crate) fn of(self, channel: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> {
+        let plane = self.plane + channel * self.stride;
+        let pieces = [(plane + self.at, 0..self.before_wrap), (plane, self.before_wrap..self.frames)];
+        pieces.into_iter().filter(|(_, piece)| !piece.is_empty())
+    }
 }
 
 fn plan(spec: &RingSpec) -> Result<RingInfo, CreateError> {

@@ -6,6 +6,7 @@
 
 use crate::event::Event;
 use crate::inherited;
+use crate::mailbox::Post;
 use crate::output::print_json;
 use crate::printer::Printer;
 use crate::report::{Report, Reporter};
@@ -23,7 +24,6 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::SyncSender;
 
 /// The flag by which the second one knows itself. It stands first, so that no `--` can hide it.
 pub(crate) const FLAG: &str = "--in-background";
@@ -100,7 +100,7 @@ impl Starter {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub(crate) fn watch(&self, events: SyncSender<Event>) -> Result<()> {
+    pub(crate) fn watch(&self, events: Post<Event>) -> Result<()> {
         let (pipe, over) = (self.pipe.try_clone()?, Arc::clone(&self.over));
         let each = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         std::thread::Builder::new().name("starter".into()).spawn(move || {
@@ -136,7 +136,7 @@ pub(crate) struct InBackground {
     starter: Option<Starter>,
     ready: Ready,
     ending: Arc<AtomicBool>,
-    events: SyncSender<Event>,
+    events: Post<Event>,
 }
 
 impl InBackground {
@@ -148,7 +148,7 @@ impl InBackground {
         starter: Starter,
         words: WordsFile,
         folders: &crate::paths::Folders,
-        events: SyncSender<Event>,
+        events: Post<Event>,
     ) -> Result<Self> {
         let ready = Ready {
             pid: std::process::id(),

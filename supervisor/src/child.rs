@@ -5,6 +5,7 @@
 
 use crate::event::{ChildEvent, Event, Order, Part, Said};
 use crate::log::{Log, Speaker};
+use crate::mailbox::{Mailbox, Post, Returned, mailbox};
 use crate::stderr::{self, LastWords};
 use anyhow::{Context, Result};
 use control_link::{LinkError, LinkReceiver, LinkSender, LinkServer};
@@ -16,7 +17,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -61,7 +62,7 @@ pub(crate) struct Child {
     /// When it was started.
     pub started: Instant,
     pidfd: OwnedFd,
-    outbox: SyncSender<Order>,
+    outbox: Post<Order>,
     last_words: Arc<LastWords>,
 }
 
@@ -71,7 +72,7 @@ impl Child {
     ///
     /// # Errors
     /// When the program cannot be started.
-    pub(crate) fn spawn(recipe: &Recipe<'_>, events: &SyncSender<Event>) -> Result<Self> {
+    pub(crate) fn spawn(recipe: &Recipe<'_>, events: &Post<Event>) -> Result<Self> {
         let server = LinkServer::new().context("cannot open a link")?;
         let link = server.name().to_owned();
         let mut command = Command::new(recipe.program);
@@ -92,7 +93,7 @@ impl Child {
         let pidfd = pidfd_open(raw, PidfdFlags::empty()).context("cannot watch a child")?;
 
         let last_words = Arc::new(LastWords::default());
-        let (outbox, orders) = sync_channel(OUTBOX);
+        let (outbox, orders) = mailbox(OUTBOX);
         let teller = Teller { part: recipe.part, generation: recipe.generation, events: events.clone() };
         // Nothing is ever sent: it ends with the thread.
         let (speaking, silence) = channel::<()>();
@@ -124,7 +125,7 @@ impl Child {
 
     /// Sends, without waiting. A child that does not read is killed; its death then comes as an event.
     pub(crate) fn send(&self, order: Order) {
-        if let Err(TrySendError::Full(_)) = self.outbox.try_send(order) {
+        if let Err(Returned::Full(_)) = self.outbox.try_send(order) {
             self.kill();
         }
     }
@@ -150,7 +151,7 @@ impl Child {
 struct Teller {
     part: Part,
     generation: u32,
-    events: SyncSender<Event>,
+    events: Post<Event>,
 }
 
 impl Teller {
@@ -176,7 +177,7 @@ fn named(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 }
 
 /// Greets the child, then writes its orders on one thread and reads its words on this one.
-fn talk(server: LinkServer, orders: Receiver<Order>, teller: &Teller) {
+fn talk(server: LinkServer, orders: Mailbox<Order>, teller: &Teller) {
     match teller.part {
         Part::Engine => talk_as::<FromEngine>(server, orders, teller, Said::Engine),
         Part::Listener => talk_as::<FromListener>(server, orders, teller, Said::Listener),
@@ -184,7 +185,7 @@ fn talk(server: LinkServer, orders: Receiver<Order>, teller: &Teller) {
     }
 }
 
-fn talk_as<M: DeserializeOwned>(server: LinkServer, orders: Receiver<Order>, teller: &Teller, said: fn(M) -> Said) {
+fn talk_as<M: DeserializeOwned>(server: LinkServer, mut orders: Mailbox<Order>, teller: &Teller, said: fn(M) -> Said) {
     let accepted = server.accept::<Order, M>(teller.part.role(), teller.generation);
     let (sender, mut receiver): (LinkSender<Order>, LinkReceiver<M>) = match accepted {
         Ok((_, sender, receiver)) => (sender, receiver),
@@ -200,8 +201,12 @@ fn talk_as<M: DeserializeOwned>(server: LinkServer, orders: Receiver<Order>, tel
     }
     let writer = teller.clone();
     let writing = named("orders", move || {
-        for order in orders {
-            match sender.send(&order) {
+        loop {
+            let ready = orders.take(OUTBOX, None);
+            if ready.is_empty() {
+                return;
+            }
+            match ready.iter().try_for_each(|order| sender.send(order)) {
                 Ok(()) => {}
                 // Its death is told elsewhere.
                 Err(LinkError::Closed) => return,

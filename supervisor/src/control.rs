@@ -11,6 +11,7 @@ mod pace;
 pub(crate) use ask::{ask, connect};
 
 use crate::event::{Event, Request};
+use crate::mailbox::Post;
 use anyhow::{Context, Result};
 use client::Client;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -22,7 +23,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 const CLIENTS_MAX: usize = 16;
@@ -43,7 +44,7 @@ const COMPLAINT_CHARS: usize = 200;
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub(crate) fn serve(path: &Path, events: SyncSender<Event>) -> Result<()> {
+pub(crate) fn serve(path: &Path, events: Post<Event>) -> Result<()> {
     // The instance's lock is held: a socket that is there has nobody behind it.
     let _ = std::fs::remove_file(path);
     let listener = UnixListener::bind(path).with_context(|| format!("cannot open {}", path.display()))?;
@@ -61,7 +62,7 @@ pub(crate) fn serve(path: &Path, events: SyncSender<Event>) -> Result<()> {
 
 struct Desk {
     listener: UnixListener,
-    events: SyncSender<Event>,
+    events: Post<Event>,
     /// Whose turn is next stands first.
     clients: Vec<Client>,
     /// Of all clients together.
@@ -156,7 +157,7 @@ fn is_own(mut stream: &UnixStream) -> bool {
     }
 }
 
-fn answer(line: &[u8], events: &SyncSender<Event>) -> Value {
+fn answer(line: &[u8], events: &Post<Event>) -> Value {
     let request: Request = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(e) => return json!({"error": shortened(&format!("not a request: {e}"), COMPLAINT_CHARS)}),

@@ -1,8 +1,9 @@
 //! Everything that can happen to the supervisor: one closed enum, one loop.
 
+use crate::mailbox::{Mailbox, Post, mailbox};
 use control_protocol::{FromEngine, FromListener, FromWorker, ToEngine, ToListener, ToWorker};
 use serde::Serialize;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::SyncSender;
 
 /// A place in the system that a child fills. A worker's place keeps its number over all its lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,8 +45,8 @@ impl Part {
 const INBOX: usize = 1_024;
 
 /// The loop's inbox, and the way into it.
-pub(crate) fn inbox() -> (SyncSender<Event>, Receiver<Event>) {
-    sync_channel(INBOX)
+pub(crate) fn inbox() -> (Post<Event>, Mailbox<Event>) {
+    mailbox(INBOX)
 }
 
 /// What the loop receives.

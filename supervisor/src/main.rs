@@ -26,6 +26,7 @@ mod language;
 mod last_exit;
 mod log;
 mod logs;
+mod mailbox;
 mod model;
 mod models;
 mod oneshot;

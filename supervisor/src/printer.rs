@@ -2,14 +2,17 @@
 //! holds the loop.
 
 use crate::event::Event;
+use crate::mailbox::{Mailbox, Post, mailbox};
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 use std::thread::JoinHandle;
+
+/// Pieces that are taken out of the queue together.
+const AT_ONCE: usize = 64;
 
 /// Prints pieces of text in order, each flushed.
 #[derive(Debug)]
 pub(crate) struct Printer {
-    pieces: Option<Sender<String>>,
+    pieces: Option<Post<String>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -18,10 +21,10 @@ impl Printer {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub(crate) fn new(out: Box<dyn Write + Send>, events: SyncSender<Event>) -> io::Result<Self> {
-        let (pieces, queue) = channel();
+    pub(crate) fn new(out: Box<dyn Write + Send>, events: Post<Event>) -> io::Result<Self> {
+        let (pieces, queue) = mailbox(usize::MAX);
         let thread =
-            std::thread::Builder::new().name("printer".into()).spawn(move || print_all(out, &queue, &events))?;
+            std::thread::Builder::new().name("printer".into()).spawn(move || print_all(out, queue, &events))?;
         Ok(Self { pieces: Some(pieces), thread: Some(thread) })
     }
 
@@ -44,9 +47,14 @@ impl Drop for Printer {
     }
 }
 
-fn print_all(mut out: Box<dyn Write + Send>, queue: &Receiver<String>, events: &SyncSender<Event>) {
-    for text in queue {
-        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+fn print_all(mut out: Box<dyn Write + Send>, mut queue: Mailbox<String>, events: &Post<Event>) {
+    loop {
+        let pieces = queue.take(AT_ONCE, None);
+        if pieces.is_empty() {
+            return;
+        }
+        let printed = pieces.iter().try_for_each(|text| out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+        if printed.is_err() {
             let _ = events.send(Event::OutputClosed);
             return;
         }

@@ -4,6 +4,7 @@ use crate::background::{InBackground, Starter};
 use crate::cli::RunArgs;
 use crate::event::{Event, inbox};
 use crate::log::{Level, Log, Logged};
+use crate::mailbox::{Mailbox, Post};
 use crate::oneshot::ask_program;
 use crate::paths::{self, Folders};
 use crate::printer::Printer;
@@ -19,7 +20,6 @@ use crate::{control, language, models, sources};
 use anyhow::{Context, Result};
 use control_protocol::{ClockKind, Exit, PATH_BYTES_MAX};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 /// How long the last lines of the log may take to reach the disk.
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings, starter: Option<Starte
         eprintln!("tympan: {text}");
         log.note("notice", None, text);
     }
-    let (events, inbox) = inbox();
+    let (events, mut inbox) = inbox();
     control::serve(&folders.socket(), events.clone())?;
     let mut reporter: Box<dyn Reporter> = match starter {
         Some(starter) => {
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings, starter: Option<Starte
             }
         }
     };
-    let outcome = supervise(&plan, &mut Logged::new(reporter.as_mut(), log.clone()), events, &inbox);
+    let outcome = supervise(&plan, &mut Logged::new(reporter.as_mut(), log.clone()), events, &mut inbox);
     if let Err(e) = &outcome {
         log.note("failed", Some(Level::Error), format!("{e:#}"));
     } else if let Ok(Outcome { error: Some(error), .. }) = &outcome {
@@ -190,8 +190,8 @@ fn worker_memory_bytes(set_mb: u32, model_bytes: u64) -> u64 {
 pub(crate) fn supervise(
     plan: &Plan,
     reporter: &mut dyn Reporter,
-    events: SyncSender<Event>,
-    inbox: &Receiver<Event>,
+    events: Post<Event>,
+    inbox: &mut Mailbox<Event>,
 ) -> Result<Outcome> {
     // Already set by the batch before this one: the folder is the same.
     let _ = tempfile::env::override_temp_dir(&plan.folders.runtime);

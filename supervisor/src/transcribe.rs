@@ -98,8 +98,8 @@ fn all_batches(
             ..base
         };
         let mut collector = Collector::new(&named);
-        let (events, inbox) = event::inbox();
-        let outcome = supervise(&plan, &mut collector, events, &inbox)?;
+        let (events, mut inbox) = event::inbox();
+        let outcome = supervise(&plan, &mut collector, events, &mut inbox)?;
         collector.clear_progress();
         let model = plan.model.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for (name, path) in &named {

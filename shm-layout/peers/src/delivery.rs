@@ -3,14 +3,14 @@
 //! might sleep. Its readers are awake: each takes what there is, and gives its processor away when there was nothing for a
 //! while. From the ring it may take several blocks in one read, as readers of rings do. Only whole ones count.
 //!
-//! memcpy: plain copies into a ring of the same size and out of it. Its readers know where the writer is, nobody is woken,
+//! memcpy: plain copies into planes of the same size and out of them. Its readers know where the writer is, nobody is woken,
 //! and what is read may be torn.
 
 use crate::child::{self, Child};
 use crate::iceoryx::{self, Shape, Side};
 use crate::os::Shared;
 use crate::rows::{Measure, Plan, Row, quantile};
-use crate::stage::{self, BLOCK_FRAMES, Stage};
+use crate::stage::{self, Stage};
 use anyhow::{Context, Result, bail, ensure};
 use shm_layout::{FrameIndex, ReadError, RingReader};
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(crate) const SMALL: Measure = Measure {
         "delivered 3840 B, 4 readers, beside memcpy",
     ],
     // A second, 384 kB: iceoryx2 too has room for so many blocks, and uses the same few again and again.
-    run: |plan| measure(plan, "3840 B", 2, 48_000),
+    run: |plan| measure(plan, "3840 B", Size { channels: 2, frames: 480, blocks: 100 }),
 };
 pub(crate) const LARGE: Measure = Measure {
     names: &[
@@ -39,7 +39,19 @@ pub(crate) const LARGE: Measure = Measure {
         "delivered 123 KB, 4 readers, beside memcpy",
     ],
     // 64 MiB.
-    run: |plan| measure(plan, "123 KB", 64, 262_080),
+    run: |plan| measure(plan, "123 KB", Size { channels: 2, frames: 15_360, blocks: 546 }),
+};
+pub(crate) const WIDE: Measure = Measure {
+    names: &[
+        "delivered 123 KB in 64 planes, 1 reader, beside iceoryx2",
+        "delivered 123 KB in 64 planes, 1 reader, beside memcpy",
+        "delivered 123 KB in 64 planes, 2 readers, beside iceoryx2",
+        "delivered 123 KB in 64 planes, 2 readers, beside memcpy",
+        "delivered 123 KB in 64 planes, 4 readers, beside iceoryx2",
+        "delivered 123 KB in 64 planes, 4 readers, beside memcpy",
+    ],
+    // 64 MiB, a piece of 1,920 B in each plane.
+    run: |plan| measure(plan, "123 KB in 64 planes", Size { channels: 64, frames: 480, blocks: 546 }),
 };
 /// The role of a reader.
 pub(crate) const READER: &str = "delivery";
@@ -51,6 +63,8 @@ const WINDOW: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_millis(100);
 /// What a reader of the ring takes at once, where there is more than one block.
 const AT_ONCE_SAMPLES: usize = 8 * 960;
+/// As far as the ring's planes are apart.
+const SKEW_SAMPLES: usize = 33 * 16;
 /// How often a reader looks for a block before it gives its processor away.
 const LOOKS_MAX: u32 = 200;
 
@@ -65,17 +79,24 @@ const READERS_MAX: usize = 4;
 #[derive(Clone, Copy)]
 struct Size {
     channels: usize,
+    /// Of a block.
+    frames: usize,
     blocks: usize,
 }
 
 impl Size {
     const fn samples(self) -> usize {
-        self.channels * BLOCK_FRAMES
+        self.channels * self.frames
+    }
+
+    /// Where memcpy has the samples of a channel of a block. Planes that begin at the same line of the cache would drive one
+    /// another out of it.
+    const fn place(self, block: usize, channel: usize) -> usize {
+        channel * (self.blocks * self.frames + SKEW_SAMPLES) + block % self.blocks * self.frames
     }
 }
 
-fn measure(plan: &Plan, what: &str, channels: usize, capacity_frames: usize) -> Result<Vec<Row>> {
-    let size = Size { channels, blocks: capacity_frames / BLOCK_FRAMES };
+fn measure(plan: &Plan, what: &str, size: Size) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (readers, many) in [(1, "1 reader"), (2, "2 readers"), (4, "4 readers")] {
         let beside = |peer: &str| format!("delivered {what}, {many}, beside {peer}");
@@ -96,18 +117,18 @@ fn measure(plan: &Plan, what: &str, channels: usize, capacity_frames: usize) -> 
 fn deliver(size: Size, readers: usize, rounds: usize) -> Result<[Vec<f64>; 3]> {
     let stage = Stage::new()?;
     let root = stage.path().to_str().context("a path in Unicode")?;
-    let (board_path, board) = stage::board(&stage, size.blocks * size.samples())?;
-    let mut ring = stage.ring(&stage::spec("delivery", 48_000, size.channels, size.blocks * BLOCK_FRAMES)?)?;
+    let (board_path, board) = stage::board(&stage, size.place(0, size.channels))?;
+    let mut ring = stage.ring(&stage::spec("delivery", 48_000, size.channels, size.blocks * size.frames)?)?;
     let shape = Shape { samples: size.samples(), blocks: size.blocks, readers };
     let side = Side::new(root, std::process::id(), "delivery", shape)?;
     let (publisher, notifier) = (side.publisher()?, side.notifier()?);
     let bench = std::process::id().to_string();
-    let [channels, blocks, many] = [size.channels, size.blocks, readers].map(|n| n.to_string());
+    let [channels, frames, blocks, many] = [size.channels, size.frames, size.blocks, readers].map(|n| n.to_string());
     let mut children = Vec::new();
     for kind in KINDS {
         for number in 0..readers {
             let number = number.to_string();
-            let args = [kind, root, &bench, &channels, &blocks, &many, &number];
+            let args = [kind, root, &bench, &channels, &frames, &blocks, &many, &number];
             let mut args: Vec<&std::ffi::OsStr> = args.map(AsRef::as_ref).into();
             args.push(board_path.as_os_str());
             children.push(Child::start(READER, &args)?);
@@ -120,8 +141,8 @@ fn deliver(size: Size, readers: usize, rounds: usize) -> Result<[Vec<f64>; 3]> {
         for (place, rates) in rates.iter_mut().enumerate() {
             rates.push(match KINDS[place] {
                 "ring" => turn(&board, place, readers, || {
-                    number(&mut block, ring.next_frame().0 / BLOCK_FRAMES as u64);
-                    ring.write(&block, BLOCK_FRAMES);
+                    number(&mut block, ring.next_frame().0 / size.frames as u64);
+                    ring.write(&block, size.frames);
                     Ok(())
                 })?,
                 "iceoryx2" => turn(&board, place, readers, || {
@@ -129,7 +150,9 @@ fn deliver(size: Size, readers: usize, rounds: usize) -> Result<[Vec<f64>; 3]> {
                     iceoryx::notify(&notifier)
                 })?,
                 _ => turn(&board, place, readers, || {
-                    board.put((copied % size.blocks) * size.samples(), &block);
+                    for (channel, samples) in block.chunks_exact(size.frames).enumerate() {
+                        board.put(size.place(copied, channel), samples);
+                    }
                     copied += 1;
                     board.word(POSITION).store(copied as u64, Ordering::Release);
                     Ok(())
@@ -183,9 +206,9 @@ const fn got_at(place: usize, reader: usize) -> usize {
 
 /// Takes blocks when it is its kind's turn, until all is over.
 pub(crate) fn read(args: &[String]) -> Result<()> {
-    let [kind, root, bench, channels, blocks, many, number, board] = args else { bail!("too few arguments") };
+    let [kind, root, bench, channels, frames, blocks, many, number, board] = args else { bail!("too few arguments") };
     let place = KINDS.iter().position(|name| name == kind).context("which kind?")?;
-    let size = Size { channels: channels.parse()?, blocks: blocks.parse()? };
+    let size = Size { channels: channels.parse()?, frames: frames.parse()?, blocks: blocks.parse()? };
     let board = Shared::open(Path::new(board))?;
     let reader = Reader { board: &board, place, got: got_at(place, number.parse()?), bytes: size.samples() as u64 * 4 };
     let mut block = vec![0.0_f32; size.samples()];
@@ -196,20 +219,20 @@ pub(crate) fn read(args: &[String]) -> Result<()> {
             let most = (AT_ONCE_SAMPLES / size.samples()).max(1);
             let mut blocks = vec![0.0_f32; size.samples() * most];
             reader.run(|| {
-                let there = ring.commit().0.saturating_sub(position.0) / BLOCK_FRAMES as u64;
+                let there = ring.commit().0.saturating_sub(position.0) / size.frames as u64;
                 let take = usize::try_from(there)?.min(most);
                 if take == 0 {
                     return Ok(0);
                 }
-                match ring.read(position, &mut blocks[..take * size.samples()], take * BLOCK_FRAMES) {
+                match ring.read(position, &mut blocks[..take * size.samples()], take * size.frames) {
                     Ok(()) => {
-                        let number = position.0 / BLOCK_FRAMES as u64;
+                        let number = position.0 / size.frames as u64;
                         ensure!(blocks[0].to_bits() == tag(number), "block {number} is another one");
-                        position = position.plus((take * BLOCK_FRAMES) as u64);
+                        position = position.plus((take * size.frames) as u64);
                         Ok(take as u64)
                     }
                     Err(ReadError::Lost { to, .. }) => {
-                        position = FrameIndex(to.0.next_multiple_of(BLOCK_FRAMES as u64));
+                        position = FrameIndex(to.0.next_multiple_of(size.frames as u64));
                         Ok(0)
                     }
                     Err(e) => Err(e.into()),
@@ -239,7 +262,10 @@ pub(crate) fn read(args: &[String]) -> Result<()> {
                 if position + (size.blocks as u64) < end {
                     position = end - size.blocks as u64 * 63 / 64;
                 }
-                board.get(usize::try_from(position)? % size.blocks * size.samples(), &mut block);
+                let number = usize::try_from(position)?;
+                for (channel, samples) in block.chunks_exact_mut(size.frames).enumerate() {
+                    board.get(size.place(number, channel), samples);
+                }
                 std::hint::black_box(&mut block);
                 position += 1;
                 Ok(1)

@@ -15,7 +15,8 @@ use iceoryx2::prelude::*;
 use std::fmt::Debug;
 use std::time::Duration;
 
-const PREFIX: &str = "tympan-peers-";
+// Short, as the root is: a socket's path has 107 bytes at most, and iceoryx2 takes most of them.
+const PREFIX: &str = "ty-peers-";
 /// Where iceoryx2 has its shared memory, whatever its root.
 const SHARED_MEMORY: &str = "/dev/shm";
 
@@ -46,7 +47,7 @@ impl Side {
     pub(crate) fn new(root: &str, bench: u32, name: &str, shape: Shape) -> Result<Self> {
         set_log_level(LogLevel::Error);
         let mut config = Config::default();
-        config.global.set_root_path(&Path::new(format!("{root}/iceoryx2").as_bytes()).map_err(said)?);
+        config.global.set_root_path(&Path::new(format!("{root}/ice").as_bytes()).map_err(said)?);
         config.global.prefix = FileName::new(format!("{PREFIX}{bench}-").as_bytes()).map_err(said)?;
         let node = NodeBuilder::new()
             .config(&config)

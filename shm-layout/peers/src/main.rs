@@ -28,6 +28,7 @@ const MEASURES: &[Measure] = &[
     wake::MEASURE,
     delivery::SMALL,
     delivery::LARGE,
+    delivery::WIDE,
     wide::MEASURE,
     bindings::C,
     bindings::PYTHON,

@@ -27,7 +27,7 @@ impl Stage {
     }
 
     fn in_folder(folder: &Path) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("tympan-peers.").tempdir_in(folder)?;
+        let dir = tempfile::Builder::new().prefix("peers.").tempdir_in(folder)?;
         if let Ok(mut folders) = FOLDERS.lock() {
             folders.push(dir.path().to_owned());
         }

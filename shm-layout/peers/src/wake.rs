@@ -1,10 +1,11 @@
 //! From the begin of publishing until a sleeping reader in another process has the block in its own memory: the ring,
 //! iceoryx2's publish/subscribe with an event, and a bare futex over plain copies. In turn, so that what disturbs one
-//! disturbs all; writer and readers in the real-time class SCHED_FIFO.
+//! disturbs all; writer and readers in the real-time class SCHED_FIFO. Once with processors that are kept awake, and once as
+//! the machine lets them sleep: then what is seen is mostly the machine.
 
 use crate::child::{self, Child};
 use crate::iceoryx::{self, Shape, Side};
-use crate::os::{self, Shared};
+use crate::os::{self, Awake, Shared};
 use crate::rows::{Measure, Plan, Row, quantile};
 use crate::stage::{self, BLOCK_FRAMES, CHANNELS, Stage};
 use anyhow::{Context, Result, bail, ensure};
@@ -20,6 +21,10 @@ pub(crate) const MEASURE: Measure = Measure {
         "wake-up 480x2, beside iceoryx2, p99",
         "wake-up 480x2, beside a futex, p50",
         "wake-up 480x2, beside a futex, p99",
+        "wake-up 480x2, processors asleep, beside iceoryx2, p50",
+        "wake-up 480x2, processors asleep, beside iceoryx2, p99",
+        "wake-up 480x2, processors asleep, beside a futex, p50",
+        "wake-up 480x2, processors asleep, beside a futex, p99",
     ],
     run: measure,
 };
@@ -50,19 +55,32 @@ fn measure(plan: &Plan) -> Result<Vec<Row>> {
     if let Err(e) = &real_time {
         eprintln!("NOTE: wake-up is measured without the real-time class, which makes it slower for all: {e}");
     }
+    let awake = Awake::hold();
+    if let Err(e) = &awake {
+        eprintln!("NOTE: wake-up is measured with processors that may sleep, which makes it slower for all: {e:#}");
+    }
     let costs = rounds(plan.times(60), real_time.is_ok());
+    let held = awake.is_ok();
+    drop(awake);
+    let asleep = if held { Some(rounds(plan.times(60), real_time.is_ok())) } else { None };
     os::be_usual();
-    let [mut ring, mut ice, mut futex] = costs?;
-    let how = if real_time.is_ok() { "SCHED_FIFO" } else { "SCHED_FIFO refused" };
+    let class = if real_time.is_ok() { "SCHED_FIFO" } else { "SCHED_FIFO refused" };
+    let mut rows = rows("wake-up 480x2", &format!("{class}, {}", if held { "awake" } else { "asleep" }), costs?);
+    if let Some(costs) = asleep {
+        rows.extend(self::rows("wake-up 480x2, processors asleep", &format!("{class}, asleep"), costs?));
+    }
+    Ok(rows)
+}
+
+fn rows(name: &str, how: &str, [mut ring, mut ice, mut futex]: [Vec<f64>; 3]) -> Vec<Row> {
     let mut rows = Vec::new();
     for (peer, costs) in [("iceoryx2", &mut ice), ("a futex", &mut futex)] {
         for (part, label) in [(0.5, "p50"), (0.99, "p99")] {
-            let name = format!("wake-up 480x2, beside {peer}, {label}");
-            let row = Row::new(&name, quantile(&mut ring, part), "us", ring.len());
+            let row = Row::new(&format!("{name}, beside {peer}, {label}"), quantile(&mut ring, part), "us", ring.len());
             rows.push(row.against(&format!("{peer} ({how})"), quantile(costs, part)));
         }
     }
-    Ok(rows)
+    rows
 }
 
 /// Microseconds of each block, by kind.

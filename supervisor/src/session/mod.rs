@@ -16,6 +16,7 @@ mod workers;
 
 use crate::event::{ChildEvent, Event, Part, Request, Said};
 use crate::log::Log;
+use crate::mailbox::{Mailbox, Post};
 use crate::paths::Folders;
 use crate::queue::Queue;
 use crate::refusal::Refusal;
@@ -30,7 +31,6 @@ use places::Place;
 use shm_layout::{FrameIndex, SessionId};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Instant;
 use streams::Stream;
 
@@ -104,8 +104,8 @@ pub(crate) struct Failure {
 pub(crate) struct Session<'a> {
     plan: &'a Plan,
     reporter: &'a mut dyn Reporter,
-    events: SyncSender<Event>,
-    inbox: &'a Receiver<Event>,
+    events: Post<Event>,
+    inbox: &'a mut Mailbox<Event>,
     id: SessionId,
     started: Instant,
     started_said: bool,
@@ -134,8 +134,8 @@ impl<'a> Session<'a> {
     pub(crate) fn new(
         plan: &'a Plan,
         reporter: &'a mut dyn Reporter,
-        events: SyncSender<Event>,
-        inbox: &'a Receiver<Event>,
+        events: Post<Event>,
+        inbox: &'a mut Mailbox<Event>,
     ) -> Self {
         let parts = [Part::Engine, Part::Listener].into_iter().chain((0..plan.workers).map(Part::Worker));
         let streams = plan.sources.iter().map(|(name, uri)| (name.clone(), Stream::new(uri.clone())));
@@ -173,16 +173,9 @@ impl<'a> Session<'a> {
         let mut housekeeping = Instant::now() + hearts::LOOK_EVERY;
         while self.phase != Phase::Over {
             let due = self.next_deadline().map_or(housekeeping, |at| at.min(housekeeping));
-            match self.inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                Ok(event) => {
-                    self.handle(event);
-                    // What came with it is handled with it; not for ever, for there is more to do than to listen.
-                    for event in self.inbox.try_iter().take(AT_ONCE) {
-                        self.handle(event);
-                    }
-                }
-                // `self.events` is a sender of its own, so the inbox never disconnects.
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            // Not for ever, for there is more to do than to listen.
+            for event in self.inbox.take(AT_ONCE, Some(due)) {
+                self.handle(event);
             }
             if Instant::now() >= housekeeping {
                 self.look_at_hearts();
