@@ -108,6 +108,7 @@ fn a_message_with_all_its_fields_at_their_largest_fits() {
     fits(&segment(text(TEXT_BYTES_MAX)));
     fits(&ToWorker::Transcribe(job(text(FILE_NAME_BYTES_MAX))));
     fits(&FromListener::SetAside { id: JobId(u64::MAX), file: Some(text(FILE_NAME_BYTES_MAX)) });
+    fits(&ToListener::Pause { stream: longest_name(), at: LAST, paused: true });
     fits(&FromListener::Spilled { id: JobId(u64::MAX), file: text(FILE_NAME_BYTES_MAX) });
     let reason = || text(REASON_BYTES_MAX);
     fits(&FromWorker::Failed { id: JobId(u64::MAX), fault: JobFault::Recogniser(reason()) });
