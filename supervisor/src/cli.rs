@@ -2,7 +2,7 @@
 
 use crate::logs::LogsArgs;
 use crate::model::ModelArgs;
-use crate::orders::{RestartArgs, ScaleArgs};
+use crate::orders::{RestartArgs, ScaleArgs, StreamsArgs};
 use crate::settings::keys::{self, Key, Kind};
 use crate::settings::{ConfigArgs, Settings, Value};
 use crate::stop::StopArgs;
@@ -51,6 +51,15 @@ pub(crate) enum Command {
         after_help = "Examples:\n  tympan restart worker\n  tympan restart worker --number 1\n  tympan restart engine"
     )]
     Restart(RestartArgs),
+    /// Listen no more; sound is captured as ever
+    #[command(after_help = "Examples:\n  tympan pause\n  tympan pause mic")]
+    Pause(StreamsArgs),
+    /// Listen again
+    #[command(after_help = "Examples:\n  tympan resume\n  tympan resume mic")]
+    Resume(StreamsArgs),
+    /// Pause, or listen again where all is paused: for a hotkey
+    #[command(after_help = TOGGLE_HELP)]
+    Toggle(StreamsArgs),
     /// Show the rings that programs can read
     #[command(after_help = RINGS_EXAMPLES, args_conflicts_with_subcommands = true)]
     Rings(RingsArgs),
@@ -105,6 +114,13 @@ Examples:
   tympan transcribe talk.mp3
   tympan transcribe --format srt -o talk.srt talk.mp3
   tympan transcribe --format json *.wav | jq -r .text";
+
+const TOGGLE_HELP: &str = "\
+Where one of several streams is still listened to, all are paused.
+
+Examples:
+  tympan toggle
+  tympan toggle mic --json | jq -r '.paused[]'";
 
 const RINGS_EXAMPLES: &str = "\
 Examples:

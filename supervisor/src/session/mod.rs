@@ -9,12 +9,13 @@ mod hearts;
 mod listener;
 mod memory;
 mod orders;
+mod pausing;
 mod places;
 mod status;
 mod streams;
 mod workers;
 
-use crate::event::{ChildEvent, Event, Part, Request, Said};
+use crate::event::{ChildEvent, Event, Part, Request, Said, Wish};
 use crate::log::Log;
 use crate::mailbox::{Mailbox, Post};
 use crate::paths::Folders;
@@ -210,6 +211,9 @@ impl<'a> Session<'a> {
                     }
                     Request::Scale { workers } => answer_of(self.scale(workers)),
                     Request::Restart { role, worker } => answer_of(self.restart(role, worker)),
+                    Request::Pause { streams } => answer_of(self.pause(Wish::Pause, &streams)),
+                    Request::Resume { streams } => answer_of(self.pause(Wish::Resume, &streams)),
+                    Request::Toggle { streams } => answer_of(self.pause(Wish::Toggle, &streams)),
                 };
                 // A client that left does not get its answer.
                 let _ = answer.try_send(reply);
