@@ -88,6 +88,7 @@ Examples:
   tympan run
   tympan run device:USB file:talk.mp3
   tympan run guest=file:guest.flac --json
+  tympan run device:USB demo: --model base --language mic=de
   arecord -f S16_LE -r 16000 -t raw | tympan run 'stdin:rate=16000&channels=1&format=s16le'";
 
 const START_HELP: &str = "\
@@ -148,9 +149,9 @@ pub(crate) struct WordFlags {
     /// Whisper model: a name such as tiny.en, or the path of a ggml file [default: tiny.en]
     #[arg(long, value_name = "NAME|PATH")]
     pub model: Option<String>,
-    /// Spoken language: a code such as en, or auto [default: en]
+    /// Spoken language: a code such as en, or auto; once more as mic=de for the stream mic alone [default: en]
     #[arg(long, value_name = "CODE")]
-    pub language: Option<String>,
+    pub language: Vec<String>,
     /// Transcribing processes [default: 2]
     #[arg(long, value_name = "COUNT", value_parser = range_of(&keys::WORKERS))]
     pub workers: Option<u32>,
@@ -166,7 +167,7 @@ impl WordFlags {
     /// Sets what was given.
     pub(crate) fn over(&self, settings: &mut Settings) {
         settings.flag(&keys::MODEL, self.model.clone().map(Value::Text));
-        settings.flag(&keys::LANGUAGE, self.language.clone().map(Value::Text));
+        settings.flag(&keys::LANGUAGE, Value::each(self.language.clone()));
         settings.flag(&keys::WORKERS, self.workers.map(Value::Count));
         settings.flag(&keys::THREADS, self.threads.map(Value::Count));
         settings.flag(&keys::MEMORY, self.memory.map(Value::Count));

@@ -16,6 +16,7 @@ mod streams;
 mod workers;
 
 use crate::event::{ChildEvent, Event, Part, Request, Said, Wish};
+use crate::language::Languages;
 use crate::log::Log;
 use crate::mailbox::{Mailbox, Post};
 use crate::paths::Folders;
@@ -59,8 +60,8 @@ pub(crate) struct Plan {
     pub model: PathBuf,
     /// The voice detector's model file.
     pub vad_model: PathBuf,
-    /// Spoken language, or `auto`.
-    pub language: String,
+    /// What is spoken in each stream.
+    pub languages: Languages,
     /// How many workers.
     pub workers: u32,
     /// Threads of each.
@@ -139,7 +140,8 @@ impl<'a> Session<'a> {
         inbox: &'a mut Mailbox<Event>,
     ) -> Self {
         let parts = [Part::Engine, Part::Listener].into_iter().chain((0..plan.workers).map(Part::Worker));
-        let streams = plan.sources.iter().map(|(name, uri)| (name.clone(), Stream::new(uri.clone())));
+        let stream = |name: &StreamName, uri: &String| Stream::new(uri.clone(), plan.languages.of(name).to_owned());
+        let streams = plan.sources.iter().map(|(name, uri)| (name.clone(), stream(name, uri)));
         Self {
             plan,
             reporter,

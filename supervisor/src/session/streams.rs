@@ -25,6 +25,8 @@ pub(super) enum SourceState {
 pub(super) struct Stream {
     /// What was asked for.
     pub uri: String,
+    /// What is spoken in it: a code, or `auto`.
+    pub language: String,
     /// What to open after a restart, where that differs.
     pub resume_uri: Option<String>,
     /// What it is, for people.
@@ -60,9 +62,10 @@ pub(super) struct Pause {
 
 impl Stream {
     /// A stream nobody has opened yet.
-    pub(super) const fn new(uri: String) -> Self {
+    pub(super) const fn new(uri: String, language: String) -> Self {
         Self {
             uri,
+            language,
             resume_uri: None,
             description: String::new(),
             state: SourceState::Opening,

@@ -16,7 +16,7 @@ impl Session<'_> {
             spill_dir: self.plan.folders.spill().display().to_string(),
             model: self.plan.model.display().to_string(),
             threads: self.plan.threads,
-            language: self.plan.language.clone(),
+            language: self.plan.languages.common().to_owned(),
             board: self.board_place(Part::Worker(worker)),
         };
         self.tell_worker(worker, ToWorker::Configure(config));
