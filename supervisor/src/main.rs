@@ -13,6 +13,7 @@ macro_rules! eprintln {
 }
 
 mod background;
+mod bench;
 mod child;
 mod cli;
 mod control;

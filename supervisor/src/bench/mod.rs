@@ -1,0 +1,5 @@
+//! `tympan bench`
+mod errors;
+mod normalise;
+mod numbers;
+mod spelling;
