@@ -1,6 +1,6 @@
 //! `audio-engine samples`: a recording as plain samples, for programs that link no decoder.
 
-use audio_dsp::mix::downmix_to_mono;
+use audio_dsp::downmix_to_mono;
 use audio_engine::queue::Run;
 use audio_engine::source;
 use control_protocol::Exit;
