@@ -17,9 +17,7 @@ pub(super) const SETTLE_S: f64 = 3.0;
 pub(super) struct Clip {
     /// What is said.
     pub transcript: String,
-    /// Where the recording lies.
-    pub span_s: Range<f64>,
-    /// Where in it something is heard.
+    /// Where something of it is heard.
     pub sound_s: Range<f64>,
     /// When each word is heard, where that is known.
     pub times: Option<Vec<WordTime>>,
@@ -69,7 +67,6 @@ pub(super) fn join(mut parts: Vec<(&Recording, Vec<i16>)>, plan: Plan) -> Joined
         };
         clips.push(Clip {
             transcript: recording.transcript.clone(),
-            span_s: begin_s..seconds(samples.len()),
             sound_s: begin_s + seconds(sound.start)..begin_s + seconds(sound.end),
             times: recording.times.as_ref().map(|times| times.iter().map(later).collect()),
         });
@@ -112,7 +109,8 @@ impl Joined {
     /// # Errors
     /// When it cannot be written.
     pub(super) fn write_wav(&self, mut out: impl Write) -> io::Result<()> {
-        let bytes = u32::try_from(2 * self.samples.len()).map_err(|_| io::Error::other("more than a WAV file can hold"))?;
+        let bytes =
+            u32::try_from(2 * self.samples.len()).map_err(|_| io::Error::other("more than a WAV file can hold"))?;
         out.write_all(b"RIFF")?;
         out.write_all(&bytes.saturating_add(36).to_le_bytes())?;
         out.write_all(b"WAVEfmt \x10\0\0\0\x01\0\x01\0")?;
@@ -132,7 +130,9 @@ impl Chance {
     /// Seeds that lie beside each other begin far from each other (the step is splitmix64's).
     fn new(seed: u64) -> Self {
         let mut this = Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        (0..8).for_each(|_| drop(this.next()));
+        for _ in 0..8 {
+            this.next();
+        }
         this
     }
 
@@ -187,7 +187,17 @@ mod tests {
 
     /// A second, of which the middle half is loud.
     fn loud() -> Vec<i16> {
-        (0..16_000).map(|n| if !(4_000..12_000).contains(&n) { 0 } else if n % 2 == 0 { 9_000 } else { -9_000 }).collect()
+        (0..16_000)
+            .map(|n| {
+                if !(4_000..12_000).contains(&n) {
+                    0
+                } else if n % 2 == 0 {
+                    9_000
+                } else {
+                    -9_000
+                }
+            })
+            .collect()
     }
 
     fn joined(seed: u64, noise_db: Option<f64>) -> Joined {
@@ -203,9 +213,9 @@ mod tests {
         assert!((joined.speech_s() - 2.0).abs() < 1e-6, "{}", joined.speech_s());
         let mut before_s = 0.0;
         for (n, clip) in joined.clips.iter().enumerate() {
-            let pause_s = clip.span_s.start - before_s;
+            let pause_s = clip.sound_s.start - 0.25 - before_s;
             assert!(if n == 0 { (pause_s - LEAD_S).abs() < 1e-3 } else { PAUSES_S.contains(&pause_s) }, "{pause_s}");
-            before_s = clip.span_s.end;
+            before_s = clip.sound_s.end + 0.25;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in the file")]
             let at = |s: f64| (s * 16_000.0).round() as usize;
             let sound = &joined.samples[at(clip.sound_s.start)..at(clip.sound_s.end)];
@@ -240,7 +250,8 @@ mod tests {
         let joined = joined(1, None);
         joined.write_wav(&mut bytes).expect("memory");
         assert_eq!(bytes.len(), 44 + 2 * joined.samples.len());
-        assert_eq!(&bytes[..16], [b"RIFF", &(36 + 2 * joined.samples.len() as u32).to_le_bytes()[..], b"WAVEfmt "].concat());
+        let length = u32::try_from(bytes.len() - 8).expect("short").to_le_bytes();
+        assert_eq!(bytes[..16], [b"RIFF", &length[..], b"WAVEfmt "].concat());
         assert_eq!(bytes[44..46], joined.samples[0].to_le_bytes());
     }
 }

@@ -46,15 +46,8 @@ const IN_FULL: [(&str, &str); 34] = [
 ];
 
 /// What a contraction's end stands for. "'s" is mostly "is", and a genitive in both texts.
-const ENDINGS: [(&str, &str); 7] = [
-    ("n't", "not"),
-    ("'re", "are"),
-    ("'ve", "have"),
-    ("'ll", "will"),
-    ("'m", "am"),
-    ("'d", "would"),
-    ("'s", "is"),
-];
+const ENDINGS: [(&str, &str); 7] =
+    [("n't", "not"), ("'re", "are"), ("'ve", "have"), ("'ll", "will"), ("'m", "am"), ("'d", "would"), ("'s", "is")];
 
 /// The words to compare.
 pub(super) fn words(text: &str) -> Vec<String> {

@@ -79,10 +79,7 @@ pub(super) fn find(folder: &Path) -> Result<Vec<Recording>> {
     for timed in read_json::<Vec<Timed>>(&folder.join("times.json"))?.unwrap_or_default() {
         times.insert(folder.join(timed.file), timed.words);
     }
-    Ok(found
-        .into_iter()
-        .map(|(path, transcript)| Recording { times: times.remove(&path), path, transcript })
-        .collect())
+    Ok(found.into_iter().map(|(path, transcript)| Recording { times: times.remove(&path), path, transcript }).collect())
 }
 
 fn read_json<T: DeserializeOwned>(file: &Path) -> Result<Option<T>> {
@@ -183,13 +180,19 @@ mod tests {
             ("empty.wav", ""),
             ("empty.txt", "\n"),
         ];
-        assert_eq!(found(&files), [pair("a.1.FLAC", "one"), pair("b.wav", "two words"), pair("deep/er/c.mp3", "three")]);
+        assert_eq!(
+            found(&files),
+            [pair("a.1.FLAC", "one"), pair("b.wav", "two words"), pair("deep/er/c.mp3", "three")]
+        );
     }
 
     #[test]
     fn librispeech_is_found() {
         let files = [
-            ("84/121123/84-121123.trans.txt", "84-121123-0000 GO DO YOU HEAR\n84-121123-0001 BUT IN LESS\n84-121123-0002 X\n"),
+            (
+                "84/121123/84-121123.trans.txt",
+                "84-121123-0000 GO DO YOU HEAR\n84-121123-0001 BUT IN LESS\n84-121123-0002 X\n",
+            ),
             ("84/121123/84-121123-0000.flac", ""),
             ("84/121123/84-121123-0001.flac", ""),
         ];

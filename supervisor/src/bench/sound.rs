@@ -42,7 +42,8 @@ pub(super) fn decode(engine: &Path, recording: &Path) -> Result<Vec<i16>> {
         let exit = code.and_then(|code| Exit::ALL.into_iter().find(|exit| i32::from(exit.code()) == code));
         let said = String::from_utf8_lossy(&output.stderr);
         let said = said.trim();
-        let text = if said.is_empty() { format!("{}: cannot be decoded", recording.display()) } else { said.to_owned() };
+        let text =
+            if said.is_empty() { format!("{}: cannot be decoded", recording.display()) } else { said.to_owned() };
         return Err(Refusal::new(exit.unwrap_or(Exit::Fault), text).into());
     }
     Ok(output.stdout.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect())
@@ -79,7 +80,9 @@ mod tests {
 
     /// Square waves of these amplitudes, each for so many windows.
     fn sound(parts: &[(usize, i16)]) -> Vec<i16> {
-        let part = |&(windows, level): &(usize, i16)| (0..windows * WINDOW).map(move |n| if n % 2 == 0 { level } else { -level });
+        let part = |&(windows, level): &(usize, i16)| {
+            (0..windows * WINDOW).map(move |n| if n % 2 == 0 { level } else { -level })
+        };
         parts.iter().flat_map(part).collect()
     }
 

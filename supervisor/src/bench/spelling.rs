@@ -126,7 +126,15 @@ const WHOLE: [(&str, &str); 24] = [
 
 /// Words that begin like one of [`BEGINNINGS`] and are the same everywhere.
 const SAME: [&str; 10] = [
-    "analysis", "emphasis", "greyhound", "greyhounds", "optimism", "optimist", "optimistic", "organism", "organisms",
+    "analysis",
+    "emphasis",
+    "greyhound",
+    "greyhounds",
+    "optimism",
+    "optimist",
+    "optimistic",
+    "organism",
+    "organisms",
     "realism",
 ];
 
