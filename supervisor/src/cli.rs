@@ -270,7 +270,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub seed: u64,
     /// Noise beside them, so many dB below the speech
-    #[arg(long, value_name = "DB", value_parser = decibels)]
+    #[arg(long, value_name = "DB", allow_negative_numbers = true, value_parser = decibels)]
     pub noise: Option<f64>,
     #[command(flatten)]
     pub words: WordFlags,

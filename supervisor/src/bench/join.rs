@@ -82,6 +82,12 @@ pub(super) fn join(mut parts: Vec<(&Recording, Vec<i16>)>, plan: Plan) -> Joined
     Joined { samples, clips }
 }
 
+/// Recordings in an order that a seed decides, so that those that are played are not all of one speaker.
+pub(super) fn shuffled(mut recordings: Vec<Recording>, seed: u64) -> Vec<Recording> {
+    Chance::new(seed).shuffle(&mut recordings);
+    recordings
+}
+
 impl Joined {
     /// Its length.
     pub(super) fn seconds(&self) -> f64 {

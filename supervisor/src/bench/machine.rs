@@ -67,7 +67,7 @@ impl Machine {
         let name = self.processor.as_deref().unwrap_or("unknown processor");
         let features = self.features.join(" ");
         let blas = self.blas.as_deref().unwrap_or("no BLAS");
-        format!("{name}, {} of it; {features}; {blas}", self.processors)
+        format!("{name}, {} processors; {features}; {blas}", self.processors)
     }
 }
 

@@ -107,11 +107,16 @@ pub(crate) fn bench(args: &BenchArgs, config: Option<&Path>, mut settings: Setti
     let (model, _) = models::wanted(&settings)?;
     language::of(&settings, &model)?;
     let asked = asked(config, &settings, &model)?;
+    let setup = Setup {
+        model: model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        language: settings.text(&keys::LANGUAGE).unwrap_or_default(),
+        workers: settings.count(&keys::WORKERS),
+        threads: settings.count(&keys::THREADS),
+    };
     let room = Room::new(&settings)?;
-    let done = measure(args, &asked, &settings, &siblings, &room);
+    let done = measure(args, &asked, setup, &siblings, &room);
     asked.hush();
-    let mut answer = done?;
-    answer.setup.model = model.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let answer = done?;
     if args.json {
         print_json(&answer)?
     } else {
@@ -147,7 +152,7 @@ fn asked(config: Option<&Path>, settings: &Settings, model: &Path) -> Result<Ask
     })
 }
 
-fn measure(args: &BenchArgs, asked: &Asked, settings: &Settings, siblings: &Siblings, room: &Room) -> Result<Answer> {
+fn measure(args: &BenchArgs, asked: &Asked, setup: Setup, siblings: &Siblings, room: &Room) -> Result<Answer> {
     let machine = Machine::look(siblings);
     let folder = match &args.folder {
         Some(folder) => std::path::absolute(folder)?,
@@ -156,7 +161,7 @@ fn measure(args: &BenchArgs, asked: &Asked, settings: &Settings, siblings: &Sibl
             room.at("clips")
         }
     };
-    let found = recordings::find(&folder)?;
+    let found = join::shuffled(recordings::find(&folder)?, args.seed);
     let mut all = Vec::new();
     for (n, recording) in found.into_iter().enumerate() {
         asked.heed()?;
@@ -174,12 +179,7 @@ fn measure(args: &BenchArgs, asked: &Asked, settings: &Settings, siblings: &Sibl
     let joined = joined(args, &mut all);
     let played = live::play(asked, room, &joined)?;
     Ok(Answer {
-        setup: Setup {
-            model: String::new(),
-            language: settings.text(&keys::LANGUAGE).unwrap_or_default(),
-            workers: settings.count(&keys::WORKERS),
-            threads: settings.count(&keys::THREADS),
-        },
+        setup,
         machine,
         material: Material {
             folder: args.folder.as_ref().map(|_| folder.display().to_string()),
