@@ -12,6 +12,7 @@ macro_rules! eprintln {
     ($($text:tt)*) => { eprint!("{}\n", format_args!($($text)*)) };
 }
 
+mod agreement;
 mod background;
 mod child;
 mod cli;

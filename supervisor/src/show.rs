@@ -112,15 +112,15 @@ impl Reporter for ForPeople {
                 }
                 self.say(&format!("{sample_rate_hz} Hz, {model}; Ctrl-C ends"));
             }
-            Report::Partial { span, text } if self.terminal => {
+            Report::Partial { span, text, .. } if self.terminal => {
                 self.back(&span.stream);
                 let line = shortened(&self.line(&span.stream, &text), columns().max(10));
                 self.printer.print(format!("\r\x1b[K{line}"));
                 self.partial_shown = true;
             }
             Report::Partial { span, .. } => self.back(&span.stream),
-            Report::Progress { .. } => {}
-            Report::Final { span, text } => {
+            Report::Progress { .. } | Report::Committed { .. } => {}
+            Report::Final { span, text, .. } => {
                 self.clear();
                 let line = self.line(&span.stream, &text);
                 self.printer.print(format!("{line}\n"));

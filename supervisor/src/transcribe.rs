@@ -210,7 +210,7 @@ impl Collector {
 impl Reporter for Collector {
     fn report(&mut self, report: Report) {
         match report {
-            Report::Final { span, text } => {
+            Report::Final { span, text, .. } => {
                 let segment = TimedText { start_s: span.start_s, end_s: span.end_s, text };
                 self.segments.entry(span.stream).or_default().push(segment);
             }

@@ -70,7 +70,7 @@ impl<'a> Logged<'a> {
             Report::Stopped { reason, pending, lost_frames } => {
                 log.note("stopped", None, format!("ended: {reason}; {pending} pending, {lost_frames} frames lost"));
             }
-            Report::Partial { .. } | Report::Final { .. } | Report::Progress { .. } => {}
+            Report::Partial { .. } | Report::Committed { .. } | Report::Final { .. } | Report::Progress { .. } => {}
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Part, Session};
 use crate::report::{Report, Span};
-use control_protocol::{FromListener, Job, ListenerConfig, Mark, StreamName, ToListener};
+use control_protocol::{ClockKind, FromListener, Job, JobKind, ListenerConfig, Mark, StreamName, ToListener};
 use shm_layout::FrameIndex;
 
 impl Session<'_> {
@@ -13,6 +13,7 @@ impl Session<'_> {
             aside_dir: self.plan.folders.aside().display().to_string(),
             vad_model: self.plan.vad_model.display().to_string(),
             offline: self.plan.offline,
+            early: !self.plan.offline && self.plan.clock == ClockKind::Monotonic,
             board: self.board_place(Part::Listener),
         }));
     }
@@ -28,7 +29,9 @@ impl Session<'_> {
                 self.move_mark(&job.stream, Mark { epoch: job.epoch, frame: job.to });
                 self.queue.push(job);
             }
-            FromListener::Growing(job) if self.plan.partials => self.queue.push_partial(job),
+            FromListener::Growing(job) if self.plan.partials || job.kind == JobKind::Tentative => {
+                self.queue.push_early(job);
+            }
             FromListener::Growing(_) => {}
             FromListener::Scanned { stream, mark, position } => {
                 self.move_mark(&stream, mark);

@@ -13,8 +13,10 @@ mod pausing;
 mod places;
 mod status;
 mod streams;
+mod words;
 mod workers;
 
+use crate::agreement::Spoken;
 use crate::event::{ChildEvent, Event, Part, Request, Said, Wish};
 use crate::language::Languages;
 use crate::log::Log;
@@ -117,6 +119,8 @@ pub(crate) struct Session<'a> {
     rings: Rings,
     hearts: Hearts,
     queue: Queue<u32>,
+    /// What was said in each stream.
+    spoken: BTreeMap<StreamName, Spoken>,
     /// Jobs that are done, and the listener does not know it yet.
     done_untold: Vec<JobId>,
     credit: FrameIndex,
@@ -156,6 +160,7 @@ impl<'a> Session<'a> {
             rings: Rings::new(),
             hearts: Hearts::default(),
             queue: Queue::default(),
+            spoken: BTreeMap::new(),
             done_untold: Vec::new(),
             credit: FrameIndex(0),
             workers_wanted: plan.workers,

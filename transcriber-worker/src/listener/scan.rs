@@ -21,14 +21,16 @@ use std::time::Duration;
 /// How long one wait for frames lasts at most; only what nobody sees depends on it.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// A live ring grows by a block every few milliseconds; looking less often costs less than it delays.
-const REST: Duration = Duration::from_millis(50);
+const REST: Duration = Duration::from_millis(20);
 /// The same while nobody is to listen. What is said right after the pause is heard as much later, and all of it.
 const PAUSED_REST: Duration = Duration::from_millis(200);
 /// What is heard again before a mark, so that the detector knows the room.
 const WARM_UP_MS: u64 = 1_000;
 /// How often the supervisor hears of progress and of an utterance that grows, in samples.
 const SCANNED_EVERY: u64 = SAMPLE_RATE_HZ as u64 / 2;
-const GROWING_EVERY: u64 = SAMPLE_RATE_HZ as u64;
+const GROWING_EVERY: u64 = SAMPLE_RATE_HZ as u64 / 2;
+/// How much speech is needed before the supervisor hears of it.
+const GROWN_MIN: u64 = SAMPLE_RATE_HZ as u64 * 35 / 100;
 
 /// What a scanning thread needs.
 pub(super) struct Scan<R> {
@@ -232,9 +234,8 @@ impl<R: Report> Scanner<'_, R> {
             };
             #[expect(clippy::cast_precision_loss, reason = "512")]
             let power = frame.iter().map(|s| s * s).sum::<f32>() / FRAME_SAMPLES as f32;
-            if let Some(utterance) = stretch.segmenter.push(Look { probability, power })
-                && !self.finished(&mut stretch, utterance)
-            {
+            let given = stretch.segmenter.push(Look { probability, power });
+            if given.is_some_and(|utterance| !self.finished(&mut stretch, utterance)) || !self.may_end(&mut stretch) {
                 return false;
             }
         }
@@ -259,20 +260,36 @@ impl<R: Report> Scanner<'_, R> {
         self.scan.say(FromListener::Utterance(job))
     }
 
+    /// Says what an utterance will be if it ends now, at the beginning of each pause.
+    fn may_end(&mut self, stretch: &mut Stretch) -> bool {
+        let Some(utterance) = stretch.segmenter.tentative().filter(|_| self.scan.config.early) else { return true };
+        stretch.growing_said = stretch.segmenter.position();
+        self.early(stretch, JobKind::Tentative, utterance)
+    }
+
+    fn early(&mut self, stretch: &Stretch, kind: JobKind, utterance: Utterance) -> bool {
+        let id = self.id.unwrap_or_else(|| self.next_id());
+        self.id = Some(id);
+        self.scan.say(FromListener::Growing(self.job(stretch, id, kind, utterance)))
+    }
+
     /// Says how far things are, where it is time.
     fn progress(&mut self) -> bool {
-        let Some(stretch) = &self.stretch else { return true };
+        let Some(stretch) = self.stretch.take() else { return true };
         let position = stretch.segmenter.position();
         let scanned = position >= stretch.scanned_said + SCANNED_EVERY;
-        let growing = stretch.segmenter.growing().filter(|u| {
-            position >= stretch.growing_said.max(u.from) + GROWING_EVERY && u.speech_end + LOOK_SAMPLES >= position
-        });
-        let mut heard = true;
-        if let Some(utterance) = growing {
-            let id = self.id.unwrap_or_else(|| self.next_id());
-            self.id = Some(id);
-            heard = self.scan.say(FromListener::Growing(self.job(stretch, id, JobKind::Partial, utterance)));
-        }
+        let due = match stretch.segmenter.speaking_since() {
+            Some(from) if stretch.growing_said > from => stretch.growing_said + GROWING_EVERY,
+            Some(from) => from + GROWN_MIN,
+            None => u64::MAX,
+        };
+        let growing = stretch
+            .segmenter
+            .growing()
+            .filter(|u| self.scan.config.early && position >= due && u.speech_end + LOOK_SAMPLES >= position);
+        let mut heard = growing.is_none_or(|utterance| self.early(&stretch, JobKind::Partial, utterance));
+        self.stretch = Some(stretch);
+        let Some(stretch) = &self.stretch else { return heard };
         if scanned {
             let frame = stretch.timeline.frame_of(stretch.segmenter.mark()).min(stretch.end);
             heard &= self.scan.say(FromListener::Scanned {

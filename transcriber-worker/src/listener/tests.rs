@@ -38,6 +38,7 @@ impl House {
             aside_dir: self.runtime.path().join("aside").to_string_lossy().into_owned(),
             vad_model: vad_model().to_string_lossy().into_owned(),
             offline,
+            early: true,
             board: BoardPlace { slot: 2, generation: 3 },
         }
     }

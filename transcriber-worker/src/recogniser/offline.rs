@@ -1,0 +1,51 @@
+//! Recordings: all of it, in lines, with the full context.
+
+use super::tokens::{samples_at, words};
+use super::{CONTEXT_MAX, CONTEXT_SAMPLES, Recogniser, RecogniserError, SAMPLES_MIN, Speech, Word};
+use crate::text::keep_spoken;
+use crate::vad::SAMPLE_RATE_HZ;
+
+/// What Whisper hears at once.
+const WINDOW_SAMPLES: usize = CONTEXT_MAX * CONTEXT_SAMPLES;
+/// Less speech than this after Whisper's last word is its imprecision.
+const LEFT_SAMPLES_MIN: usize = 2 * SAMPLE_RATE_HZ as usize;
+
+impl Recogniser {
+    /// All of it. Where Whisper ends early although speech goes on (it skips the rest of its window after some
+    /// sentences), it is asked again from there.
+    pub(super) fn offline(&mut self, speech: &Speech<'_>) -> Result<Vec<Word>, RecogniserError> {
+        let samples = speech.samples;
+        let mut all: Vec<Word> = Vec::new();
+        let mut begin = 0;
+        loop {
+            let window_end = samples.len().min(begin + WINDOW_SAMPLES);
+            let params = self.params(speech.language)?;
+            self.run(params, &samples[begin..])?;
+            let heard = self.lines(begin, samples.len())?;
+            let heard_to = heard.last().map(|word| word.to);
+            all.extend(heard);
+            let Some(heard_to) = heard_to else { return Ok(all) };
+            let left = heard_to + LEFT_SAMPLES_MIN <= speech.speech_end;
+            if window_end < samples.len() || !left || heard_to < begin + SAMPLES_MIN {
+                return Ok(all);
+            }
+            begin = heard_to;
+        }
+    }
+
+    /// The words of the last run; those of a line have its span where they have no times of their own.
+    fn lines(&self, begin: usize, end: usize) -> Result<Vec<Word>, RecogniserError> {
+        let mut tokens = self.tokens(begin)?.into_iter().peekable();
+        let mut all = Vec::new();
+        for segment in self.state.as_iter() {
+            let mut line = Vec::from_iter(tokens.next_if(|token| token.line));
+            while let Some(token) = tokens.next_if(|token| !token.line) {
+                line.push(token);
+            }
+            let place = |centiseconds| (begin + samples_at(centiseconds)).min(end);
+            let from = place(segment.start_timestamp());
+            all.extend(keep_spoken(words(&line, from, place(segment.end_timestamp()).max(from))));
+        }
+        Ok(all)
+    }
+}
