@@ -41,14 +41,28 @@ fn table_of(status: &Value) -> String {
             stream["state"] = json!("paused");
         }
     }
-    let streams = ["stream", "state", "epoch", "position_s", "lag_s", "peak_dbfs", "lost_frames", "description"];
+    let streams = ["stream", "state", "epoch", "position_s", "words_lag_s", "peak_dbfs", "lost_frames", "description"];
     let _ = write!(out, "\n{}", rows_of(&of_streams, streams, text));
     let queue = &status["queue"];
     let _ = writeln!(
         out,
-        "\nutterances: {} waiting, {} in work, {} done, {} lost",
-        queue["waiting"], queue["running"], queue["done"], queue["lost"]
+        "\nutterances: {} waiting, {} in work, {} done, {} lost; {} partial texts left out",
+        queue["waiting"], queue["running"], queue["done"], queue["lost"], queue["merged"]
     );
+    for stream in status["streams"].as_array().into_iter().flatten() {
+        let how = match stream["pace"].as_str() {
+            Some("fewer_partials") => "text comes less often than it should",
+            Some("late_finals") => "words come late",
+            _ => continue,
+        };
+        let _ = writeln!(
+            out,
+            "{}: more is spoken than the workers can write down, so {how}; {} waiting, {} of them in files",
+            text(&stream["stream"]),
+            stream["utterances"],
+            stream["kept"]
+        );
+    }
     out
 }
 

@@ -24,6 +24,7 @@ mod doctor;
 mod event;
 mod inherited;
 mod inspect;
+mod lag;
 mod language;
 mod last_exit;
 mod log;

@@ -72,7 +72,7 @@ pub(crate) struct Counts {
     pub done: u64,
     /// Jobs set aside; each was reported.
     pub lost: u64,
-    /// Partials that gave way to newer ones.
+    /// Partials that gave way to newer ones, or to their finals.
     pub merged: u64,
 }
 
@@ -117,7 +117,7 @@ impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
     /// Takes a final or offline job. One that is known already is not taken twice; one that was computed in advance, or
     /// is being computed, is not computed again.
     pub(crate) fn push(&mut self, job: Job) {
-        self.partials.remove(&job.stream);
+        self.merged += u64::from(self.partials.remove(&job.stream).is_some());
         self.tentative.remove(&job.stream);
         let ready = self.ready.remove(&job.stream);
         if self.open.contains_key(&job.id) {

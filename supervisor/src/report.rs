@@ -1,5 +1,6 @@
 //! What a run tells its user: one closed enum, three ways to show it.
 
+use crate::lag::Pace;
 use control_protocol::{Role, StreamName, Word};
 use serde::Serialize;
 use shm_layout::FrameIndex;
@@ -155,6 +156,19 @@ pub(crate) enum Report {
         frame: FrameIndex,
         /// `frame` in seconds.
         at_s: f64,
+    },
+    /// Words of a live stream fell behind, or caught up.
+    Lag {
+        /// Which stream.
+        stream: StreamName,
+        /// How it keeps pace now.
+        pace: Pace,
+        /// From the oldest sound that waits for words to the newest, in seconds.
+        lag_s: f64,
+        /// Utterances that wait for their last text.
+        waiting: usize,
+        /// How many of them are kept in files.
+        kept: usize,
     },
     /// A process began or ended.
     Process {

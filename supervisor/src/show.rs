@@ -1,12 +1,13 @@
 //! Two ways to show a live run: JSON lines for programs, text for people.
 
+use crate::lag::Pace;
 use crate::output::columns;
 use crate::printer::Printer;
 use crate::report::{Report, Reporter, Span};
 use control_protocol::StreamName;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use unicode_width::UnicodeWidthStr;
 
@@ -59,13 +60,15 @@ pub(crate) struct ForPeople {
     partial_shown: bool,
     /// Streams whose devices are away, and for how many seconds.
     away: BTreeMap<StreamName, f64>,
+    /// Streams whose words were said to come late.
+    late: BTreeSet<StreamName>,
 }
 
 impl ForPeople {
     /// Prints through this printer; with the stream's name before each line when there are several.
     pub(crate) fn new(printer: Printer, named: bool) -> Self {
         let terminal = std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Self { printer, terminal, named, partial_shown: false, away: BTreeMap::new() }
+        Self { printer, terminal, named, partial_shown: false, away: BTreeMap::new(), late: BTreeSet::new() }
     }
 
     fn line(&self, stream: &StreamName, text: &str) -> String {
@@ -133,6 +136,19 @@ impl Reporter for ForPeople {
                 self.back(&span.stream);
                 self.say(&format!("{} has a gap of {:.3} s ({cause})", span.stream, span.seconds()));
             }
+            Report::Lag { stream, pace: Pace::Live, .. } => {
+                if self.late.remove(&stream) {
+                    self.say(&format!("{stream}: words are on time again"));
+                }
+            }
+            Report::Lag { stream, pace: Pace::LateFinals, lag_s, .. } => {
+                self.say(&format!(
+                    "{stream}: more is spoken than the workers can write down; words come {lag_s:.0} s late, and none is lost"
+                ));
+                self.late.insert(stream);
+            }
+            // Who reads along sees it.
+            Report::Lag { pace: Pace::FewerPartials, .. } => {}
             Report::Paused { stream, .. } => self.say(&format!("{stream} is paused; `tympan resume` listens again")),
             Report::Resumed { stream, .. } => self.say(&format!("listening to {stream} again")),
             Report::Process { role, pid, state: "exited" | "failed", reason: Some(reason), .. } => {

@@ -34,6 +34,7 @@ mod pulse;
 pub mod ramp;
 mod reader_probe;
 mod small_disk;
+mod sounds;
 mod speech;
 mod status;
 mod terminal;
@@ -57,6 +58,7 @@ pub use programs::{cache_home, direct, model, program, transcribe, tympan, works
 pub use pulse::Pulse;
 pub use reader_probe::{Attacher, Following, Language, ReaderEvent, Readers, bindings, run_reader};
 pub use small_disk::{OnSmallDisk, on_small_disk};
+pub use sounds::{SOUNDS_RATE_HZ, Sound};
 pub use speech::{CLIPS, Clip, Speech, clip_file};
 pub use status::{ProcessStatus, Queue, Status, StreamStatus};
 pub use terminal::Terminal;

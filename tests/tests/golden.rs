@@ -12,7 +12,7 @@ use system_tests::golden::{Transcript, accepting, json, kind_of, table};
 use system_tests::*;
 
 /// Numbers of `status` and of its streams that are others every time.
-const STATUS_CHANGES: [&str; 10] = [
+const STATUS_CHANGES: [&str; 11] = [
     "pid",
     "uptime_s",
     "heartbeat_s",
@@ -20,6 +20,7 @@ const STATUS_CHANGES: [&str; 10] = [
     "position_frame",
     "committed_frame",
     "lag_s",
+    "words_lag_s",
     "session",
     "largest_message_bytes",
     "busy",

@@ -82,6 +82,41 @@ fn what_would_leave_the_ring_is_kept_on_disk_until_it_is_written_down() -> Resul
 }
 
 #[test]
+fn words_that_fall_behind_are_told_and_catch_up() -> Result<()> {
+    let speech = Speech::join(&CLIPS)?;
+    let mut instance = Setup::run(&[&speech.uri()]).start()?;
+    instance.wait_ready()?;
+    let stopped = Stopped::workers_of(&instance)?;
+    let is_pace = |event: &Event, pace: &str| event.is("lag") && event.fields["pace"] == pace;
+    let late = instance.wait_event("lag", watchdog(speech.span_s(1).end), |e| is_pace(e, "late_finals"))?;
+    ensure!(late.number("lag_s")? > 2.0 && late.whole("waiting")? >= 1, "{}", late.fields);
+    let status = instance.json("status")?;
+    let stream = &status["streams"][0];
+    ensure!(stream["pace"] == "late_finals" && stream["utterances"].as_u64() >= Some(1), "{stream}");
+    ensure!(stream["words_lag_s"].as_f64() >= Some(late.number("lag_s")?), "{stream}, after {}", late.fields);
+    ensure!(
+        status["queue"]["merged"].as_u64() >= Some(1),
+        "texts of what was spoken were left out: {}",
+        status["queue"]
+    );
+    let people = instance.command(&["status"])?.stdout;
+    ensure!(people.contains("more is spoken than the workers can write down"), "{people}");
+    ensure!(instance.finals()?.is_empty(), "a stopped worker wrote something down");
+    drop(stopped);
+    // Told when it has lasted, before the file ends.
+    let caught_up = instance.wait_event("the end of it", watchdog(speech.seconds()), |e| is_pace(e, "live"))?;
+    ensure!(caught_up.number("lag_s")? < late.number("lag_s")?, "{}", caught_up.fields);
+    ensure!(instance.json("status")?["streams"][0]["pace"] == "live", "it is over");
+    instance.wait_event("stopped", watchdog(speech.seconds() + 5.0), |e| e.is("stopped"))?;
+    instance.wait_stopped(watchdog(2.0))?;
+    instance.assert_once()?;
+    let errors = errors_of(&speech.transcript(), &instance.said()?)?;
+    ensure!(errors.errors() * 5 <= errors.words, "{errors:?}: {}", instance.said()?);
+    ensure!(!instance.log().all()?.iter().any(|event| event.is("lost")), "words come late, and none is lost");
+    instance.assert_clean()
+}
+
+#[test]
 fn what_cannot_be_written_down_before_the_end_is_kept_for_later() -> Result<()> {
     let speech = Speech::join(&BASE_SPEECH)?;
     let mut instance = Setup::run(&[&speech.uri()]).start()?;

@@ -57,6 +57,34 @@ fn a_stream_is_remembered_and_forgotten() {
 }
 
 #[test]
+fn a_minute_of_a_gliding_tone_makes_nobody_deaf() {
+    let mut detector = Detector::load(&common::model(common::VAD)).expect("the model");
+    let mut phase = 0.0;
+    let siren = (0_u16..60 * 50).flat_map(|turn| {
+        // 20 ms each, and as long a way up as down.
+        let hz = 500.0 * 2_f32.powf((f32::from(turn) / 25.0).sin());
+        std::iter::repeat_n(hz, 320)
+    });
+    let siren: Vec<f32> = siren
+        .map(|hz| {
+            phase = (phase + hz / 16_000.0) % 1.0;
+            0.3 * (std::f32::consts::TAU * phase).sin()
+        })
+        .collect();
+    let mut heard_after = |before: &[f32], clip: &[f32]| {
+        let heard = probabilities(&mut detector, &[before, &[0.0; 16_000], clip].concat());
+        let begin = (before.len() + 16_000) / FRAME_SAMPLES;
+        assert!(heard[..begin].iter().all(|&p| p < 0.5), "a siren is nobody's voice");
+        heard[begin..].iter().position(|&p| p >= 0.5).expect("the voice is heard")
+    };
+    for clip in common::clips() {
+        let (quiet, loud) = (heard_after(&[], &clip.samples), heard_after(&siren, &clip.samples));
+        // What is heard before the first sign of speech counts as speech, and is longer.
+        assert!(loud < quiet + 14, "{}: {} ms later", clip.file, (loud - quiet) * 32);
+    }
+}
+
+#[test]
 fn another_model_is_refused_by_name() {
     let refused = Detector::load(&common::model(common::WHISPER)).err().map(|e| e.to_string());
     assert!(refused.is_some_and(|reason| reason.contains(common::WHISPER)));

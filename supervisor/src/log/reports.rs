@@ -2,6 +2,7 @@
 
 use super::Log;
 use super::line::{Entry, Level, Speaker};
+use crate::lag::Pace;
 use crate::report::{Report, Reporter, Span};
 use control_protocol::StreamName;
 use shm_layout::FrameIndex;
@@ -49,6 +50,18 @@ impl<'a> Logged<'a> {
                     _ => None,
                 };
                 log.say(Entry::new(speaker, event, level, text));
+            }
+            Report::Lag { stream, pace, lag_s, waiting, kept } => {
+                let what = match pace {
+                    Pace::Live => "words are on time",
+                    Pace::FewerPartials => "text of what is being spoken comes less often",
+                    Pace::LateFinals => "words come late",
+                };
+                log.note(
+                    "lag",
+                    None,
+                    format!("{stream}: {what}; {lag_s:.1} s behind, {waiting} waiting, {kept} in files"),
+                );
             }
             Report::Paused { stream, at_s, .. } => {
                 log.note("paused", None, format!("{stream} is paused from {at_s:.2} s on"));

@@ -1,5 +1,6 @@
 //! The listener's side of the supervisor: marks, utterances, and what it keeps safe.
 
+use super::streams::Growing;
 use super::{Part, Session};
 use crate::report::{Report, Span};
 use control_protocol::{ClockKind, FromListener, Job, JobKind, ListenerConfig, Mark, StreamName, ToListener};
@@ -30,6 +31,9 @@ impl Session<'_> {
                 self.queue.push(job);
             }
             FromListener::Growing(job) if self.plan.partials || job.kind == JobKind::Tentative => {
+                if let Some(known) = self.streams.get_mut(&job.stream) {
+                    known.growing = Some(Growing { from: job.from, to: job.to });
+                }
                 self.queue.push_early(job);
             }
             FromListener::Growing(_) => {}
@@ -61,6 +65,7 @@ impl Session<'_> {
             self.tell_listener(ToListener::Adopt(job.clone()));
         }
         self.queue.ask_again_to_set_aside();
+        self.streams.values_mut().for_each(|known| known.growing = None);
         for (stream, known) in self.streams.iter().filter(|(_, known)| known.mark.is_some() && !known.finished) {
             self.tell_pauses(stream);
             self.tell_listener(ToListener::Listen { stream: stream.clone(), mark: known.mark });

@@ -6,6 +6,7 @@
 mod ending;
 mod engine;
 mod hearts;
+mod lags;
 mod listener;
 mod memory;
 mod orders;
@@ -190,6 +191,7 @@ impl<'a> Session<'a> {
                 self.look_at_memory();
                 self.remove_old_rings();
                 self.tell_all_done();
+                self.look_at_lags();
                 housekeeping = Instant::now() + hearts::LOOK_EVERY;
             }
             self.tick_lives();

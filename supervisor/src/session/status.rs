@@ -59,6 +59,7 @@ impl Session<'_> {
                 let ring = self.rings.of(name);
                 let committed = ring.map(shm_layout::RingWarden::commit);
                 let level = levels.iter().find(|level| level.stream == name.as_str() && level.at_ns > 0);
+                let words = self.words_lag(name);
                 let lag = committed.map(|commit| commit.since(stream.position)).filter(|_| !stream.finished);
                 json!({
                     "stream": name, "uri": stream.uri, "description": stream.description,
@@ -76,6 +77,8 @@ impl Session<'_> {
                     "committed_frame": committed, "position_frame": stream.position,
                     "position_s": stream.position.seconds(rate),
                     "lag_s": lag.map(|frames| shm_layout::FrameIndex(frames).seconds(rate)),
+                    "words_lag_s": words.behind_frames.map(|frames| shm_layout::FrameIndex(frames).seconds(rate)),
+                    "utterances": words.utterances, "kept": words.kept, "pace": stream.lag.pace(),
                     "gap_frames": ring.map(shm_layout::RingWarden::gap_frames),
                     "peak_dbfs": level.map(|level| dbfs(level.peak)),
                     "rms_dbfs": level.map(|level| dbfs(level.rms)),

@@ -1,5 +1,6 @@
 //! What the supervisor knows of each stream.
 
+use crate::lag::Lag;
 use control_protocol::Mark;
 use shm_layout::FrameIndex;
 use std::time::{Duration, Instant};
@@ -47,8 +48,23 @@ pub(super) struct Stream {
     pub finished: bool,
     /// When its device was last said to be away.
     pub away: Option<Instant>,
+    /// The utterance that is being spoken, as far as a text of it was asked for.
+    pub growing: Option<Growing>,
+    /// Up to where what was said is written down, be it for now or to stay.
+    pub worded: FrameIndex,
+    /// How its words keep pace.
+    pub lag: Lag,
     /// When it is not to be listened to, as far as a new listener has to know.
     pub pauses: Vec<Pause>,
+}
+
+/// Frames of an utterance that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Growing {
+    /// The first one.
+    pub from: FrameIndex,
+    /// One past the last one.
+    pub to: FrameIndex,
 }
 
 /// Frames that are not listened to.
@@ -62,7 +78,7 @@ pub(super) struct Pause {
 
 impl Stream {
     /// A stream nobody has opened yet.
-    pub(super) const fn new(uri: String, language: String) -> Self {
+    pub(super) fn new(uri: String, language: String) -> Self {
         Self {
             uri,
             language,
@@ -76,6 +92,9 @@ impl Stream {
             position: FrameIndex(0),
             finished: false,
             away: None,
+            growing: None,
+            worded: FrameIndex(0),
+            lag: Lag::default(),
             pauses: Vec::new(),
         }
     }
@@ -94,6 +113,8 @@ impl Stream {
     pub(super) fn move_mark(&mut self, mark: Mark) {
         if self.mark.is_none_or(|old| (mark.epoch, mark.frame) > (old.epoch, old.frame)) {
             self.mark = Some(mark);
+            // It is an utterance now, or was none.
+            self.growing = self.growing.filter(|growing| growing.from >= mark.frame);
             self.pauses.retain(|pause| pause.to.is_none_or(|to| to > mark.frame));
         }
     }

@@ -10,16 +10,18 @@ use shm_layout::FrameIndex;
 impl Session<'_> {
     /// A job with what the worker alone cannot know.
     pub(super) fn task(&mut self, job: Job) -> Task {
-        let language = self.plan.languages.of(&job.stream).to_owned();
         let (hear_from, prompt) = match job.kind {
             JobKind::Offline => (job.from, String::new()),
             JobKind::Final | JobKind::Partial | JobKind::Tentative => self.spoken_in(&job.stream).window(&job),
         };
+        let stream = self.streams.get(&job.stream);
+        let language = stream.map_or_else(|| self.plan.languages.common().to_owned(), |stream| stream.language.clone());
         Task { job, hear_from, prompt, language }
     }
 
     /// The answer about an utterance that may go on.
     pub(super) fn heard(&mut self, job: Job, answer: Answer) {
+        self.is_worded(&job);
         let Heard { committed, fixed, text, words } =
             self.spoken_in(&job.stream).hear(&job, answer.heard_from, answer.words);
         if !self.plan.partials {
@@ -38,6 +40,7 @@ impl Session<'_> {
 
     /// A job's last answer, or why there is none.
     pub(super) fn written(&mut self, Finished { job, outcome }: Finished) {
+        self.is_worded(&job);
         match outcome {
             Err(unwritten) => {
                 // What was said to stay stays.
@@ -52,6 +55,13 @@ impl Session<'_> {
                 let words = self.spoken_in(&job.stream).settle(&job, answer.heard_from, answer.words);
                 self.report_final(&job, &words);
             }
+        }
+    }
+
+    /// Nothing of this job waits for words any more, for now.
+    fn is_worded(&mut self, job: &Job) {
+        if let Some(stream) = self.streams.get_mut(&job.stream) {
+            stream.worded = stream.worded.max(job.to);
         }
     }
 
