@@ -1,7 +1,9 @@
 //! Samples to text: Whisper, by whisper-rs.
 //!
 //! Three ways, by what the text is for ([`JobKind`]):
-//! - `Offline`: what whisper-rs does when called directly (greedy, full context, its own fallbacks), with times.
+//! - `Offline`: what whisper-rs does when called directly (greedy, its own fallbacks), with times. Of its context the
+//!   encoder computes all that the sound takes, and a roomy margin. An answer that got stuck, or says more than anybody
+//!   can, is computed once more with the full context.
 //! - `Final`, `Partial`: one text and no times. The encoder looks at as much as there is and little more
 //!   ([`audio_ctx`]), which is two to three times as fast. Decoding is cut off in proportion to the sound, and an answer
 //!   that got stuck is computed once more the first way. A final is decoded with five beams, which makes up for what
@@ -22,11 +24,14 @@ use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextPar
 const CONTEXT_SAMPLES: usize = SAMPLE_RATE_HZ as usize / 50;
 /// The whole context: 30 s.
 const CONTEXT_MAX: usize = 1_500;
+/// Contexts that are multiples of this are computed faster: ggml's matrices are tiled so.
+const CONTEXT_TILE: usize = 16;
 /// Shorter contexts than these make the decoder loop, and the shortest one costs words.
 const CONTEXT_PARTIAL_MIN: usize = 512;
 const CONTEXT_FINAL_MIN: usize = 768;
 /// What is left empty behind the sound: where it fills the context, invented words follow.
 const CONTEXT_MARGIN: usize = 128;
+const CONTEXT_MARGIN_MIN: usize = 64;
 /// Finals longer than this have the whole context.
 const FINAL_SHORT_SAMPLES: usize = 13 * SAMPLE_RATE_HZ as usize;
 /// Whisper answers nothing to less than 100 ms, and badly to less than this.
@@ -168,7 +173,7 @@ impl Recogniser {
         let mut begin = 0;
         loop {
             let (first, window_end) = (pieces.len(), samples.len().min(begin + WINDOW_SAMPLES));
-            for piece in self.offline(&samples[begin..])? {
+            for piece in self.fitted(&samples[begin..])? {
                 pieces.push(Piece { from: begin + piece.from, to: begin + piece.to, text: piece.text });
             }
             let Some(heard_to) = pieces[first..].last().map(|piece| piece.to) else { return Ok(pieces) };
@@ -180,9 +185,25 @@ impl Recogniser {
         }
     }
 
-    fn offline(&mut self, samples: &[f32]) -> Result<Vec<Piece>, RecogniserError> {
+    /// With as much context as the sound takes; once more with all of it where the answer cannot be believed.
+    fn fitted(&mut self, samples: &[f32]) -> Result<Vec<Piece>, RecogniserError> {
+        let cap = 16 + samples.len() / (SAMPLE_RATE_HZ as usize / 10);
+        let pieces = self.offline(samples, audio_ctx(JobKind::Offline, samples.len()), cap)?;
+        let tokens: usize = self.state.as_iter().map(|part| usize::try_from(part.n_tokens()).unwrap_or(0)).sum();
+        let text = pieces.iter().map(|piece| piece.text.as_str()).collect::<Vec<_>>().join(" ");
+        if tokens < cap && !is_stuck(&text) {
+            return Ok(pieces);
+        }
+        self.offline(samples, CONTEXT_MAX, 0)
+    }
+
+    /// One pass; no more than `cap` tokens a window, or as many as fit when it is 0.
+    fn offline(&mut self, samples: &[f32], context: usize, cap: usize) -> Result<Vec<Piece>, RecogniserError> {
         let language = self.language.clone();
-        self.run(params(GREEDY, &language, self.threads), samples)?;
+        let mut params = params(GREEDY, &language, self.threads);
+        params.set_audio_ctx(c_int::try_from(context).unwrap_or(0));
+        params.set_max_tokens(c_int::try_from(cap).unwrap_or(0));
+        self.run(params, samples)?;
         let place = |centiseconds: i64| {
             usize::try_from(centiseconds).unwrap_or(0).saturating_mul(SAMPLE_RATE_HZ as usize / 100).min(samples.len())
         };
@@ -219,13 +240,20 @@ fn params(strategy: SamplingStrategy, language: &str, threads: c_int) -> FullPar
 /// How much of its context the encoder computes for so many samples, in units of 20 ms: all of the sound and a margin.
 #[must_use]
 pub fn audio_ctx(kind: JobKind, samples: usize) -> usize {
-    let needed = samples.div_ceil(CONTEXT_SAMPLES) + CONTEXT_MARGIN;
+    let sound = samples.div_ceil(CONTEXT_SAMPLES);
+    let wanted = sound + CONTEXT_MARGIN;
     let context = match kind {
-        JobKind::Partial => needed.max(CONTEXT_PARTIAL_MIN),
-        JobKind::Final if samples <= FINAL_SHORT_SAMPLES => needed.max(CONTEXT_FINAL_MIN),
-        JobKind::Final | JobKind::Offline => CONTEXT_MAX,
+        JobKind::Partial => wanted.max(CONTEXT_PARTIAL_MIN),
+        JobKind::Offline => wanted.max(CONTEXT_FINAL_MIN),
+        JobKind::Final if samples <= FINAL_SHORT_SAMPLES => wanted.max(CONTEXT_FINAL_MIN),
+        JobKind::Final => CONTEXT_MAX,
     };
-    context.min(CONTEXT_MAX)
+    let tiles_max = CONTEXT_MAX / CONTEXT_TILE * CONTEXT_TILE;
+    match context.next_multiple_of(CONTEXT_TILE) {
+        tiled if tiled <= tiles_max => tiled,
+        _ if sound + CONTEXT_MARGIN_MIN <= tiles_max => tiles_max,
+        _ => CONTEXT_MAX,
+    }
 }
 
 #[cfg(test)]
@@ -242,7 +270,9 @@ mod tests {
         }
         assert_eq!(audio_ctx(JobKind::Final, 16_000), 768);
         assert_eq!(audio_ctx(JobKind::Partial, 16_000), 512);
-        assert_eq!(audio_ctx(JobKind::Final, 14 * 16_000), 1_500);
+        assert_eq!(audio_ctx(JobKind::Final, 14 * 16_000), 1_488, "all but what is no whole tile");
+        assert_eq!(audio_ctx(JobKind::Offline, 20 * 16_000), 1_136);
+        assert_eq!(audio_ctx(JobKind::Offline, 30 * 16_000), 1_500);
     }
 
     #[test]
