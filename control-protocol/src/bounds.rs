@@ -26,6 +26,9 @@ pub const LANGUAGE_BYTES_MAX: usize = 16;
 /// The longest name of a file, in bytes.
 pub const FILE_NAME_BYTES_MAX: usize = 255;
 
+/// The longest text that goes before a task, in bytes.
+pub const PROMPT_BYTES_MAX: usize = 1_024;
+
 /// Frames from 0 to here have a place in messages: three million years at 48 kHz, and far enough from the end of 64
 /// bits that no sum of two overflows.
 pub const FRAMES_MAX: u64 = 1 << 62;
@@ -98,7 +101,8 @@ macro_rules! prose {
 whole!(path, crate::PATH_BYTES_MAX);
 whole!(uri, crate::URI_BYTES_MAX);
 whole!(language, crate::LANGUAGE_BYTES_MAX);
-whole!(words, crate::TEXT_BYTES_MAX);
+whole!(word, crate::WORD_BYTES_MAX);
+whole!(prompt, crate::PROMPT_BYTES_MAX);
 prose!(reason, crate::REASON_BYTES_MAX);
 prose!(description, crate::DESCRIPTION_BYTES_MAX);
 
@@ -150,6 +154,45 @@ pub(crate) mod file_name_option {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
         Ok(Option::<Name>::deserialize(from)?.map(|Name(name)| name))
+    }
+}
+
+/// Words of one message.
+pub(crate) mod words {
+    use crate::{WORDS_MAX, Word};
+    use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+    use serde::{Serialize, Serializer, ser};
+
+    struct Words;
+
+    impl<'de> Visitor<'de> for Words {
+        type Value = Vec<Word>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "at most {WORDS_MAX} words")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut words: A) -> Result<Vec<Word>, A::Error> {
+            let mut read = Vec::new();
+            while let Some(word) = words.next_element()? {
+                if read.len() == WORDS_MAX {
+                    return Err(A::Error::invalid_length(WORDS_MAX + 1, &self));
+                }
+                read.push(word);
+            }
+            Ok(read)
+        }
+    }
+
+    pub(crate) fn serialize<S: Serializer>(words: &[Word], to: S) -> Result<S::Ok, S::Error> {
+        if words.len() > WORDS_MAX {
+            return Err(ser::Error::custom("too many words"));
+        }
+        words.serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Word>, D::Error> {
+        from.deserialize_seq(Words)
     }
 }
 

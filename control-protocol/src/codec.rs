@@ -6,9 +6,6 @@ use thiserror::Error;
 /// The largest message, in bytes. A page: nothing that fits the protocol comes near it but a very long path.
 pub const MESSAGE_BYTES_MAX: usize = 4096;
 
-/// The longest text one message carries, in bytes; longer text is sent in pieces ([`split_text`]).
-pub const TEXT_BYTES_MAX: usize = 3072;
-
 /// Why a message has no bytes, or bytes are no message.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum CodecError {
@@ -60,19 +57,4 @@ fn fault(error: postcard::Error) -> CodecError {
         postcard::Error::SerdeSerCustom | postcard::Error::SerdeDeCustom => CodecError::OutOfBounds,
         other => CodecError::Malformed(other.to_string()),
     }
-}
-
-/// Cuts text into pieces of at most [`TEXT_BYTES_MAX`] bytes, never inside a character. Joined they are the text.
-#[must_use]
-pub fn split_text(text: &str) -> Vec<&str> {
-    let mut pieces = Vec::new();
-    let mut rest = text;
-    while rest.len() > TEXT_BYTES_MAX {
-        let cut = (0..=TEXT_BYTES_MAX).rev().find(|&at| rest.is_char_boundary(at)).unwrap_or(rest.len());
-        let (piece, tail) = rest.split_at(cut);
-        pieces.push(piece);
-        rest = tail;
-    }
-    pieces.push(rest);
-    pieces
 }

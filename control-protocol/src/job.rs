@@ -25,6 +25,8 @@ pub enum JobKind {
     Partial,
     /// A long piece of a recording, with times inside it.
     Offline,
+    /// An utterance that may have ended: its final, computed while it is still waited whether speech goes on.
+    Tentative,
 }
 
 /// Where a job's samples are.
@@ -58,6 +60,23 @@ pub struct Job {
     pub speech_end: FrameIndex,
     /// Where the samples are.
     pub samples: Samples,
+}
+
+/// A job as a worker gets it: with what was said before, which the worker alone cannot know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// The frames to be written down.
+    pub job: Job,
+    /// From here on the worker should listen, where the ring still has it: at `job.from`, or earlier to hear what the words
+    /// follow, or later where the beginning is written down already. In the job's epoch.
+    #[serde(with = "bounds::frame")]
+    pub hear_from: FrameIndex,
+    /// What was said before `hear_from`.
+    #[serde(with = "bounds::prompt")]
+    pub prompt: String,
+    /// ISO 639-1 code of the spoken language, or `auto`; an `.en` model knows English only.
+    #[serde(with = "bounds::language")]
+    pub language: String,
 }
 
 /// Why a worker could not do a job.

@@ -25,18 +25,20 @@ mod job;
 mod listener;
 mod name;
 mod role;
+mod word;
 mod worker;
 
 pub use bounds::{
-    DESCRIPTION_BYTES_MAX, FILE_NAME_BYTES_MAX, FRAMES_MAX, LANGUAGE_BYTES_MAX, PATH_BYTES_MAX, REASON_BYTES_MAX,
-    URI_BYTES_MAX,
+    DESCRIPTION_BYTES_MAX, FILE_NAME_BYTES_MAX, FRAMES_MAX, LANGUAGE_BYTES_MAX, PATH_BYTES_MAX, PROMPT_BYTES_MAX,
+    REASON_BYTES_MAX, URI_BYTES_MAX,
 };
-pub use codec::{CodecError, MESSAGE_BYTES_MAX, TEXT_BYTES_MAX, decode, encode, split_text};
+pub use codec::{CodecError, MESSAGE_BYTES_MAX, decode, encode};
 pub use engine::{ClockKind, EngineConfig, FromEngine, GapCause, SourceError, SourceSpec, ToEngine};
 pub use exit::Exit;
 pub use greeting::{greet, greeting, version_of};
-pub use job::{Job, JobFault, JobId, JobKind, Samples};
+pub use job::{Job, JobFault, JobId, JobKind, Samples, Task};
 pub use listener::{FromListener, ListenerConfig, Mark, ToListener};
 pub use name::{NameError, StreamName};
 pub use role::{BoardPlace, Hello, PROTOCOL_VERSION, Role};
+pub use word::{WORD_BYTES_MAX, WORDS_MAX, Word, text_of};
 pub use worker::{FromWorker, ToWorker, WorkerConfig};

@@ -18,6 +18,8 @@ pub struct ListenerConfig {
     pub vad_model: String,
     /// Whether pieces are as long as the recogniser takes (recordings) or end at the first pause (live).
     pub offline: bool,
+    /// Whether the supervisor wants to hear of utterances before they have ended.
+    pub early: bool,
     /// Its place on the status board.
     pub board: BoardPlace,
     /// The folder for utterances that nobody could write down.
@@ -59,6 +61,17 @@ pub enum ToListener {
     Shutdown,
     /// This job ended too many workers: keep its sound for a look, forget it, and say [`FromListener::SetAside`].
     SetAside(JobId),
+    /// From this frame on the stream is not listened to, or listened to again. Said before the frame is reached or soon
+    /// after, and in the order of the frames; to a new listener again, before [`ToListener::Listen`].
+    Pause {
+        /// Which stream.
+        stream: StreamName,
+        /// The first frame it is about.
+        #[serde(with = "bounds::frame")]
+        at: FrameIndex,
+        /// Whether the stream is not listened to from here on.
+        paused: bool,
+    },
 }
 
 /// Listener to supervisor.
@@ -70,7 +83,8 @@ pub enum FromListener {
     Ready,
     /// A whole utterance. The mark of its stream moves to `job.to` with it.
     Utterance(Job),
-    /// The utterance being spoken has grown to this (kind `Partial`; `id` is the one its final will have).
+    /// The utterance being spoken has grown to this (kind `Partial`), or may have ended with it (kind `Tentative`); `id` is
+    /// the one its final will have.
     Growing(Job),
     /// Nothing was said up to `mark`; everything up to `position` has been looked at.
     Scanned {

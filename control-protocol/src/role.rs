@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The version of all messages of this crate. Different versions refuse each other in plain words.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// What a process is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Supervisor and worker.
 
-use crate::{BoardPlace, Hello, Job, JobFault, JobId, bounds};
+use crate::{BoardPlace, Hello, JobFault, JobId, Task, Word, bounds};
 use serde::{Deserialize, Serialize};
 use shm_layout::FrameIndex;
 
@@ -18,9 +18,11 @@ pub struct WorkerConfig {
     pub model: String,
     /// Threads of one computation.
     pub threads: u32,
-    /// ISO 639-1 code, or `auto`; an `.en` model knows English only.
+    /// The language that most tasks will be in: one that the model does not know is refused at once.
     #[serde(with = "bounds::language")]
     pub language: String,
+    /// Whether words are aligned with the sound; without, they have the times of their lines.
+    pub word_times: bool,
     /// Its place on the status board.
     pub board: BoardPlace,
 }
@@ -33,7 +35,7 @@ pub enum ToWorker {
     /// First, once.
     Configure(WorkerConfig),
     /// Write this down. One at a time.
-    Transcribe(Job),
+    Transcribe(Task),
     /// End the process.
     Shutdown,
 }
@@ -48,28 +50,28 @@ pub enum FromWorker {
         /// How long loading took.
         load_ms: u32,
     },
-    /// A part of a job's text, in order. Counts only when [`FromWorker::Done`] follows.
-    Segment {
+    /// Words of a job, in order; more follow. They count only when [`FromWorker::Done`] comes.
+    Words {
         /// Which job.
         id: JobId,
-        /// Where its speech begins.
-        #[serde(with = "bounds::frame")]
-        from: FrameIndex,
-        /// One past where it ends.
-        #[serde(with = "bounds::frame")]
-        to: FrameIndex,
-        /// What was said. Not longer than [`crate::TEXT_BYTES_MAX`]: longer text goes on in the next message.
+        /// At most [`crate::WORDS_MAX`].
         #[serde(with = "bounds::words")]
-        text: String,
-        /// Whether this continues the text of the message before.
-        continued: bool,
+        words: Vec<Word>,
     },
-    /// All parts of a job have been sent.
+    /// A job is done.
     Done {
         /// Which job.
         id: JobId,
-        /// How long the computation took.
+        /// Its last words.
+        #[serde(with = "bounds::words")]
+        words: Vec<Word>,
+        /// Where it began to listen.
+        #[serde(with = "bounds::frame")]
+        heard_from: FrameIndex,
+        /// How long the job took.
         compute_ms: u32,
+        /// How much of it was the recogniser's own.
+        recogniser_ms: u32,
     },
     /// A job cannot be done.
     Failed {

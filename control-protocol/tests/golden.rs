@@ -127,6 +127,7 @@ fn to_listener() -> Vec<String> {
         spill_dir: "/spill".into(),
         vad_model: "/vad".into(),
         offline: true,
+        early: true,
         board: board(),
         aside_dir: "/aside".into(),
     };
@@ -141,6 +142,8 @@ fn to_listener() -> Vec<String> {
         ToListener::SpillAll,
         ToListener::Shutdown,
         ToListener::SetAside(JobId::new(2, 7)),
+        ToListener::Pause { stream: name("mic"), at: FrameIndex(300), paused: true },
+        ToListener::Pause { stream: name("mic"), at: FrameIndex(300), paused: false },
     ];
     lines("ToListener", &messages)
 }
@@ -152,6 +155,7 @@ fn from_listener() -> Vec<String> {
         FromListener::Ready,
         FromListener::Utterance(job(JobKind::Offline, Samples::Ring)),
         FromListener::Growing(job(JobKind::Partial, Samples::Ring)),
+        FromListener::Growing(job(JobKind::Tentative, Samples::Ring)),
         FromListener::Scanned {
             stream: stream.clone(),
             mark: Mark { epoch: Epoch(1), frame: FrameIndex(2) },
@@ -175,12 +179,18 @@ fn to_worker() -> Vec<String> {
         model: "/model".into(),
         threads: 1,
         language: "en".into(),
+        word_times: true,
         board: board(),
     };
     let messages = [
         ToWorker::Hello(hello()),
         ToWorker::Configure(config),
-        ToWorker::Transcribe(job(JobKind::Final, Samples::Spill("a.wav".into()))),
+        ToWorker::Transcribe(Task {
+            job: job(JobKind::Final, Samples::Spill("a.wav".into())),
+            hear_from: FrameIndex(0),
+            prompt: "and so".into(),
+            language: "en".into(),
+        }),
         ToWorker::Shutdown,
     ];
     lines("ToWorker", &messages)
@@ -189,11 +199,12 @@ fn to_worker() -> Vec<String> {
 fn from_worker() -> Vec<String> {
     let (id, from, to) = (JobId(1), FrameIndex(1), FrameIndex(300));
     let failed = |fault| FromWorker::Failed { id, fault };
+    let word = |text: &str| Word { text: text.into(), from, to, confidence: 99, line: false };
     let messages = [
         FromWorker::Hello(hello()),
         FromWorker::Ready { load_ms: 200 },
-        FromWorker::Segment { id, from, to, text: "so it was".into(), continued: true },
-        FromWorker::Done { id, compute_ms: 5 },
+        FromWorker::Words { id, words: vec![word(" so"), word(" it")] },
+        FromWorker::Done { id, words: vec![word(" was.")], heard_from: from, compute_ms: 5, recogniser_ms: 4 },
         failed(JobFault::Overwritten { from, to }),
         failed(JobFault::Unreadable("why".into())),
         failed(JobFault::Recogniser("why".into())),

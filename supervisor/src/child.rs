@@ -28,9 +28,6 @@ const MESSAGES_PER_S_MAX: u32 = 10_000;
 /// How long a death may wait for the last words to be read. They come at once, but for a process that the child has left.
 const LAST_WORDS_WITHIN: Duration = Duration::from_millis(100);
 
-/// Parts of a text that are held back at most.
-const HELD_MAX: usize = 32;
-
 /// What is needed to start a child.
 #[derive(Debug, Clone)]
 pub(crate) struct Recipe<'a> {
@@ -222,7 +219,6 @@ fn talk_as<M: DeserializeOwned>(server: LinkServer, mut orders: Mailbox<Order>, 
         return;
     }
     let mut flood = Flood { second: Instant::now(), messages: 0 };
-    let mut held = Vec::new();
     loop {
         let event = match receiver.recv() {
             Ok(_) if flood.is_one() => {
@@ -232,15 +228,8 @@ fn talk_as<M: DeserializeOwned>(server: LinkServer, mut orders: Mailbox<Order>, 
             Err(LinkError::Closed) => return,
             Err(e) => ChildEvent::LinkFault(e.to_string()),
         };
-        // A part of a text says nothing before its end: the loop is not woken for it.
-        if let ChildEvent::Said(Said::Worker(FromWorker::Segment { .. })) = &event
-            && held.len() < HELD_MAX
-        {
-            held.push(event);
-            continue;
-        }
         let over = matches!(event, ChildEvent::LinkFault(_));
-        if !held.drain(..).all(|part| teller.tell(part)) || !teller.tell(event) || over {
+        if !teller.tell(event) || over {
             return;
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::logs::LogsArgs;
 use crate::model::ModelArgs;
-use crate::orders::{RestartArgs, ScaleArgs};
+use crate::orders::{RestartArgs, ScaleArgs, StreamsArgs};
 use crate::settings::keys::{self, Key, Kind};
 use crate::settings::{ConfigArgs, Settings, Value};
 use crate::stop::StopArgs;
@@ -40,6 +40,9 @@ pub(crate) enum Command {
     /// Write down recordings, as fast as the machine can
     #[command(after_help = TRANSCRIBE_EXAMPLES)]
     Transcribe(TranscribeArgs),
+    /// Measure how right, how fast and how costly the words are on this machine
+    #[command(after_help = BENCH_HELP)]
+    Bench(BenchArgs),
     /// Show the processes, streams and jobs of the running instance
     #[command(after_help = "Examples:\n  tympan status\n  tympan status --json | jq .queue")]
     Status(JsonArgs),
@@ -51,6 +54,15 @@ pub(crate) enum Command {
         after_help = "Examples:\n  tympan restart worker\n  tympan restart worker --number 1\n  tympan restart engine"
     )]
     Restart(RestartArgs),
+    /// Listen no more; sound is captured as ever
+    #[command(after_help = "Examples:\n  tympan pause\n  tympan pause mic")]
+    Pause(StreamsArgs),
+    /// Listen again
+    #[command(after_help = "Examples:\n  tympan resume\n  tympan resume mic")]
+    Resume(StreamsArgs),
+    /// Pause, or listen again where all is paused: for a hotkey
+    #[command(after_help = TOGGLE_HELP)]
+    Toggle(StreamsArgs),
     /// Show the rings that programs can read
     #[command(after_help = RINGS_EXAMPLES, args_conflicts_with_subcommands = true)]
     Rings(RingsArgs),
@@ -79,6 +91,7 @@ Examples:
   tympan run
   tympan run device:USB file:talk.mp3
   tympan run guest=file:guest.flac --json
+  tympan run device:USB demo: --model base --language mic=de
   arecord -f S16_LE -r 16000 -t raw | tympan run 'stdin:rate=16000&channels=1&format=s16le'";
 
 const START_HELP: &str = "\
@@ -106,6 +119,26 @@ Examples:
   tympan transcribe --format srt -o talk.srt talk.mp3
   tympan transcribe --format json *.wav | jq -r .text";
 
+const TOGGLE_HELP: &str = "\
+Where one of several streams is still listened to, all are paused.
+
+Examples:
+  tympan toggle
+  tympan toggle mic --json | jq -r '.paused[]'";
+
+const BENCH_HELP: &str = "\
+FOLDER has recordings with what is said in them: talk.txt beside talk.wav, or
+a manifest.json ([{\"file\": \"talk.wav\", \"transcript\": \"...\"}]), or LibriSpeech's
+*.trans.txt. Without it six short clips that are built in are used.
+
+The recordings are written down as fast as it goes, then played in real time,
+joined by pauses. Numbers mean little while the machine does something else.
+
+Examples:
+  tympan bench
+  tympan bench --model base
+  tympan bench ~/recordings --json | jq .live.final";
+
 const RINGS_EXAMPLES: &str = "\
 Examples:
   tympan rings
@@ -132,9 +165,9 @@ pub(crate) struct WordFlags {
     /// Whisper model: a name such as tiny.en, or the path of a ggml file [default: tiny.en]
     #[arg(long, value_name = "NAME|PATH")]
     pub model: Option<String>,
-    /// Spoken language: a code such as en, or auto [default: en]
+    /// Spoken language: a code such as en, or auto; once more as mic=de for the stream mic alone [default: en]
     #[arg(long, value_name = "CODE")]
-    pub language: Option<String>,
+    pub language: Vec<String>,
     /// Transcribing processes [default: 2]
     #[arg(long, value_name = "COUNT", value_parser = range_of(&keys::WORKERS))]
     pub workers: Option<u32>,
@@ -150,7 +183,7 @@ impl WordFlags {
     /// Sets what was given.
     pub(crate) fn over(&self, settings: &mut Settings) {
         settings.flag(&keys::MODEL, self.model.clone().map(Value::Text));
-        settings.flag(&keys::LANGUAGE, self.language.clone().map(Value::Text));
+        settings.flag(&keys::LANGUAGE, Value::each(self.language.clone()));
         settings.flag(&keys::WORKERS, self.workers.map(Value::Count));
         settings.flag(&keys::THREADS, self.threads.map(Value::Count));
         settings.flag(&keys::MEMORY, self.memory.map(Value::Count));
@@ -234,6 +267,34 @@ pub(crate) struct TranscribeArgs {
     /// Show what the other processes say on standard error
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Recordings with transcripts; without it, the clips that are built in
+    #[arg(value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Two recordings only, the shortest: to try it out
+    #[arg(long)]
+    pub quick: bool,
+    /// Play recordings until they are so long together
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub live: u32,
+    /// What decides their order and the pauses between them
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub seed: u64,
+    /// Noise beside them, so many dB below the speech
+    #[arg(long, value_name = "DB", allow_negative_numbers = true, value_parser = decibels)]
+    pub noise: Option<f64>,
+    #[command(flatten)]
+    pub words: WordFlags,
+}
+
+fn decibels(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|db| (-20.0..=100.0).contains(db)).ok_or_else(|| "a number from -20 to 100".into())
 }
 
 #[derive(Debug, Clone, Copy, Args)]

@@ -12,7 +12,9 @@ macro_rules! eprintln {
     ($($text:tt)*) => { eprint!("{}\n", format_args!($($text)*)) };
 }
 
+mod agreement;
 mod background;
+mod bench;
 mod child;
 mod cli;
 mod control;
@@ -85,7 +87,7 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
     {
         return background::start(args.json);
     }
-    if matches!(cli.command, Command::Run(_) | Command::Start(_) | Command::Transcribe(_)) {
+    if matches!(cli.command, Command::Run(_) | Command::Start(_) | Command::Transcribe(_) | Command::Bench(_)) {
         // It may be meant for a later version, so it is no error.
         settings::unknown_variables().iter().for_each(|slip| eprintln!("tympan: {slip}"));
     }
@@ -99,6 +101,7 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
         Command::Stop(args) => stop::stop(*args, &load()?),
         Command::Logs(args) => logs::logs(args, &load()?),
         Command::Transcribe(args) => return transcribe::transcribe(args, load()?),
+        Command::Bench(args) => return bench::bench(args, cli.config.as_deref(), load()?),
         Command::Doctor(args) => return doctor::doctor(args, cli.config.as_deref()),
         Command::Model(args) => return model::model(args, &load()?),
         Command::Config(args) => return settings::config(args, cli.config.as_deref()),
@@ -109,6 +112,9 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
         },
         Command::Scale(args) => orders::scale(args, &load()?),
         Command::Restart(args) => orders::restart(args, &load()?),
+        Command::Pause(args) => orders::pause("pause", args, &load()?),
+        Command::Resume(args) => orders::pause("resume", args, &load()?),
+        Command::Toggle(args) => orders::pause("toggle", args, &load()?),
         Command::Devices(args) => devices::devices(args),
     };
     done.map(|()| Exit::Clean)

@@ -3,8 +3,12 @@
 //! A job is published at most once and tried at least once: its parts count when the worker that has it says it is
 //! done, and a worker that dies gives it back to the front. Texts leave in the order in which they were spoken, stream
 //! by stream, whichever worker is done first.
+//!
+//! Finals come first, in order. Then the tentative ones: finals that are computed while it is still waited whether speech
+//! goes on, and used when it does not. Then partials, of which an utterance has one at work at most: a newer one takes the
+//! place of one that still waits.
 
-use control_protocol::{Job, JobId, JobKind, Samples, StreamName};
+use control_protocol::{Job, JobId, JobKind, Samples, StreamName, Word};
 use shm_layout::FrameIndex;
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
@@ -13,15 +17,13 @@ use std::time::Instant;
 /// Tries that end by the worker's own fault before a job is set aside.
 const TRIES_MAX: u32 = 3;
 
-/// A part of a job's text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Segment {
-    /// Where its speech begins.
-    pub from: FrameIndex,
-    /// One past where it ends.
-    pub to: FrameIndex,
-    /// What was said.
-    pub text: String,
+/// What a worker made of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Answer {
+    /// Where it began to listen.
+    pub heard_from: FrameIndex,
+    /// What it heard.
+    pub words: Vec<Word>,
 }
 
 /// Why a job has no text.
@@ -39,14 +41,14 @@ pub(crate) struct Finished {
     /// The job.
     pub job: Job,
     /// Its text, or why there is none.
-    pub outcome: Result<Vec<Segment>, Unwritten>,
+    pub outcome: Result<Answer, Unwritten>,
 }
 
 #[derive(Debug)]
 struct Running {
     job: Job,
     since: Instant,
-    parts: Vec<Segment>,
+    words: Vec<Word>,
 }
 
 #[derive(Debug)]
@@ -70,19 +72,27 @@ pub(crate) struct Counts {
     pub done: u64,
     /// Jobs set aside; each was reported.
     pub lost: u64,
+    /// Partials that gave way to newer ones.
+    pub merged: u64,
 }
 
 /// See the module's head. `W` names a worker.
 #[derive(Debug)]
 pub(crate) struct Queue<W> {
     waiting: VecDeque<Job>,
-    partials: HashMap<StreamName, Job>,
+    /// Of each stream the newest, with its turn.
+    partials: HashMap<StreamName, (u64, Job)>,
+    tentative: HashMap<StreamName, Job>,
+    /// Tentative ones that are done, and may be their utterance's last word.
+    ready: HashMap<StreamName, (Job, Answer)>,
     running: HashMap<W, Running>,
     /// Open jobs of each stream in the order they were spoken.
     order: HashMap<StreamName, VecDeque<JobId>>,
     open: HashMap<JobId, (Job, Open)>,
     done: u64,
     lost: u64,
+    merged: u64,
+    turns: u64,
 }
 
 impl<W> Default for Queue<W> {
@@ -90,68 +100,113 @@ impl<W> Default for Queue<W> {
         Self {
             waiting: VecDeque::new(),
             partials: HashMap::new(),
+            tentative: HashMap::new(),
+            ready: HashMap::new(),
             running: HashMap::new(),
             order: HashMap::new(),
             open: HashMap::new(),
             done: 0,
             lost: 0,
+            merged: 0,
+            turns: 0,
         }
     }
 }
 
 impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
-    /// Takes a final or offline job. One that is known already is not taken twice.
+    /// Takes a final or offline job. One that is known already is not taken twice; one that was computed in advance, or
+    /// is being computed, is not computed again.
     pub(crate) fn push(&mut self, job: Job) {
         self.partials.remove(&job.stream);
+        self.tentative.remove(&job.stream);
+        let ready = self.ready.remove(&job.stream);
         if self.open.contains_key(&job.id) {
             return;
         }
         self.order.entry(job.stream.clone()).or_default().push_back(job.id);
         self.open.insert(job.id, (job.clone(), Open::Pending { tries: 0 }));
-        self.waiting.push_back(job);
-    }
-
-    /// Takes a partial job; a newer one of the same stream replaces it.
-    pub(crate) fn push_partial(&mut self, job: Job) {
-        if !self.open.contains_key(&job.id) {
-            self.partials.insert(job.stream.clone(), job);
+        if let Some((_, answer)) = ready.filter(|(done, _)| foresaw(done, &job)) {
+            self.settle(job.id, Ok(answer));
+        } else if let Some(running) = self.running.values_mut().find(|running| foresaw(&running.job, &job)) {
+            running.job = job;
+        } else {
+            self.waiting.push_back(job);
         }
     }
 
-    /// The next job for an idle worker: finals first, in order; a partial only when `partial_allowed`.
-    pub(crate) fn assign(&mut self, worker: W, partial_allowed: bool) -> Option<Job> {
-        let job = match self.waiting.pop_front() {
-            Some(job) => job,
-            None if partial_allowed => {
-                let stream = self.partials.keys().next()?.clone();
-                self.partials.remove(&stream)?
+    /// Takes a partial or tentative job; a newer one of the same stream replaces it.
+    pub(crate) fn push_early(&mut self, job: Job) {
+        if self.open.contains_key(&job.id) {
+            return;
+        }
+        // What was foreseen has not come: speech went on.
+        self.ready.remove(&job.stream);
+        self.tentative.remove(&job.stream);
+        if job.kind == JobKind::Tentative {
+            self.merged += u64::from(self.partials.remove(&job.stream).is_some());
+            self.tentative.insert(job.stream.clone(), job);
+            return;
+        }
+        let turn = match self.partials.remove(&job.stream) {
+            Some((turn, _)) => {
+                self.merged += 1;
+                turn
             }
+            None => {
+                self.turns += 1;
+                self.turns
+            }
+        };
+        self.partials.insert(job.stream.clone(), (turn, job));
+    }
+
+    /// The next job for an idle worker; a partial only when `partial_allowed`.
+    pub(crate) fn assign(&mut self, worker: W, partial_allowed: bool) -> Option<Job> {
+        let job = match self.waiting.pop_front().or_else(|| self.next_tentative()) {
+            Some(job) => job,
+            None if partial_allowed => self.next_partial()?,
             None => return None,
         };
-        self.running.insert(worker, Running { job: job.clone(), since: Instant::now(), parts: Vec::new() });
+        self.running.insert(worker, Running { job: job.clone(), since: Instant::now(), words: Vec::new() });
         Some(job)
     }
 
-    /// A part of the text of the job this worker has. Parts of other jobs are stale and dropped.
-    pub(crate) fn part(&mut self, worker: W, id: JobId, part: Segment, continued: bool) {
-        let Some(running) = self.running.get_mut(&worker).filter(|running| running.job.id == id) else { return };
-        match running.parts.last_mut() {
-            Some(last) if continued => {
-                last.text.push_str(&part.text);
-                last.to = part.to;
-            }
-            _ => running.parts.push(part),
+    fn next_tentative(&mut self) -> Option<Job> {
+        let stream = self.tentative.keys().next()?.clone();
+        self.tentative.remove(&stream)
+    }
+
+    /// The partial that has waited longest, of those whose utterance has none at work.
+    fn next_partial(&mut self) -> Option<Job> {
+        let at_work = |job: &Job| self.running.values().any(|running| running.job.id == job.id);
+        let waiting = self.partials.iter().filter(|(_, (_, job))| !at_work(job));
+        let stream = waiting.min_by_key(|(_, (turn, _))| *turn)?.0.clone();
+        self.partials.remove(&stream).map(|(_, job)| job)
+    }
+
+    /// Words of the job this worker has. Those of other jobs are stale and dropped.
+    pub(crate) fn words(&mut self, worker: W, id: JobId, words: Vec<Word>) {
+        if let Some(running) = self.running.get_mut(&worker).filter(|running| running.job.id == id) {
+            running.words.extend(words);
         }
     }
 
-    /// The worker is done with its job. For a partial: the text so far, unless its final is known already.
-    pub(crate) fn done(&mut self, worker: W, id: JobId) -> Option<(Job, Vec<Segment>)> {
-        let running = self.take(worker, id)?;
-        if running.job.kind == JobKind::Partial {
-            return (!self.open.contains_key(&id)).then_some((running.job, running.parts));
+    /// The worker is done with its job. For one that came early: its answer, unless the final is known already.
+    pub(crate) fn done(&mut self, worker: W, id: JobId, heard_from: FrameIndex) -> Option<(Job, Answer)> {
+        let Running { job, words, .. } = self.take(worker, id)?;
+        let answer = Answer { heard_from, words };
+        if !is_early(job.kind) {
+            self.settle(id, Ok(answer));
+            return None;
         }
-        self.settle(id, Ok(running.parts));
-        None
+        if self.open.contains_key(&id) {
+            return None;
+        }
+        let newer = self.partials.get(&job.stream).is_some_and(|(_, newer)| newer.id == id);
+        if job.kind == JobKind::Tentative && !newer {
+            self.ready.insert(job.stream.clone(), (job.clone(), answer.clone()));
+        }
+        Some((job, answer))
     }
 
     /// The job cannot be done as it is; `again` if another try may help.
@@ -261,7 +316,13 @@ impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
 
     /// Counts for people.
     pub(crate) fn counts(&self) -> Counts {
-        Counts { waiting: self.waiting.len(), running: self.running.len(), done: self.done, lost: self.lost }
+        Counts {
+            waiting: self.waiting.len(),
+            running: self.running.len(),
+            done: self.done,
+            lost: self.lost,
+            merged: self.merged,
+        }
     }
 
     fn take(&mut self, worker: W, id: JobId) -> Option<Running> {
@@ -272,7 +333,7 @@ impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
     }
 
     fn return_job(&mut self, job: Job, why: &str, count: bool, again: bool) {
-        if job.kind == JobKind::Partial {
+        if is_early(job.kind) {
             return;
         }
         let Some((newest, Open::Pending { tries })) = self.open.get_mut(&job.id) else { return };
@@ -291,13 +352,23 @@ impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
         }
     }
 
-    fn settle(&mut self, id: JobId, outcome: Result<Vec<Segment>, Unwritten>) {
+    fn settle(&mut self, id: JobId, outcome: Result<Answer, Unwritten>) {
         if let Some((job, open)) = self.open.get_mut(&id)
             && !matches!(open, Open::Done(_))
         {
             *open = Open::Done(Finished { job: job.clone(), outcome });
         }
     }
+}
+
+/// Whether a job may never be asked for.
+const fn is_early(kind: JobKind) -> bool {
+    matches!(kind, JobKind::Partial | JobKind::Tentative)
+}
+
+/// Whether a tentative job is what its utterance has become.
+fn foresaw(early: &Job, job: &Job) -> bool {
+    early.kind == JobKind::Tentative && (early.id, early.from, early.to) == (job.id, job.from, job.to)
 }
 
 #[cfg(test)]
@@ -320,8 +391,10 @@ mod tests {
         }
     }
 
-    fn part(text: &str) -> Segment {
-        Segment { from: FrameIndex(0), to: FrameIndex(1), text: text.into() }
+    const HEARD: FrameIndex = FrameIndex(7);
+
+    fn word(text: &str) -> Word {
+        Word { text: text.into(), from: FrameIndex(0), to: FrameIndex(1), confidence: 90, line: false }
     }
 
     #[test]
@@ -333,11 +406,11 @@ mod tests {
         for worker in [1, 2, 3] {
             queue.assign(worker, true).unwrap();
         }
-        queue.done(2, JobId::new(1, 2));
+        queue.done(2, JobId::new(1, 2), HEARD);
         assert_eq!(queue.release(), None);
-        queue.done(3, JobId::new(1, 3));
+        queue.done(3, JobId::new(1, 3), HEARD);
         assert_eq!(queue.release().unwrap().job.id, JobId::new(1, 3));
-        queue.done(1, JobId::new(1, 1));
+        queue.done(1, JobId::new(1, 1), HEARD);
         assert_eq!(queue.release().unwrap().job.id, JobId::new(1, 1));
         assert_eq!(queue.release().unwrap().job.id, JobId::new(1, 2));
         assert!(queue.is_empty());
@@ -349,17 +422,20 @@ mod tests {
         queue.push(job(1, JobKind::Final));
         queue.push(job(2, JobKind::Final));
         queue.assign(1, true).unwrap();
-        queue.part(1, JobId::new(1, 1), part("half"), false);
+        queue.words(1, JobId::new(1, 1), vec![word("half")]);
         queue.spilled(JobId::new(1, 1), "1.wav");
         queue.worker_died(1, false, "killed");
         let again = queue.assign(2, true).unwrap();
         assert_eq!((again.id, again.samples), (JobId::new(1, 1), Samples::Spill("1.wav".into())));
         // The old worker's last words arrive late.
-        assert_eq!(queue.done(1, JobId::new(1, 1)), None);
-        queue.part(2, JobId::new(1, 1), part("who"), false);
-        queue.part(2, JobId::new(1, 1), part("le"), true);
-        queue.done(2, JobId::new(1, 1));
-        assert_eq!(queue.release().unwrap().outcome.unwrap(), [part("whole")]);
+        assert_eq!(queue.done(1, JobId::new(1, 1), HEARD), None);
+        queue.words(2, JobId::new(1, 1), vec![word("who")]);
+        queue.words(2, JobId::new(1, 1), vec![word("le")]);
+        queue.done(2, JobId::new(1, 1), HEARD);
+        assert_eq!(
+            queue.release().unwrap().outcome.unwrap(),
+            Answer { heard_from: HEARD, words: vec![word("who"), word("le")] }
+        );
     }
 
     #[test]
@@ -387,20 +463,79 @@ mod tests {
     #[test]
     fn partials_come_last_and_never_after_their_final() {
         let mut queue = Queue::default();
-        queue.push_partial(job(1, JobKind::Partial));
+        queue.push_early(job(1, JobKind::Partial));
         assert_eq!(queue.assign(1, false), None);
         assert_eq!(queue.assign(1, true).unwrap().kind, JobKind::Partial);
         queue.push(job(1, JobKind::Final));
-        assert_eq!(queue.done(1, JobId::new(1, 1)), None, "the final is known: the partial is stale");
-        queue.push_partial(job(1, JobKind::Partial));
+        assert_eq!(queue.done(1, JobId::new(1, 1), HEARD), None, "the final is known: the partial is stale");
+        queue.push_early(job(1, JobKind::Partial));
         assert_eq!(queue.assign(1, true).unwrap().kind, JobKind::Final);
         assert_eq!(queue.assign(2, true), None);
+    }
+
+    /// A final of this length, named in advance.
+    fn tentative(count: u32, to: u64) -> Job {
+        Job { to: FrameIndex(to), ..job(count, JobKind::Tentative) }
+    }
+
+    #[test]
+    fn what_was_computed_in_advance_is_not_computed_again() {
+        let whole = |count| Job { to: FrameIndex(500), ..job(count, JobKind::Final) };
+        // Done before its final comes.
+        let mut queue = Queue::default();
+        queue.push_early(tentative(1, 500));
+        assert_eq!(queue.assign(1, false).unwrap().kind, JobKind::Tentative);
+        queue.words(1, JobId::new(1, 1), vec![word("yes")]);
+        assert!(queue.done(1, JobId::new(1, 1), HEARD).is_some());
+        queue.push(whole(1));
+        assert_eq!(queue.release().unwrap().outcome.unwrap().words, [word("yes")]);
+        // Still at work when its final comes, and lost with its worker.
+        queue.push_early(tentative(2, 500));
+        queue.assign(1, false).unwrap();
+        queue.push(whole(2));
+        assert_eq!(queue.assign(2, true), None);
+        queue.worker_died(1, false, "killed");
+        assert_eq!(queue.assign(2, true).unwrap(), whole(2));
+        assert_eq!(queue.done(2, JobId::new(1, 2), HEARD), None);
+        assert!(queue.release().unwrap().outcome.is_ok());
+        // Still waiting when its final comes.
+        queue.push_early(tentative(3, 500));
+        queue.push(whole(3));
+        assert_eq!((queue.assign(1, true).unwrap(), queue.assign(2, true)), (whole(3), None));
+    }
+
+    #[test]
+    fn what_was_foreseen_and_has_not_come_is_forgotten() {
+        let mut queue = Queue::default();
+        queue.push_early(tentative(1, 500));
+        queue.assign(1, false).unwrap();
+        queue.done(1, JobId::new(1, 1), HEARD).unwrap();
+        // Speech went on, and ended elsewhere.
+        queue.push_early(job(1, JobKind::Partial));
+        queue.push(Job { to: FrameIndex(900), ..job(1, JobKind::Final) });
+        assert_eq!(queue.release(), None);
+        assert_eq!(queue.assign(1, true).unwrap().to, FrameIndex(900));
+    }
+
+    #[test]
+    fn an_utterance_has_one_partial_at_work_and_streams_take_turns() {
+        let mut queue = Queue::default();
+        queue.push_early(job(1, JobKind::Partial));
+        queue.push_early(job(3, JobKind::Partial));
+        queue.push_early(job(1, JobKind::Partial));
+        assert_eq!(queue.counts().merged, 1);
+        assert_eq!(queue.assign(1, true).unwrap().id, JobId::new(1, 1), "its turn stays");
+        queue.push_early(job(1, JobKind::Partial));
+        assert_eq!(queue.assign(2, true).unwrap().id, JobId::new(1, 3));
+        assert_eq!(queue.assign(3, true), None);
+        queue.done(1, JobId::new(1, 1), HEARD).unwrap();
+        assert_eq!(queue.assign(1, true).unwrap().id, JobId::new(1, 1));
     }
 
     proptest! {
         /// Whatever happens, each job leaves exactly once.
         #[test]
-        fn every_job_is_published_once(steps in prop::collection::vec((0_u8..6, 0_u32..3), 0..300)) {
+        fn every_job_is_published_once(steps in prop::collection::vec((0_u8..8, 0_u32..3), 0..300)) {
             let mut queue = Queue::default();
             let (mut pushed, mut released) = (0, BTreeMap::<JobId, u32>::new());
             let mut at_work = HashMap::new();
@@ -408,14 +543,16 @@ mod tests {
                 match step {
                     0 => { pushed += 1; queue.push(job(pushed, JobKind::Final)); }
                     1 if !queue.is_busy(worker) => { if let Some(job) = queue.assign(worker, true) { at_work.insert(worker, job.id); } }
-                    2 => { if let Some(id) = at_work.remove(&worker) { queue.done(worker, id); } }
+                    2 => { if let Some(id) = at_work.remove(&worker) { queue.done(worker, id, HEARD); } }
                     3 => { at_work.remove(&worker); queue.worker_died(worker, true, "crashed"); }
+                    6 => queue.push_early(tentative(pushed + 1, u64::from(pushed + 1) * 100 + 90)),
+                    7 => queue.push_early(job(pushed + 1, JobKind::Partial)),
                     4 => { at_work.remove(&worker); queue.worker_died(worker, false, "killed"); }
                     _ => if let Some(finished) = queue.release() { *released.entry(finished.job.id).or_default() += 1; },
                 }
             }
             for worker in 0..3 { queue.worker_died(worker, false, "killed"); }
-            while let Some(job) = queue.assign(9, true) { queue.done(9, job.id); }
+            while let Some(job) = queue.assign(9, true) { queue.done(9, job.id, HEARD); }
             for id in queue.newly_aside() { queue.set_aside(id, None); }
             while let Some(finished) = queue.release() { *released.entry(finished.job.id).or_default() += 1; }
             prop_assert!(queue.is_empty());

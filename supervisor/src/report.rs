@@ -1,6 +1,6 @@
 //! What a run tells its user: one closed enum, three ways to show it.
 
-use control_protocol::{Role, StreamName};
+use control_protocol::{Role, StreamName, Word};
 use serde::Serialize;
 use shm_layout::FrameIndex;
 
@@ -29,6 +29,37 @@ impl Span {
     /// Its length in seconds.
     pub(crate) fn seconds(&self) -> f64 {
         self.end_s - self.start_s
+    }
+}
+
+/// A word, and when it was spoken.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct WordTime {
+    /// With its punctuation, and without the space before it.
+    pub text: String,
+    /// First frame.
+    pub start_frame: FrameIndex,
+    /// One past the last frame.
+    pub end_frame: FrameIndex,
+    /// `start_frame` in seconds.
+    pub start_s: f64,
+    /// `end_frame` in seconds.
+    pub end_s: f64,
+    /// The recogniser's probability, 0 to 1.
+    pub confidence: f64,
+}
+
+impl WordTime {
+    /// A word at this rate.
+    pub(crate) fn new(word: &Word, sample_rate_hz: u32) -> Self {
+        Self {
+            text: word.text.trim().to_owned(),
+            start_frame: word.from,
+            end_frame: word.to,
+            start_s: word.from.seconds(sample_rate_hz),
+            end_s: word.to.seconds(sample_rate_hz),
+            confidence: f64::from(word.confidence) / 100.0,
+        }
     }
 }
 
@@ -65,14 +96,29 @@ pub(crate) enum Report {
         span: Span,
         /// What was said so far.
         text: String,
+        /// The beginning of it that will not change.
+        committed: String,
+    },
+    /// Words of an utterance that still goes on, which will not change.
+    Committed {
+        /// Where.
+        #[serde(flatten)]
+        span: Span,
+        /// What was said.
+        text: String,
+        /// Word by word.
+        words: Vec<WordTime>,
     },
     /// The words of a whole utterance.
     Final {
         /// Where.
         #[serde(flatten)]
         span: Span,
-        /// What was said.
+        /// What was said. The words committed before are its beginning.
         text: String,
+        /// Word by word; not of a recording's lines.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        words: Vec<WordTime>,
     },
     /// Sound that was captured and not looked at, or words that were not recognised.
     Lost {
@@ -91,6 +137,24 @@ pub(crate) enum Report {
         span: Span,
         /// Why.
         cause: String,
+    },
+    /// A stream is not listened to any more, and captured as ever.
+    Paused {
+        /// Which stream.
+        stream: StreamName,
+        /// The first frame that is not listened to.
+        frame: FrameIndex,
+        /// `frame` in seconds.
+        at_s: f64,
+    },
+    /// A stream is listened to again.
+    Resumed {
+        /// Which stream.
+        stream: StreamName,
+        /// The first frame that is listened to.
+        frame: FrameIndex,
+        /// `frame` in seconds.
+        at_s: f64,
     },
     /// A process began or ended.
     Process {

@@ -112,15 +112,15 @@ impl Reporter for ForPeople {
                 }
                 self.say(&format!("{sample_rate_hz} Hz, {model}; Ctrl-C ends"));
             }
-            Report::Partial { span, text } if self.terminal => {
+            Report::Partial { span, text, .. } if self.terminal => {
                 self.back(&span.stream);
                 let line = shortened(&self.line(&span.stream, &text), columns().max(10));
                 self.printer.print(format!("\r\x1b[K{line}"));
                 self.partial_shown = true;
             }
             Report::Partial { span, .. } => self.back(&span.stream),
-            Report::Progress { .. } => {}
-            Report::Final { span, text } => {
+            Report::Progress { .. } | Report::Committed { .. } => {}
+            Report::Final { span, text, .. } => {
                 self.clear();
                 let line = self.line(&span.stream, &text);
                 self.printer.print(format!("{line}\n"));
@@ -133,6 +133,8 @@ impl Reporter for ForPeople {
                 self.back(&span.stream);
                 self.say(&format!("{} has a gap of {:.3} s ({cause})", span.stream, span.seconds()));
             }
+            Report::Paused { stream, .. } => self.say(&format!("{stream} is paused; `tympan resume` listens again")),
+            Report::Resumed { stream, .. } => self.say(&format!("listening to {stream} again")),
             Report::Process { role, pid, state: "exited" | "failed", reason: Some(reason), .. } => {
                 self.say(&format!("{role} {pid}: {reason}"));
             }

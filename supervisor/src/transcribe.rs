@@ -66,6 +66,9 @@ fn check_files(args: &TranscribeArgs) -> Result<()> {
             refuse!(NoInput, "{}: its name is not UTF-8 and cannot be passed on; rename it", file.display());
         }
     }
+    if let Some(named) = args.words.language.iter().find(|language| language.contains('=')) {
+        refuse!(Usage, "--language {named}: recordings have no names of streams here; give a code alone");
+    }
     // An option that lost its argument, as in `-o talk.mp3`, would cost the recording.
     let same = |file: &Path, output: &Path| match (std::fs::metadata(file), std::fs::metadata(output)) {
         (Ok(file), Ok(output)) => file.is_file() && (file.dev(), file.ino()) == (output.dev(), output.ino()),
@@ -216,7 +219,7 @@ impl Collector {
 impl Reporter for Collector {
     fn report(&mut self, report: Report) {
         match report {
-            Report::Final { span, text } => {
+            Report::Final { span, text, .. } => {
                 let segment = TimedText { start_s: span.start_s, end_s: span.end_s, text };
                 self.segments.entry(span.stream).or_default().push(segment);
             }

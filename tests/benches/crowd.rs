@@ -17,8 +17,8 @@ pub(crate) const MEASURE: Measure = Measure {
 
 /// How long is looked at once.
 const SPAN: Duration = Duration::from_secs(10);
-/// For each job: its name, its order, its text, its end, and the listener's leave to forget it.
-const MESSAGES_PER_JOB: usize = 5;
+/// For each job: its name, its order, its words, and the listener's leave to forget it.
+const MESSAGES_PER_JOB: usize = 4;
 
 fn measure(plan: &Plan) -> Result<Vec<Row>> {
     let programs = tempfile::tempdir()?;

@@ -33,10 +33,12 @@ pub struct Policy {
     pub leave: f32,
     /// It has ended after so much without speech.
     pub pause: u64,
-    /// Speech shorter than this is given [`Policy::pause_short`] to go on: a few words are understood badly alone.
+    /// Speech shorter than this is given [`Policy::pause_short`] to go on: a word is understood badly alone.
     pub short: u64,
     /// Takes the place of [`Policy::pause`] in short speech.
     pub pause_short: u64,
+    /// After so much of it speech may have ended; what is heard after that belongs to no utterance (live).
+    pub settle: u64,
     /// What is heard before the first sign of speech (live), or on both sides of a piece (recordings).
     pub padding: u64,
     /// Less speech than this is a click.
@@ -52,9 +54,10 @@ impl Policy {
     pub const LIVE: Self = Self {
         enter: 0.5,
         leave: 0.35,
-        pause: 600 * MS,
-        short: 2_500 * MS,
-        pause_short: 1_100 * MS,
+        pause: 352 * MS,
+        short: 800 * MS,
+        pause_short: 704 * MS,
+        settle: 96 * MS,
         padding: 500 * MS,
         speech_min: 128 * MS,
         longest: 20_000 * MS,
@@ -68,6 +71,7 @@ impl Policy {
         pause: 192 * MS,
         short: 0,
         pause_short: 192 * MS,
+        settle: 192 * MS,
         padding: 500 * MS,
         speech_min: 128 * MS,
         longest: 28_000 * MS,
@@ -149,6 +153,22 @@ impl Segmenter {
         Some(Utterance { from: self.mark(), to: self.position, speech_end: run.to })
     }
 
+    /// Where the speech that is going on began.
+    #[must_use]
+    pub fn speaking_since(&self) -> Option<u64> {
+        self.runs.open().map(|run| run.from)
+    }
+
+    /// The utterance that ends here if nothing more is said; known with one look only, once in each pause. If the pause
+    /// goes on, [`Segmenter::push`] gives the same one; only while live.
+    #[must_use]
+    pub fn tentative(&self) -> Option<Utterance> {
+        let growing = self.growing()?;
+        let settled = growing.speech_end + self.policy.settle;
+        let with_this_look = (settled..settled + LOOK_SAMPLES).contains(&self.position);
+        with_this_look.then_some(Utterance { to: settled, ..growing })
+    }
+
     /// Takes the next look; gives an utterance when one has ended with it.
     pub fn push(&mut self, look: Look) -> Option<Utterance> {
         self.position += LOOK_SAMPLES;
@@ -173,13 +193,13 @@ impl Segmenter {
             self.waiting.push_back(run);
         }
         let speech_end = self.waiting.back()?.to;
-        let after = if self.policy.join { self.policy.padding } else { self.policy.pause };
+        let after = if self.policy.join { self.policy.padding } else { self.policy.settle };
         Some(self.give((speech_end + after).min(end), speech_end, self.waiting.len()))
     }
 
     fn push_live(&mut self) -> Option<Utterance> {
         if let Some(&Run { to: speech_end, .. }) = self.waiting.front() {
-            return Some(self.give(self.position.min(speech_end + self.policy.pause), speech_end, 1));
+            return Some(self.give(self.position.min(speech_end + self.policy.settle), speech_end, 1));
         }
         self.too_long(0).then(|| self.cut_in_speech())?
     }

@@ -1,5 +1,7 @@
 //! What of a recogniser's answer was spoken, and whether it got stuck.
 
+use crate::recogniser::Word;
+
 /// The spoken part of a text: without the spaces around it, and without the descriptions of sounds that Whisper gives
 /// ("[BLANK_AUDIO]", "(wind blowing)", "*music*", "♪"). Parentheses are kept where words stand outside of them.
 #[must_use]
@@ -12,6 +14,29 @@ pub(crate) fn spoken(text: &str) -> String {
     } else {
         String::new()
     }
+}
+
+/// The words of a text that were spoken ([`spoken`]).
+#[must_use]
+pub(crate) fn keep_spoken(words: Vec<Word>) -> Vec<Word> {
+    let text: String = words.iter().map(|word| word.text.as_str()).collect();
+    if spoken(&text).is_empty() {
+        return Vec::new();
+    }
+    let mut kept = Vec::with_capacity(words.len());
+    let mut rest = words.into_iter().peekable();
+    while let Some(word) = rest.next() {
+        let text = word.text.trim();
+        let closes = |word: &Word| word.text.contains(']');
+        if text.starts_with('[') && (closes(&word) || rest.clone().any(|word| closes(&word))) {
+            if !closes(&word) {
+                let _inside = rest.by_ref().take_while(|word| !closes(word)).count();
+            }
+        } else if !text.is_empty() {
+            kept.push(word);
+        }
+    }
+    kept
 }
 
 /// A text without what stands between two marks. A mark that is never closed is a character like any other.
@@ -63,6 +88,21 @@ mod tests {
         assert_eq!(spoken("a [ b"), "a [ b");
         assert_eq!(spoken(" 42 "), "42");
         assert_eq!(spoken("你好"), "你好");
+    }
+
+    #[test]
+    fn words_in_brackets_are_dropped() {
+        let word = |text: &str| Word { text: text.into(), from: 0, to: 1, confidence: 9, line: false };
+        let kept = |texts: &[&str]| {
+            keep_spoken(texts.iter().map(|text| word(text)).collect())
+                .iter()
+                .map(|word| word.text.clone())
+                .collect::<String>()
+        };
+        assert_eq!(kept(&[" Yes.", " [BLANK", "_AUDIO]", " No."]), " Yes. No.");
+        assert_eq!(kept(&[" Yes.", " [Music]"]), " Yes.");
+        assert_eq!(kept(&[" (wind", " blowing)"]), "");
+        assert_eq!(kept(&[" a", " [", " b"]), " a [ b");
     }
 
     #[test]

@@ -3,15 +3,17 @@
 //! It holds nothing that could be lost: a worker that dies costs its job a second try, elsewhere. A second thread
 //! takes the supervisor's messages, so that the end is noticed while Whisper computes.
 
-use crate::recogniser::{Piece, Recogniser};
+use crate::recogniser::{self, Recogniser, RecogniserError, Speech};
 use crate::samples::{self, SamplesError};
 use crate::stop;
 use crate::timeline::Timeline;
 use crate::vitals::Vitals;
 use control_link::{LinkError, LinkReceiver, LinkSender};
-use control_protocol::{Exit, FromWorker, Job, JobFault, JobKind, Role, Samples, ToWorker, WorkerConfig, split_text};
+use control_protocol::{
+    Exit, FromWorker, Job, JobFault, Role, Samples, Task, ToWorker, WORD_BYTES_MAX, WORDS_MAX, Word, WorkerConfig,
+};
 use shm_layout::board::{Counter, Pulse};
-use shm_layout::{Epoch, ReadError, RingReader};
+use shm_layout::{Epoch, FrameIndex, ReadError, RingReader};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -41,7 +43,7 @@ pub fn run(refusal: Option<String>) -> Result<Exit, LinkError> {
 /// What the second thread hands on.
 enum Order {
     Configure(WorkerConfig),
-    Transcribe(Job),
+    Transcribe(Task),
     End(Exit),
 }
 
@@ -49,7 +51,7 @@ fn listen(mut receiver: LinkReceiver<ToWorker>, inbox: &mpsc::Sender<Order>) {
     loop {
         let order = match receiver.recv() {
             Ok(ToWorker::Configure(config)) => Order::Configure(config),
-            Ok(ToWorker::Transcribe(job)) => Order::Transcribe(job),
+            Ok(ToWorker::Transcribe(task)) => Order::Transcribe(task),
             Ok(ToWorker::Shutdown) => Order::End(Exit::Clean),
             Ok(ToWorker::Hello(_)) => continue,
             Err(LinkError::Codec(e)) => {
@@ -76,7 +78,7 @@ fn serve(sender: &LinkSender<FromWorker>, orders: &mpsc::Receiver<Order>) -> Exi
             (Order::Configure(config), None) => {
                 let begin = Instant::now();
                 let vitals = Vitals::claim(&config.runtime_dir, config.board);
-                match Recogniser::load(Path::new(&config.model), config.threads, &config.language) {
+                match Recogniser::load(Path::new(&config.model), config.threads, &config.language, config.word_times) {
                     Ok(recogniser) => {
                         let pulse = vitals.pulse();
                         pulse.rest();
@@ -90,7 +92,7 @@ fn serve(sender: &LinkSender<FromWorker>, orders: &mpsc::Receiver<Order>) -> Exi
                     }
                 }
             }
-            (Order::Transcribe(job), Some(worker)) => worker.work(&job, |message| sender.send(&message)),
+            (Order::Transcribe(task), Some(worker)) => worker.work(&task, |message| sender.send(&message)),
             (Order::Configure(_), Some(_)) | (Order::Transcribe(_), None) => {
                 log::warn!("a message out of order was ignored");
                 Ok(())
@@ -116,60 +118,72 @@ struct Worker {
 }
 
 impl Worker {
-    /// Does one job: its segments and `Done`, or `Failed`.
-    fn work(&mut self, job: &Job, mut say: impl FnMut(FromWorker) -> Result<(), LinkError>) -> Result<(), LinkError> {
-        let begin = Instant::now();
+    /// Does one job: its words and `Done`, or `Failed`.
+    fn work(&mut self, task: &Task, mut say: impl FnMut(FromWorker) -> Result<(), LinkError>) -> Result<(), LinkError> {
+        let (begin, id) = (Instant::now(), task.job.id);
         self.pulse.compute();
-        let pieces = self.pieces(job);
+        let heard = self.words(task);
         self.pulse.rest();
         self.vitals.add(Counter::Done, 1);
-        match pieces {
-            Ok((timeline, pieces)) => {
-                let compute_ms = millis(begin.elapsed());
-                for piece in pieces {
-                    for segment in segments(job, timeline, &piece) {
-                        say(segment)?;
-                    }
-                }
-                say(FromWorker::Done { id: job.id, compute_ms })
+        match heard {
+            Ok((heard_from, words)) => {
+                let mut messages = messages(&words);
+                let words = messages.pop().unwrap_or_default();
+                messages.into_iter().try_for_each(|words| say(FromWorker::Words { id, words }))?;
+                let (compute_ms, recogniser_ms) = (millis(begin.elapsed()), millis(self.recogniser.spent()));
+                say(FromWorker::Done { id, words, heard_from, compute_ms, recogniser_ms })
             }
-            Err(fault) => say(FromWorker::Failed { id: job.id, fault }),
+            Err(fault) => say(FromWorker::Failed { id, fault }),
         }
     }
 
-    fn pieces(&mut self, job: &Job) -> Result<(Timeline, Vec<Piece>), JobFault> {
+    /// Where it began to listen, and what it heard.
+    fn words(&mut self, task: &Task) -> Result<(FrameIndex, Vec<Word>), JobFault> {
+        let job = &task.job;
         let unreadable = |e: SamplesError| JobFault::Unreadable(e.to_string());
-        let (samples, sample_rate_hz) = match &job.samples {
-            Samples::Ring => self.ring_samples(job)?,
+        let (heard_from, samples, sample_rate_hz) = match &job.samples {
+            Samples::Ring => self.ring_samples(job, task.hear_from)?,
             Samples::Spill(file) => {
                 // A name, not a path.
                 let file = Path::new(file).file_name().unwrap_or_default();
                 let samples = samples::read_wav(&Path::new(&self.config.spill_dir).join(file)).map_err(unreadable)?;
-                (samples, None)
+                // A spill file does not say how fast its ring was, but how many frames it stands for.
+                let rate = rate_of(job, samples.len());
+                (job.from, samples, rate)
             }
         };
-        // A spill file does not say how fast its ring was, but how many frames it stands for.
-        let timeline = match sample_rate_hz {
-            Some(sample_rate_hz) => Timeline { origin: job.from, sample_rate_hz },
-            None => Timeline { origin: job.from, sample_rate_hz: rate_of(job, samples.len()) },
-        };
+        let timeline = Timeline { origin: heard_from, sample_rate_hz };
         let speech_end = usize::try_from(timeline.sample_of(job.speech_end)).unwrap_or(usize::MAX);
-        let pieces = self
-            .recogniser
-            .transcribe(job.kind, &samples, speech_end.min(samples.len()))
-            .map_err(|e| JobFault::Recogniser(e.to_string()))?;
-        Ok((timeline, pieces))
+        let speech = Speech {
+            kind: job.kind,
+            samples: &samples,
+            speech_end: speech_end.min(samples.len()),
+            prompt: &task.prompt,
+            language: &task.language,
+        };
+        let heard =
+            self.recogniser.transcribe(&speech).map_err(|e: RecogniserError| JobFault::Recogniser(e.to_string()))?;
+        Ok((heard_from, heard.into_iter().flat_map(|word| placed(job, timeline, word)).collect()))
     }
 
-    fn ring_samples(&mut self, job: &Job) -> Result<(Vec<f32>, Option<u32>), JobFault> {
+    /// The samples of a job from `hear_from` on, or from its own beginning where the ring does not go back so far: where
+    /// they begin, they themselves, and the ring's rate.
+    fn ring_samples(&mut self, job: &Job, hear_from: FrameIndex) -> Result<(FrameIndex, Vec<f32>, u32), JobFault> {
         let ring = self.ring_of(job).map_err(JobFault::Unreadable)?;
-        let samples = samples::read_ring(ring, job.from, job.to, job.from).map_err(|e| match e {
+        let rate = ring.info().sample_rate_hz;
+        let fault = |e| match e {
             SamplesError::Ring(ReadError::Lost { to, .. }) => {
                 JobFault::Overwritten { from: job.from, to: to.min(job.to) }
             }
             other => JobFault::Unreadable(other.to_string()),
-        })?;
-        Ok((samples, Some(ring.info().sample_rate_hz)))
+        };
+        if hear_from < job.from
+            && let Ok(samples) = samples::read_ring(ring, hear_from, job.to, hear_from)
+        {
+            return Ok((hear_from, samples, rate));
+        }
+        let from = hear_from.max(job.from).min(job.to);
+        Ok((from, samples::read_ring(ring, from, job.to, from).map_err(fault)?, rate))
     }
 
     fn ring_of(&mut self, job: &Job) -> Result<&RingReader, String> {
@@ -202,22 +216,26 @@ fn rate_of(job: &Job, samples: usize) -> u32 {
     u32::try_from(rate).unwrap_or(u32::MAX).max(1)
 }
 
-/// The messages of one piece of text.
-fn segments(job: &Job, timeline: Timeline, piece: &Piece) -> Vec<FromWorker> {
-    let (from, to) = if job.kind == JobKind::Offline {
-        let frame_of = |sample: usize| timeline.frame_of(sample as u64).clamp(job.from, job.to);
-        (frame_of(piece.from), frame_of(piece.to))
-    } else {
-        (job.from, job.speech_end.clamp(job.from, job.to))
-    };
-    let message = |(i, text): (usize, &str)| FromWorker::Segment {
-        id: job.id,
-        from,
-        to: to.max(from),
-        text: text.into(),
-        continued: i > 0,
-    };
-    split_text(&piece.text).into_iter().enumerate().map(message).collect()
+/// A word with its frames; one that no message could carry in several parts.
+fn placed(job: &Job, timeline: Timeline, word: recogniser::Word) -> Vec<Word> {
+    let frame_of = |sample: usize| timeline.frame_of(sample as u64).min(job.to);
+    let (from, to) = (frame_of(word.from), frame_of(word.to));
+    let mut rest = word.text.as_str();
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let most = rest.len().min(WORD_BYTES_MAX);
+        let cut = (0..=most).rev().find(|&at| rest.is_char_boundary(at)).unwrap_or(rest.len());
+        let (text, tail) = rest.split_at(cut);
+        let line = word.line && parts.is_empty();
+        parts.push(Word { text: text.to_owned(), from, to: to.max(from), confidence: word.confidence, line });
+        rest = tail;
+    }
+    parts
+}
+
+/// Words in portions of one message each.
+fn messages(words: &[Word]) -> Vec<Vec<Word>> {
+    words.chunks(WORDS_MAX).map(<[Word]>::to_vec).collect()
 }
 
 fn millis(time: Duration) -> u32 {
@@ -227,13 +245,12 @@ fn millis(time: Duration) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use control_protocol::{JobId, StreamName, TEXT_BYTES_MAX};
-    use shm_layout::FrameIndex;
+    use control_protocol::{JobId, JobKind, StreamName};
 
-    fn job(kind: JobKind) -> Job {
+    fn job() -> Job {
         Job {
             id: JobId::new(1, 2),
-            kind,
+            kind: JobKind::Final,
             stream: StreamName::new("mic").expect("a name"),
             epoch: Epoch(1),
             from: FrameIndex(1_000),
@@ -243,34 +260,35 @@ mod tests {
         }
     }
 
-    #[test]
-    fn long_text_goes_in_pieces_that_say_so() {
-        let text = "word ".repeat(TEXT_BYTES_MAX / 4);
-        let timeline = Timeline { origin: FrameIndex(1_000), sample_rate_hz: 48_000 };
-        let messages = segments(&job(JobKind::Final), timeline, &Piece { from: 0, to: 16_000, text: text.clone() });
-        let mut joined = String::new();
-        for (i, message) in messages.iter().enumerate() {
-            let FromWorker::Segment { text, continued, from, to, .. } = message else { panic!("{message:?}") };
-            assert_eq!((*continued, from.0, to.0), (i > 0, 1_000, 40_000));
-            assert!(control_protocol::encode(message).is_ok());
-            joined += text;
-        }
-        assert_eq!((messages.len(), joined), (2, text));
+    fn word(text: &str, from: usize, to: usize) -> recogniser::Word {
+        recogniser::Word { text: text.into(), from, to, confidence: 90, line: true }
     }
 
     #[test]
-    fn times_of_a_recording_become_frames_of_the_job() {
-        let timeline = Timeline { origin: FrameIndex(1_000), sample_rate_hz: 48_000 };
-        let piece = Piece { from: 8_000, to: 99_000, text: "x".into() };
-        let [FromWorker::Segment { from, to, .. }] = &segments(&job(JobKind::Offline), timeline, &piece)[..] else {
-            panic!("one message")
-        };
-        assert_eq!((from.0, to.0), (25_000, 49_000));
+    fn times_become_frames_of_the_ring() {
+        let timeline = Timeline { origin: FrameIndex(400), sample_rate_hz: 48_000 };
+        let [placed] = &placed(&job(), timeline, word(" x", 8_000, 99_000))[..] else { panic!("one word") };
+        assert_eq!((placed.from.0, placed.to.0, placed.confidence), (24_400, 49_000, 90));
+    }
+
+    #[test]
+    fn every_word_fits_into_a_message_and_all_of_them_arrive() {
+        let long = "ä".repeat(WORD_BYTES_MAX);
+        let timeline = Timeline { origin: FrameIndex(0), sample_rate_hz: 48_000 };
+        let words = (0..80).map(|n| if n % 2 == 0 { word(&long, 0, 9) } else { word(" end", 9, 20) });
+        let words: Vec<Word> = words.flat_map(|word| placed(&job(), timeline, word)).collect();
+        let messages = messages(&words);
+        assert!(messages.len() > 3 && messages.concat() == words);
+        assert_eq!(control_protocol::text_of(&words), format!("{long} end").repeat(40));
+        assert_eq!(words.iter().filter(|word| word.line).count(), 80, "a part is no word");
+        for words in messages {
+            assert!(control_protocol::encode(&FromWorker::Words { id: JobId(1), words }).is_ok());
+        }
     }
 
     #[test]
     fn a_spill_file_has_the_rate_of_its_ring() {
-        assert_eq!(rate_of(&job(JobKind::Final), 16_000), 48_000);
-        assert!(rate_of(&job(JobKind::Final), 0) > 0, "an empty file divides nothing by zero");
+        assert_eq!(rate_of(&job(), 16_000), 48_000);
+        assert!(rate_of(&job(), 0) > 0, "an empty file divides nothing by zero");
     }
 }

@@ -5,7 +5,7 @@ mod common;
 use control_link::{LinkReceiver, LinkSender, LinkServer, environment};
 use control_protocol::{
     BoardPlace, Exit, FromListener, FromWorker, Job, JobFault, JobId, JobKind, ListenerConfig, Mark, Role, Samples,
-    StreamName, ToListener, ToWorker, WorkerConfig,
+    StreamName, Task, ToListener, ToWorker, Word, WorkerConfig, text_of,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use shm_layout::{Epoch, FrameIndex, RingSpec, RingWriter, SessionId};
@@ -120,27 +120,35 @@ fn ring(dir: &Path, clip: &[f32]) -> RingWriter {
     ring
 }
 
-fn worker_config(dir: &Path) -> WorkerConfig {
+fn worker_config(dir: &Path, word_times: bool) -> WorkerConfig {
     WorkerConfig {
         runtime_dir: text(dir),
         spill_dir: text(&dir.join("spill")),
         model: text(&common::model(common::WHISPER)),
         threads: 1,
         language: "en".into(),
+        word_times,
         board: BoardPlace::default(),
     }
 }
 
-/// The words of a job, and their first and last frame.
-fn words(worker: &Process<ToWorker, FromWorker>, job: &Job) -> (String, FrameIndex, FrameIndex) {
-    worker.say(&ToWorker::Transcribe(job.clone()));
-    let mut words = (Vec::new(), FrameIndex(u64::MAX), FrameIndex(0));
+fn task(job: &Job) -> ToWorker {
+    let (job, hear_from) = (job.clone(), job.from);
+    ToWorker::Transcribe(Task { job, hear_from, prompt: String::new(), language: "en".into() })
+}
+
+/// The words of a job.
+fn words(worker: &Process<ToWorker, FromWorker>, job: &Job) -> Vec<Word> {
+    worker.say(&task(job));
+    let mut all = Vec::new();
     loop {
         match worker.next() {
-            FromWorker::Segment { id, from, to, text, .. } if id == job.id => {
-                words = ([words.0, vec![text]].concat(), words.1.min(from), words.2.max(to));
+            FromWorker::Words { id, words } if id == job.id => all.extend(words),
+            FromWorker::Done { id, words, heard_from, .. } if id == job.id => {
+                assert_eq!(heard_from, job.from);
+                all.extend(words);
+                return all;
             }
-            FromWorker::Done { id, .. } if id == job.id => return (words.0.join(" "), words.1, words.2),
             other => panic!("{other:?}"),
         }
     }
@@ -160,6 +168,7 @@ fn what_is_in_a_ring_is_heard_kept_and_written_down() {
         aside_dir: text(&dir.path().join("aside")),
         vad_model: text(&common::model(common::VAD)),
         offline: false,
+        early: true,
         board: BoardPlace { slot: 2, generation: 5 },
     }));
     assert!(matches!(listener.next(), FromListener::Ready));
@@ -179,21 +188,28 @@ fn what_is_in_a_ring_is_heard_kept_and_written_down() {
     assert_eq!(job.id, JobId::new(5, 0));
 
     let worker: Process<ToWorker, FromWorker> = Process::start(Role::Worker);
-    worker.say(&ToWorker::Configure(worker_config(dir.path())));
+    worker.say(&ToWorker::Configure(worker_config(dir.path(), true)));
     assert!(matches!(worker.next(), FromWorker::Ready { .. }));
-    let (from_ring, from, to) = words(&worker, &job);
-    assert_eq!(common::errors(&from_ring, &clip.transcript), 0, "{from_ring:?}");
-    assert_eq!((from, to), (job.from, job.speech_end));
-    let (offline, from, to) = words(&worker, &Job { kind: JobKind::Offline, ..job.clone() });
-    assert_eq!(common::errors(&offline, &clip.transcript), 0, "{offline:?}");
-    assert!(job.from <= from && from < to && to <= job.to, "{from} {to}");
+    let from_ring = words(&worker, &job);
+    assert_eq!(common::errors(&text_of(&from_ring), &clip.transcript), 0, "{from_ring:?}");
+    // Each word has a place of its own, in order, inside the job.
+    let places = from_ring.iter().flat_map(|word| [word.from, word.to]);
+    assert!(places.clone().is_sorted() && places.clone().all(|at| (job.from..=job.to).contains(&at)), "{from_ring:?}");
+    assert!(from_ring.iter().all(|word| word.from < word.to), "{from_ring:?}");
+
+    let recorder: Process<ToWorker, FromWorker> = Process::start(Role::Worker);
+    recorder.say(&ToWorker::Configure(worker_config(dir.path(), false)));
+    assert!(matches!(recorder.next(), FromWorker::Ready { .. }));
+    let offline = words(&recorder, &Job { kind: JobKind::Offline, ..job.clone() });
+    assert_eq!(common::errors(&text_of(&offline), &clip.transcript), 0, "{offline:?}");
+    assert!(offline[0].line && job.from <= offline[0].from && offline[0].from < offline[0].to, "{offline:?}");
 
     // Spilled, the same samples say the same.
     listener.say(&ToListener::SpillAll);
     let FromListener::Spilled { id, file } = listener.next() else { panic!("not spilled") };
     assert!(id == job.id && matches!(listener.next(), FromListener::SpilledAll));
     let spilled = Job { samples: Samples::Spill(file.clone()), ..job.clone() };
-    assert_eq!(words(&worker, &spilled), (from_ring, job.from, job.speech_end));
+    assert_eq!(text_of(&words(&worker, &spilled)), text_of(&from_ring));
     listener.say(&ToListener::JobDone(job.id));
     let deadline = Instant::now() + WATCHDOG;
     while dir.path().join("spill").join(&file).exists() {
@@ -203,14 +219,15 @@ fn what_is_in_a_ring_is_heard_kept_and_written_down() {
 
     // What is not there is said to be missing, and the worker works on.
     let before = Job { from: FrameIndex(0), to: FrameIndex(100_000), ..job.clone() };
-    worker.say(&ToWorker::Transcribe(before));
+    worker.say(&task(&before));
     assert!(matches!(worker.next(), FromWorker::Failed { fault: JobFault::Unreadable(_), .. }));
-    worker.say(&ToWorker::Transcribe(Job { epoch: Epoch(2), ..job }));
+    worker.say(&task(&Job { epoch: Epoch(2), ..job }));
     assert!(matches!(worker.next(), FromWorker::Failed { fault: JobFault::Unreadable(_), .. }));
 
     listener.say(&ToListener::Shutdown);
     worker.say(&ToWorker::Shutdown);
-    for (exit, out, err) in [listener.end(), worker.end()] {
+    recorder.say(&ToWorker::Shutdown);
+    for (exit, out, err) in [listener.end(), worker.end(), recorder.end()] {
         assert_eq!((exit, out.as_str()), (Some(Exit::Clean), ""), "{err}");
         assert!(err.lines().all(|line| line.starts_with("error: there is no ring") || line.is_empty()), "{err}");
     }
@@ -221,7 +238,7 @@ fn a_worker_without_its_model_says_what_to_do_and_is_not_to_be_restarted() {
     let dir = tempfile::tempdir().expect("a folder");
     let model = dir.path().join("no-model.bin");
     let worker: Process<ToWorker, FromWorker> = Process::start(Role::Worker);
-    worker.say(&ToWorker::Configure(WorkerConfig { model: text(&model), ..worker_config(dir.path()) }));
+    worker.say(&ToWorker::Configure(WorkerConfig { model: text(&model), ..worker_config(dir.path(), true) }));
     let FromWorker::Fault(reason) = worker.next() else { panic!("no fault") };
     assert!(reason.contains(&text(&model)) && reason.contains("tympan model fetch"), "{reason}");
     assert_eq!(worker.end().0, Some(Exit::Refused));
@@ -238,6 +255,7 @@ fn a_listener_without_its_model_says_what_to_do_and_is_not_to_be_restarted() {
         aside_dir: text(&dir.path().join("aside")),
         vad_model: text(&dir.path().join("damaged.onnx")),
         offline: false,
+        early: true,
         board: BoardPlace::default(),
     }));
     let FromListener::Fault(reason) = listener.next() else { panic!("no fault") };

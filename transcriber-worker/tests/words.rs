@@ -6,15 +6,15 @@ use audio_dsp::{Signal, SignalSource};
 use common::{Clip, clips, errors};
 use control_protocol::JobKind;
 use std::sync::OnceLock;
-use transcriber_worker::recogniser::Recogniser;
+use transcriber_worker::recogniser::{Recogniser, Speech};
 use transcriber_worker::segment::{Look, Policy, Segmenter, Utterance};
 use transcriber_worker::vad::{Detector, FRAME_SAMPLES};
 
 /// A second of silence behind each clip.
 const PAUSE_SAMPLES: usize = 16_000;
 
-fn recogniser() -> Recogniser {
-    Recogniser::load(&common::model(common::WHISPER), 1, "en").expect("the model")
+fn recogniser(kind: JobKind) -> Recogniser {
+    Recogniser::load(&common::model(common::WHISPER), 1, "en", kind != JobKind::Offline).expect("the model")
 }
 
 fn utterances(detector: &mut Detector, samples: &[f32], policy: Policy) -> Vec<Utterance> {
@@ -38,11 +38,11 @@ fn write_down(recogniser: &mut Recogniser, kind: JobKind, samples: &[f32], utter
     for utterance in utterances {
         let place = |sample: u64| usize::try_from(sample).expect("small");
         let (from, to) = (place(utterance.from), place(utterance.to));
-        let pieces = recogniser.transcribe(kind, &samples[from..to], place(utterance.speech_end) - from);
-        let pieces = pieces.expect("a text");
-        text.extend(pieces.into_iter().map(|piece| piece.text));
+        let (samples, speech_end) = (&samples[from..to], place(utterance.speech_end) - from);
+        let speech = Speech { kind, samples, speech_end, prompt: "", language: "en" };
+        text.extend(recogniser.transcribe(&speech).expect("a text").into_iter().map(|word| word.text));
     }
-    text.join(" ")
+    text.concat()
 }
 
 fn joined(clips: &[Clip]) -> (Vec<f32>, String) {
@@ -59,7 +59,7 @@ fn recorded() -> &'static [(usize, usize)] {
     static ERRORS: OnceLock<Vec<(usize, usize)>> = OnceLock::new();
     ERRORS.get_or_init(|| {
         let mut detector = Detector::load(&common::model(common::VAD)).expect("the model");
-        let mut recogniser = recogniser();
+        let mut recogniser = recogniser(JobKind::Offline);
         let files: Vec<_> = clips().iter().map(|clip| common::folder().join(&clip.file)).collect();
         let mut direct = Vec::new();
         transcriber_worker::direct::run(&common::model(common::WHISPER), 1, &files, &mut direct).expect("whisper-rs");
@@ -85,13 +85,13 @@ fn a_recording_is_written_down_as_well_as_by_whisper_alone() {
 #[test]
 fn live_speech_costs_two_words_at_most() {
     let mut detector = Detector::load(&common::model(common::VAD)).expect("the model");
-    let mut recogniser = recogniser();
+    let (mut recorder, mut recogniser) = (recogniser(JobKind::Offline), recogniser(JobKind::Final));
     let (samples, transcript) = joined(&clips());
     let whole = utterances(&mut detector, &samples, Policy::OFFLINE);
     let pieces = utterances(&mut detector, &samples, Policy::LIVE);
     assert!(whole.len() < pieces.len() && pieces.len() >= 6, "{whole:?} {pieces:?}");
     let recorded: usize = recorded().iter().map(|&(ours, _)| ours).sum();
-    let offline = write_down(&mut recogniser, JobKind::Offline, &samples, &whole);
+    let offline = write_down(&mut recorder, JobKind::Offline, &samples, &whole);
     let live = write_down(&mut recogniser, JobKind::Final, &samples, &pieces);
     let (offline_errors, live_errors) = (errors(&offline, &transcript), errors(&live, &transcript));
     eprintln!("clips {recorded}\njoined {offline_errors}: {offline}\nlive {live_errors}: {live}");
@@ -101,15 +101,17 @@ fn live_speech_costs_two_words_at_most() {
 
 #[test]
 fn what_is_no_speech_gives_no_text() {
-    let mut recogniser = recogniser();
+    let (mut recorder, mut recogniser) = (recogniser(JobKind::Offline), recogniser(JobKind::Final));
+    let nothing = Speech { kind: JobKind::Final, samples: &[], speech_end: 0, prompt: "", language: "en" };
     for signal in [Signal::Silence, Signal::Noise, Signal::Tone { hz: 440.0 }] {
         let mut samples = vec![0.0; 3 * 16_000];
         SignalSource::new(signal, 16_000).fill(&mut samples, 1);
         samples.iter_mut().for_each(|sample| *sample *= 0.1);
         for kind in [JobKind::Final, JobKind::Partial, JobKind::Offline] {
-            let pieces = recogniser.transcribe(kind, &samples, samples.len()).expect("an answer");
-            assert_eq!(pieces, [], "{signal:?} as {kind:?}");
+            let speech = Speech { kind, samples: &samples, speech_end: samples.len(), ..nothing };
+            let by = if kind == JobKind::Offline { &mut recorder } else { &mut recogniser };
+            assert_eq!(by.transcribe(&speech).expect("an answer"), [], "{signal:?} as {kind:?}");
         }
     }
-    assert_eq!(recogniser.transcribe(JobKind::Final, &[], 0).expect("an answer"), []);
+    assert_eq!(recogniser.transcribe(&nothing).expect("an answer"), []);
 }

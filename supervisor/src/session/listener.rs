@@ -2,7 +2,7 @@
 
 use super::{Part, Session};
 use crate::report::{Report, Span};
-use control_protocol::{FromListener, Job, ListenerConfig, Mark, StreamName, ToListener};
+use control_protocol::{ClockKind, FromListener, Job, JobKind, ListenerConfig, Mark, StreamName, ToListener};
 use shm_layout::FrameIndex;
 
 impl Session<'_> {
@@ -13,6 +13,7 @@ impl Session<'_> {
             aside_dir: self.plan.folders.aside().display().to_string(),
             vad_model: self.plan.vad_model.display().to_string(),
             offline: self.plan.offline,
+            early: !self.plan.offline && self.plan.clock == ClockKind::Monotonic,
             board: self.board_place(Part::Listener),
         }));
     }
@@ -28,7 +29,9 @@ impl Session<'_> {
                 self.move_mark(&job.stream, Mark { epoch: job.epoch, frame: job.to });
                 self.queue.push(job);
             }
-            FromListener::Growing(job) if self.plan.partials => self.queue.push_partial(job),
+            FromListener::Growing(job) if self.plan.partials || job.kind == JobKind::Tentative => {
+                self.queue.push_early(job);
+            }
             FromListener::Growing(_) => {}
             FromListener::Scanned { stream, mark, position } => {
                 self.move_mark(&stream, mark);
@@ -59,6 +62,7 @@ impl Session<'_> {
         }
         self.queue.ask_again_to_set_aside();
         for (stream, known) in self.streams.iter().filter(|(_, known)| known.mark.is_some() && !known.finished) {
+            self.tell_pauses(stream);
             self.tell_listener(ToListener::Listen { stream: stream.clone(), mark: known.mark });
         }
     }
@@ -68,16 +72,14 @@ impl Session<'_> {
         // A listener that is not ready yet is handed all streams when it is.
         if self.is_ready(Part::Listener) {
             let mark = self.streams.get(&stream).and_then(|known| known.mark);
+            self.tell_pauses(&stream);
             self.tell_listener(ToListener::Listen { stream, mark });
         }
     }
 
     fn move_mark(&mut self, stream: &StreamName, mark: Mark) {
         if let Some(known) = self.streams.get_mut(stream) {
-            let newer = known.mark.is_none_or(|old| (mark.epoch, mark.frame) > (old.epoch, old.frame));
-            if newer {
-                known.mark = Some(mark);
-            }
+            known.move_mark(mark);
         }
     }
 

@@ -1,10 +1,7 @@
 //! The workers' side of the supervisor: jobs out, words in.
 
 use super::{Part, Session};
-use crate::queue::{Finished, Segment, Unwritten};
-use crate::report::{Report, Span};
-use control_protocol::{ClockKind, FromWorker, Job, JobFault, JobKind, Samples, ToListener, ToWorker, WorkerConfig};
-use shm_layout::FrameIndex;
+use control_protocol::{ClockKind, FromWorker, Job, JobFault, Samples, ToListener, ToWorker, WorkerConfig};
 
 /// So many jobs may be done before the listener hears of it. It is a process to wake.
 const UNTOLD_MAX: usize = 64;
@@ -16,7 +13,8 @@ impl Session<'_> {
             spill_dir: self.plan.folders.spill().display().to_string(),
             model: self.plan.model.display().to_string(),
             threads: self.plan.threads,
-            language: self.plan.language.clone(),
+            language: self.plan.languages.common().to_owned(),
+            word_times: !self.plan.offline,
             board: self.board_place(Part::Worker(worker)),
         };
         self.tell_worker(worker, ToWorker::Configure(config));
@@ -26,16 +24,11 @@ impl Session<'_> {
         match message {
             FromWorker::Hello(_) => {}
             FromWorker::Ready { .. } => self.mark_ready(Part::Worker(worker)),
-            FromWorker::Segment { id, from, to, text, continued } => {
-                self.queue.part(worker, id, Segment { from, to, text }, continued);
-            }
-            FromWorker::Done { id, .. } => {
-                if let Some((job, parts)) = self.queue.done(worker, id) {
-                    let text = join(&parts);
-                    if !text.is_empty() {
-                        let span = Span::new(job.stream, job.from, job.to, self.plan.sample_rate_hz);
-                        self.reporter.report(Report::Partial { span, text });
-                    }
+            FromWorker::Words { id, words } => self.queue.words(worker, id, words),
+            FromWorker::Done { id, words, heard_from, .. } => {
+                self.queue.words(worker, id, words);
+                if let Some((job, answer)) = self.queue.done(worker, id, heard_from) {
+                    self.heard(job, answer);
                 }
             }
             FromWorker::Failed { id, fault } => {
@@ -60,27 +53,9 @@ impl Session<'_> {
                 self.tell_listener(ToListener::SetAside(id));
             }
         }
-        while let Some(Finished { job, outcome }) = self.queue.release() {
-            self.tell_done(&job);
-            let rate = self.plan.sample_rate_hz;
-            match outcome {
-                Err(Unwritten::Lost(why)) => self.report_lost(job.stream, job.from, job.to, &why),
-                Err(Unwritten::Kept) => {}
-                Ok(parts) if job.kind == JobKind::Offline => {
-                    for part in parts.into_iter().filter(|part| !part.text.trim().is_empty()) {
-                        let span = Span::new(job.stream.clone(), part.from, part.to, rate);
-                        self.reporter.report(Report::Final { span, text: part.text.trim().to_owned() });
-                    }
-                }
-                Ok(parts) => {
-                    let text = join(&parts);
-                    if !text.is_empty() {
-                        let end = FrameIndex(job.speech_end.0.clamp(job.from.0, job.to.0));
-                        let span = Span::new(job.stream, job.from, end, rate);
-                        self.reporter.report(Report::Final { span, text });
-                    }
-                }
-            }
+        while let Some(finished) = self.queue.release() {
+            self.tell_done(&finished.job);
+            self.written(finished);
         }
     }
 
@@ -111,14 +86,12 @@ impl Session<'_> {
             // One worker stays free for a final, unless there is but one.
             let partial_allowed = !idle.is_empty() || workers.len() == 1;
             match self.queue.assign(worker, partial_allowed) {
-                Some(job) => self.tell_worker(worker, ToWorker::Transcribe(job)),
+                Some(job) => {
+                    let task = self.task(job);
+                    self.tell_worker(worker, ToWorker::Transcribe(task));
+                }
                 None => return,
             }
         }
     }
-}
-
-fn join(parts: &[Segment]) -> String {
-    let texts: Vec<_> = parts.iter().map(|part| part.text.trim()).filter(|text| !text.is_empty()).collect();
-    texts.join(" ")
 }

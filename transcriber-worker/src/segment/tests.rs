@@ -112,13 +112,26 @@ fn alone(spoken: usize) -> (Utterance, u64) {
 }
 
 #[test]
-fn live_speech_ends_after_the_pause_and_short_speech_after_a_longer_one() {
-    for (spoken, pause) in [(120, Policy::LIVE.pause), (60, Policy::LIVE.pause_short)] {
+fn live_speech_ends_after_the_pause_and_a_word_alone_after_a_longer_one() {
+    for (spoken, pause) in [(9, Policy::LIVE.pause_short), (120, Policy::LIVE.pause)] {
         let (start, end) = (50 * LOOK_SAMPLES, (50 + spoken as u64) * LOOK_SAMPLES);
-        let to = end + Policy::LIVE.pause;
+        let to = end + Policy::LIVE.settle;
         let expected = Utterance { from: start - Policy::LIVE.padding, to, speech_end: end };
         assert_eq!(alone(spoken), (expected, pause.next_multiple_of(LOOK_SAMPLES)));
     }
+}
+
+#[test]
+fn an_end_is_foreseen_once_in_each_pause() {
+    let script = [silence(50), speech(30), silence(8), speech(30), silence(2), speech(9), silence(99)];
+    let mut segmenter = Segmenter::new(Policy::LIVE, 0, 0);
+    let (mut foreseen, mut given) = (Vec::new(), Vec::new());
+    for look in looks(&script) {
+        given.extend(segmenter.push(look));
+        foreseen.extend(segmenter.tentative());
+    }
+    assert_eq!(foreseen.iter().map(|u| u.speech_end / LOOK_SAMPLES).collect::<Vec<_>>(), [80, 129]);
+    assert_eq!(given, foreseen[1..], "the second one has come true");
 }
 
 #[test]

@@ -1,0 +1,231 @@
+//! Words as they are spoken: which of them stay.
+//!
+//! An utterance is recognised again and again while it grows. A word is *committed* when two successive answers agree on
+//! it and on all before it (LocalAgreement-2, Liu et al. 2020, as in `whisper_streaming`), and when another word follows
+//! it: what ends an answer may be half a word, or may still get its full stop. A word that the recogniser itself doubts
+//! needs three answers: short beginnings are often misheard in the same way twice. What is committed never changes. The
+//! utterance's last answer settles the rest.
+//!
+//! Answers are matched with what stays by words *and* times: whichever part of an answer is closest to the words that
+//! stand already, by edits and by where it ends, says the same; the rest is new. So an answer may begin with words that
+//! were said before, which costs no second mention, and a repeated sentence is no less than one.
+//!
+//! Pure: no clock, no I/O.
+
+use control_protocol::{Job, JobId, Word, text_of};
+use shm_layout::{Epoch, FrameIndex};
+use std::collections::BTreeMap;
+
+/// Utterances that are no longer than this are heard as a whole. The recogniser's shortest context covers it, with the
+/// margin that it needs.
+const WINDOW_S: f64 = 7.6;
+/// In longer ones so much is heard again before the first word that is not committed, so that the recogniser knows the
+/// voice and the sentence.
+const CONTEXT_MIN_S: f64 = 1.5;
+const CONTEXT_MAX_S: f64 = 5.0;
+/// What is heard of the time before a word at least.
+const SOFT_S: f64 = 0.12;
+/// After a longer pause what was said before belongs to another sentence.
+const PAUSE_MAX_S: f64 = 2.0;
+/// What a second between the ends of two texts counts, in edits.
+const EDITS_PER_S: f64 = 2.0;
+/// How sure the recogniser must be of a word, in percent, that two answers are enough.
+const SURE: u8 = 50;
+/// Words that are kept for what follows them.
+const KEPT: usize = 120;
+/// Bytes of the prompt.
+const PROMPT_BYTES: usize = 120;
+
+/// What was said in one stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Spoken {
+    sample_rate_hz: u32,
+    epoch: Epoch,
+    /// The last words of the utterances that are settled.
+    said: Vec<Word>,
+    open: BTreeMap<JobId, Utterance>,
+}
+
+/// An utterance that is not settled.
+#[derive(Debug, Default, Clone)]
+struct Utterance {
+    committed: Vec<Word>,
+    /// What the last answer had behind the committed words, and how many answers in a row had the same.
+    tail: Vec<(Word, u32)>,
+}
+
+/// What an answer changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// Words that stay from now on.
+    pub committed: Vec<Word>,
+    /// All of the utterance so far that stays.
+    pub fixed: String,
+    /// The whole utterance so far.
+    pub text: String,
+    /// Its words.
+    pub words: Vec<Word>,
+}
+
+impl Spoken {
+    /// Nothing was said yet.
+    pub(crate) const fn new(sample_rate_hz: u32) -> Self {
+        Self { sample_rate_hz, epoch: Epoch(0), said: Vec::new(), open: BTreeMap::new() }
+    }
+
+    /// From where a worker should listen, and what was said before that.
+    pub(crate) fn window(&self, job: &Job) -> (FrameIndex, String) {
+        let standing = self.standing(job);
+        let own = self.open.get(&job.id).map_or(0, |utterance| utterance.committed.len());
+        let (before, committed) = standing.split_at(standing.len() - own);
+        if job.to.since(job.from) <= self.frames(WINDOW_S) || own == 0 {
+            let near = before.last().is_some_and(|last| job.from.since(last.to) <= self.frames(PAUSE_MAX_S));
+            return (job.from, if near { prompt(before) } else { String::new() });
+        }
+        let first = self.place_to_begin(committed);
+        (self.just_before(committed, first), prompt(&standing[..before.len() + first]))
+    }
+
+    /// Which of the committed words of a long utterance is heard again first: some seconds before the first word that is not
+    /// committed, where the pause before it is longest.
+    fn place_to_begin(&self, committed: &[Word]) -> usize {
+        let end = committed.last().map_or(FrameIndex(0), |last| last.to);
+        let (earliest, latest) = (end.back(self.frames(CONTEXT_MAX_S)), end.back(self.frames(CONTEXT_MIN_S)));
+        let pause = |&at: &usize| committed[at].from.since(committed[at - 1].to);
+        let places = (1..committed.len()).filter(|&at| (earliest..=latest).contains(&committed[at].from));
+        places.max_by_key(pause).unwrap_or(committed.len().saturating_sub(1))
+    }
+
+    /// In the pause before a word, or a little before it: alignments are late rather than early.
+    fn just_before(&self, words: &[Word], at: usize) -> FrameIndex {
+        let word = &words[at];
+        let pause = at.checked_sub(1).map_or(0, |before| word.from.since(words[before].to));
+        word.from.back((pause / 2).max(self.frames(SOFT_S)))
+    }
+
+    /// An answer about an utterance that may go on, heard from a frame on.
+    pub(crate) fn hear(&mut self, job: &Job, heard_from: FrameIndex, answer: Vec<Word>) -> Heard {
+        self.enter(job.epoch);
+        let new = self.news(job, heard_from, answer);
+        let utterance = self.open.entry(job.id).or_default();
+        let agreed = new.iter().zip(&utterance.tail).take_while(|(word, (before, _))| same(word, before)).count();
+        let times = |at: usize| if at < agreed { utterance.tail[at].1 + 1 } else { 1 };
+        let mut new: Vec<(Word, u32)> = new.into_iter().enumerate().map(|(at, word)| (word, times(at))).collect();
+        let stays = |(word, times): &&(Word, u32)| *times > 2 || (*times == 2 && word.confidence >= SURE);
+        let stay = new.iter().take_while(stays).count().min(new.len().saturating_sub(1));
+        utterance.tail = new.split_off(stay);
+        let committed: Vec<Word> = new.into_iter().map(|(word, _)| word).collect();
+        utterance.committed.extend_from_slice(&committed);
+        let tail = utterance.tail.iter().map(|(word, _)| word.clone());
+        let words: Vec<Word> = utterance.committed.iter().cloned().chain(tail).collect();
+        Heard { committed, fixed: text_of(&utterance.committed), text: text_of(&words), words }
+    }
+
+    /// The last answer about an utterance: all of its words.
+    pub(crate) fn settle(&mut self, job: &Job, heard_from: FrameIndex, answer: Vec<Word>) -> Vec<Word> {
+        self.enter(job.epoch);
+        let new = self.news(job, heard_from, answer);
+        let mut words = self.open.remove(&job.id).unwrap_or_default().committed;
+        words.extend(new);
+        self.said.extend_from_slice(&words);
+        self.said.drain(..self.said.len().saturating_sub(KEPT));
+        words
+    }
+
+    /// An utterance of which no last answer comes: the words that stay.
+    pub(crate) fn give_up(&mut self, id: JobId) -> Vec<Word> {
+        self.open.remove(&id).unwrap_or_default().committed
+    }
+
+    /// The part of an answer that is new: what stands already is left out.
+    fn news(&self, job: &Job, heard_from: FrameIndex, mut answer: Vec<Word>) -> Vec<Word> {
+        let standing = self.standing(job);
+        let heard: Vec<&Word> = standing.iter().filter(|word| middle(word) >= heard_from.0).collect();
+        let known = match (heard.is_empty(), standing.last()) {
+            (true, _) | (_, None) => 0,
+            (false, Some(last)) => self.overlap(&heard, &answer, last.to),
+        };
+        let mut new = answer.split_off(known);
+        // Times go forward.
+        let mut end = standing.last().map_or(FrameIndex(0), |last| last.to);
+        for word in &mut new {
+            word.from = word.from.max(end);
+            word.to = word.to.max(word.from);
+            end = word.to;
+        }
+        new
+    }
+
+    /// How many words of an answer say what stands, which ends at `end`.
+    fn overlap(&self, standing: &[&Word], answer: &[Word], end: FrameIndex) -> usize {
+        // Edits between all that stands and the first n words of the answer.
+        let mut edits: Vec<usize> = (0..=answer.len()).collect();
+        for (row, word) in standing.iter().enumerate() {
+            let mut diagonal = edits[0];
+            edits[0] = row + 1;
+            for (at, other) in answer.iter().enumerate() {
+                let replaced = diagonal + usize::from(!same(word, other));
+                diagonal = edits[at + 1];
+                edits[at + 1] = replaced.min(diagonal + 1).min(edits[at] + 1);
+            }
+        }
+        let cost = |count: usize| {
+            // Between two words is where the one ends and the other begins.
+            let ends = count.checked_sub(1).and_then(|last| answer.get(last)).map_or(FrameIndex(0), |word| word.to);
+            let begins = answer.get(count).map_or(FrameIndex(u64::MAX), |word| word.from);
+            let apart = end.since(begins).max(ends.since(end));
+            #[expect(clippy::cast_precision_loss, reason = "words")]
+            let edits = edits[count] as f64;
+            edits + FrameIndex(apart).seconds(self.sample_rate_hz) * EDITS_PER_S
+        };
+        (0..=answer.len()).min_by(|&a, &b| cost(a).total_cmp(&cost(b))).unwrap_or(0)
+    }
+
+    /// The words that stand before what is new in a job: of settled utterances before it, and its own.
+    fn standing(&self, job: &Job) -> Vec<Word> {
+        if job.epoch != self.epoch {
+            return Vec::new();
+        }
+        let before = self.said.iter().filter(|word| middle(word) < job.from.0);
+        let own = self.open.get(&job.id).map(|utterance| utterance.committed.as_slice()).unwrap_or_default();
+        before.chain(own).cloned().collect()
+    }
+
+    fn enter(&mut self, epoch: Epoch) {
+        if self.epoch != epoch {
+            // Frames of another ring cannot be heard together with these.
+            self.said.clear();
+            self.epoch = epoch;
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some seconds")]
+    fn frames(&self, seconds: f64) -> u64 {
+        (seconds * f64::from(self.sample_rate_hz)) as u64
+    }
+}
+
+/// The end of what was said.
+fn prompt(words: &[Word]) -> String {
+    let text = text_of(words);
+    let beyond = text.len().saturating_sub(PROMPT_BYTES);
+    let begins = |&at: &usize| at == 0 || text[..at].ends_with(' ');
+    let from = text.char_indices().map(|(at, _)| at).filter(|&at| at >= beyond).find(begins);
+    from.map_or_else(String::new, |from| text[from..].to_owned())
+}
+
+const fn middle(word: &Word) -> u64 {
+    word.from.0 + (word.to.0.saturating_sub(word.from.0)) / 2
+}
+
+/// Whether two words are the same but for case and punctuation.
+fn same(a: &Word, b: &Word) -> bool {
+    fn letters(word: &Word) -> impl Iterator<Item = char> {
+        word.text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase)
+    }
+    letters(a).eq(letters(b))
+}
+
+#[cfg(test)]
+#[path = "agreement/tests.rs"]
+mod tests;
