@@ -61,6 +61,17 @@ pub enum ToListener {
     Shutdown,
     /// This job ended too many workers: keep its sound for a look, forget it, and say [`FromListener::SetAside`].
     SetAside(JobId),
+    /// From this frame on the stream is not listened to, or listened to again. Said before the frame is reached or soon
+    /// after, and in the order of the frames; to a new listener again, before [`ToListener::Listen`].
+    Pause {
+        /// Which stream.
+        stream: StreamName,
+        /// The first frame it is about.
+        #[serde(with = "bounds::frame")]
+        at: FrameIndex,
+        /// Whether the stream is not listened to from here on.
+        paused: bool,
+    },
 }
 
 /// Listener to supervisor.

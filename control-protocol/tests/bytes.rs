@@ -127,6 +127,7 @@ fn a_message_with_all_its_fields_at_their_largest_fits() {
     fits(&FromWorker::Words { id: JobId(u64::MAX), words: vec![word(text(WORD_BYTES_MAX)); WORDS_MAX] });
     fits(&task(text(FILE_NAME_BYTES_MAX), text(PROMPT_BYTES_MAX), text(LANGUAGE_BYTES_MAX)));
     fits(&FromListener::SetAside { id: JobId(u64::MAX), file: Some(text(FILE_NAME_BYTES_MAX)) });
+    fits(&ToListener::Pause { stream: longest_name(), at: LAST, paused: true });
     fits(&FromListener::Spilled { id: JobId(u64::MAX), file: text(FILE_NAME_BYTES_MAX) });
     let reason = || text(REASON_BYTES_MAX);
     fits(&FromWorker::Failed { id: JobId(u64::MAX), fault: JobFault::Recogniser(reason()) });

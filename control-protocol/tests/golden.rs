@@ -142,6 +142,8 @@ fn to_listener() -> Vec<String> {
         ToListener::SpillAll,
         ToListener::Shutdown,
         ToListener::SetAside(JobId::new(2, 7)),
+        ToListener::Pause { stream: name("mic"), at: FrameIndex(300), paused: true },
+        ToListener::Pause { stream: name("mic"), at: FrameIndex(300), paused: false },
     ];
     lines("ToListener", &messages)
 }

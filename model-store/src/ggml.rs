@@ -1,26 +1,13 @@
 //! Whether a file is a Whisper model as whisper.cpp reads it, and whole: the header is read, and every tensor's place
 //! is followed to the end of the file, without reading the weights.
-//!
-//! The format: 12 numbers of 32 bits (magic, eleven sizes), the filters of the spectrogram, the words, then the
-//! tensors, each with its shape, its name and its values. All little-endian.
 
+use crate::walk::Walk;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
 use std::path::Path;
 use thiserror::Error;
 
-/// `ggml`, as a number.
-const MAGIC: u32 = 0x6767_6d6c;
-
 /// Whisper's vocabulary for many languages; the English one is smaller by one.
 const WORDS_MULTILINGUAL: u32 = 51_865;
-
-/// No Whisper model has nearly as many.
-const TENSORS_MAX: u32 = 10_000;
-
-/// Longest name of a tensor, and of a word.
-const NAME_BYTES_MAX: u32 = 4_096;
 
 /// What the beginning of a model says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +41,9 @@ pub enum NotGgml {
         /// Its size.
         has: u64,
     },
+    /// Its weights are damaged, or not of 16 or 32 bits, and were to be made smaller.
+    #[error("its weights cannot be made smaller: {0}")]
+    Weights(String),
     /// It cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
@@ -115,18 +105,11 @@ impl Header {
     /// # Errors
     /// What is wrong with it.
     pub fn read(path: &Path) -> Result<Self, NotGgml> {
-        let unreadable = |e: io::Error| NotGgml::Unreadable(e.to_string());
-        let file = File::open(path).map_err(unreadable)?;
-        let meta = file.metadata().map_err(unreadable)?;
-        if !meta.is_file() {
-            return Err(NotGgml::NotAFile);
-        }
-        if meta.len() == 0 {
-            return Err(NotGgml::Empty);
-        }
-        let mut walk = Walk { file: BufReader::with_capacity(64 << 10, file), at: 0, bytes: meta.len() };
+        let mut walk = Walk::begin(path)?;
         let header = walk.header()?;
-        walk.tensors()?;
+        while let Some(tensor) = walk.tensor()? {
+            walk.skip(tensor.bytes)?;
+        }
         Ok(header)
     }
 }
@@ -138,145 +121,10 @@ impl fmt::Display for Header {
     }
 }
 
-/// A walk through a file, from front to back.
-struct Walk {
-    file: BufReader<File>,
-    at: u64,
-    bytes: u64,
-}
-
-impl Walk {
-    fn header(&mut self) -> Result<Header, NotGgml> {
-        let mut magic = [0; 4];
-        self.take(&mut magic)?;
-        if u32::from_le_bytes(magic) != MAGIC {
-            return Err(NotGgml::Magic(magic));
-        }
-        let mut numbers = [0; 11];
-        for number in &mut numbers {
-            *number = self.number()?;
-        }
-        let [
-            words,
-            audio_ctx,
-            audio_state,
-            audio_heads,
-            audio_layers,
-            text_ctx,
-            text_state,
-            text_heads,
-            text_layers,
-            mels,
-            weights,
-        ] = numbers;
-        let sizes = [
-            ("words", words, 1..200_000),
-            ("audio context", audio_ctx, 1..100_000),
-            ("audio state", audio_state, 1..20_000),
-            ("audio heads", audio_heads, 1..1_000),
-            ("audio layers", audio_layers, 1..1_000),
-            ("text context", text_ctx, 1..100_000),
-            ("text state", text_state, 1..20_000),
-            ("text heads", text_heads, 1..1_000),
-            ("text layers", text_layers, 1..1_000),
-            ("spectrogram bands", mels, 1..1_000),
-        ];
-        for (what, size, range) in sizes {
-            if !range.contains(&size) {
-                return Err(NotGgml::Header(format!("{what}: {size}")));
-            }
-        }
-        let (bands, width) = (self.number()?, self.number()?);
-        if bands != mels || !(1..10_000).contains(&width) {
-            return Err(NotGgml::Header(format!("filters: {bands} × {width}")));
-        }
-        self.skip(u64::from(bands) * u64::from(width) * 4)?;
-        let listed = self.number()?;
-        if listed > words {
-            return Err(NotGgml::Header(format!("{listed} words of {words}")));
-        }
-        for _ in 0..listed {
-            let length = self.number()?;
-            if length > NAME_BYTES_MAX {
-                return Err(NotGgml::Header(format!("a word of {length} bytes")));
-            }
-            self.skip(length.into())?;
-        }
-        Ok(Header { words, audio_layers, weights_kind: weights })
-    }
-
-    fn tensors(&mut self) -> Result<(), NotGgml> {
-        for count in 0..=TENSORS_MAX {
-            if self.at == self.bytes {
-                return if count == 0 { Err(NotGgml::Truncated { has: self.bytes }) } else { Ok(()) };
-            }
-            let (dimensions, name_bytes, kind) = (self.number()?, self.number()?, self.number()?);
-            if !(1..=4).contains(&dimensions) || name_bytes > NAME_BYTES_MAX {
-                return Err(NotGgml::Header(format!("a tensor of {dimensions} dimensions")));
-            }
-            let mut values = 1_u64;
-            for _ in 0..dimensions {
-                values = values.saturating_mul(self.number()?.into());
-            }
-            let Some((group_bytes, group_values)) = group_of(kind) else {
-                return Err(NotGgml::Header(format!("weights of an unknown kind, {kind}")));
-            };
-            self.skip(name_bytes.into())?;
-            self.skip((values / group_values).saturating_mul(group_bytes))?;
-        }
-        Err(NotGgml::Header("too many tensors".into()))
-    }
-
-    fn number(&mut self) -> Result<u32, NotGgml> {
-        let mut bytes = [0; 4];
-        self.take(&mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn take(&mut self, bytes: &mut [u8]) -> Result<(), NotGgml> {
-        match self.file.read_exact(bytes) {
-            Ok(()) => {
-                self.at += bytes.len() as u64;
-                Ok(())
-            }
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(NotGgml::Truncated { has: self.bytes }),
-            Err(e) => Err(NotGgml::Unreadable(e.to_string())),
-        }
-    }
-
-    fn skip(&mut self, bytes: u64) -> Result<(), NotGgml> {
-        if bytes > self.bytes - self.at {
-            return Err(NotGgml::Truncated { has: self.bytes });
-        }
-        let by = i64::try_from(bytes).map_err(|_| NotGgml::Truncated { has: self.bytes })?;
-        self.file.seek_relative(by).map_err(|e| NotGgml::Unreadable(e.to_string()))?;
-        self.at += bytes;
-        Ok(())
-    }
-}
-
-/// Bytes and values of the smallest group that is stored together, by ggml's number of the kind.
-fn group_of(kind: u32) -> Option<(u64, u64)> {
-    Some(match kind {
-        0 => (4, 1),
-        1 => (2, 1),
-        2 => (18, 32),
-        3 => (20, 32),
-        6 => (22, 32),
-        7 => (24, 32),
-        8 => (34, 32),
-        10 => (84, 256),
-        11 => (110, 256),
-        12 => (144, 256),
-        13 => (176, 256),
-        14 => (210, 256),
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::walk::MAGIC;
 
     /// A model of one word and two tensors.
     pub(crate) fn small_model() -> Vec<u8> {

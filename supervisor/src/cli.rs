@@ -2,7 +2,7 @@
 
 use crate::logs::LogsArgs;
 use crate::model::ModelArgs;
-use crate::orders::{RestartArgs, ScaleArgs};
+use crate::orders::{RestartArgs, ScaleArgs, StreamsArgs};
 use crate::settings::keys::{self, Key, Kind};
 use crate::settings::{ConfigArgs, Settings, Value};
 use crate::stop::StopArgs;
@@ -54,6 +54,15 @@ pub(crate) enum Command {
         after_help = "Examples:\n  tympan restart worker\n  tympan restart worker --number 1\n  tympan restart engine"
     )]
     Restart(RestartArgs),
+    /// Listen no more; sound is captured as ever
+    #[command(after_help = "Examples:\n  tympan pause\n  tympan pause mic")]
+    Pause(StreamsArgs),
+    /// Listen again
+    #[command(after_help = "Examples:\n  tympan resume\n  tympan resume mic")]
+    Resume(StreamsArgs),
+    /// Pause, or listen again where all is paused: for a hotkey
+    #[command(after_help = TOGGLE_HELP)]
+    Toggle(StreamsArgs),
     /// Show the rings that programs can read
     #[command(after_help = RINGS_EXAMPLES, args_conflicts_with_subcommands = true)]
     Rings(RingsArgs),
@@ -82,6 +91,7 @@ Examples:
   tympan run
   tympan run device:USB file:talk.mp3
   tympan run guest=file:guest.flac --json
+  tympan run device:USB demo: --model base --language mic=de
   arecord -f S16_LE -r 16000 -t raw | tympan run 'stdin:rate=16000&channels=1&format=s16le'";
 
 const START_HELP: &str = "\
@@ -108,6 +118,13 @@ Examples:
   tympan transcribe talk.mp3
   tympan transcribe --format srt -o talk.srt talk.mp3
   tympan transcribe --format json *.wav | jq -r .text";
+
+const TOGGLE_HELP: &str = "\
+Where one of several streams is still listened to, all are paused.
+
+Examples:
+  tympan toggle
+  tympan toggle mic --json | jq -r '.paused[]'";
 
 const BENCH_HELP: &str = "\
 FOLDER has recordings with what is said in them: talk.txt beside talk.wav, or
@@ -148,9 +165,9 @@ pub(crate) struct WordFlags {
     /// Whisper model: a name such as tiny.en, or the path of a ggml file [default: tiny.en]
     #[arg(long, value_name = "NAME|PATH")]
     pub model: Option<String>,
-    /// Spoken language: a code such as en, or auto [default: en]
+    /// Spoken language: a code such as en, or auto; once more as mic=de for the stream mic alone [default: en]
     #[arg(long, value_name = "CODE")]
-    pub language: Option<String>,
+    pub language: Vec<String>,
     /// Transcribing processes [default: 2]
     #[arg(long, value_name = "COUNT", value_parser = range_of(&keys::WORKERS))]
     pub workers: Option<u32>,
@@ -166,7 +183,7 @@ impl WordFlags {
     /// Sets what was given.
     pub(crate) fn over(&self, settings: &mut Settings) {
         settings.flag(&keys::MODEL, self.model.clone().map(Value::Text));
-        settings.flag(&keys::LANGUAGE, self.language.clone().map(Value::Text));
+        settings.flag(&keys::LANGUAGE, Value::each(self.language.clone()));
         settings.flag(&keys::WORKERS, self.workers.map(Value::Count));
         settings.flag(&keys::THREADS, self.threads.map(Value::Count));
         settings.flag(&keys::MEMORY, self.memory.map(Value::Count));

@@ -99,7 +99,7 @@ pub(crate) enum Order {
 }
 
 /// A request on the control socket. `CONTROL.md` documents them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Request {
     /// Processes, streams and queue.
@@ -118,4 +118,33 @@ pub(crate) enum Request {
         /// Which of the workers; all where none is named.
         worker: Option<u32>,
     },
+    /// Listen no more, and go on capturing.
+    Pause {
+        /// To which streams; all where none is named.
+        #[serde(default)]
+        streams: Vec<String>,
+    },
+    /// Listen again.
+    Resume {
+        /// To which streams; all where none is named.
+        #[serde(default)]
+        streams: Vec<String>,
+    },
+    /// Listen again where all of them are paused, else to none of them.
+    Toggle {
+        /// Which streams; all where none is named.
+        #[serde(default)]
+        streams: Vec<String>,
+    },
+}
+
+/// What is wished for streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Not to be listened to.
+    Pause,
+    /// To be listened to.
+    Resume,
+    /// The other of the two.
+    Toggle,
 }

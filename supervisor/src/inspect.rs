@@ -35,8 +35,14 @@ fn table_of(status: &Value) -> String {
     }
     let mut out = rows_of(&status["processes"], ["role", "pid", "state", "restarts", "uptime_s", "heartbeat_s"], text);
     out.push_str(&last_exit::lines(&status["processes"]));
+    let mut of_streams = status["streams"].clone();
+    for stream in of_streams.as_array_mut().into_iter().flatten() {
+        if stream["paused"] == true && stream["state"] == "open" {
+            stream["state"] = json!("paused");
+        }
+    }
     let streams = ["stream", "state", "epoch", "position_s", "lag_s", "peak_dbfs", "lost_frames", "description"];
-    let _ = write!(out, "\n{}", rows_of(&status["streams"], streams, text));
+    let _ = write!(out, "\n{}", rows_of(&of_streams, streams, text));
     let queue = &status["queue"];
     let _ = writeln!(
         out,

@@ -5,28 +5,45 @@ use crate::refusal::{Refusal, refuse};
 use crate::settings::keys::nearest;
 use crate::settings::{Origin, Settings, keys};
 use anyhow::Result;
-use control_protocol::Exit;
+use control_protocol::{Exit, StreamName};
 use model_store::Header;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The code of the wanted language: as set, or of the name that is set; or `auto`.
+/// What is spoken: codes, or `auto`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Languages {
+    common: &'static str,
+    own: BTreeMap<StreamName, &'static str>,
+}
+
+impl Languages {
+    /// The language of all streams that have none of their own.
+    pub(crate) const fn common(&self) -> &'static str {
+        self.common
+    }
+
+    /// The language of a stream.
+    pub(crate) fn of(&self, stream: &StreamName) -> &'static str {
+        self.own.get(stream).copied().unwrap_or(self.common)
+    }
+}
+
+/// The codes of the wanted languages: as set, or of the names that are set; or `auto`.
 ///
 /// # Errors
 /// When Whisper has no such language, or the model knows English only.
-pub(crate) fn of(settings: &Settings, model: &Path) -> Result<String> {
-    let wanted = settings.text(&keys::LANGUAGE).unwrap_or_default();
-    let Some(code) = code_of(&wanted) else {
-        let (_, origin) = settings.shown(&keys::LANGUAGE);
-        let exit = if matches!(origin, Origin::Flag(_)) { Exit::Usage } else { Exit::BadConfig };
-        let near = nearest(&wanted.to_lowercase(), CODES.iter().map(|(_, name)| *name));
-        let near = near.map_or_else(|| ";".to_owned(), |name| format!("; did you mean {name}?"));
-        let text =
-            format!("{origin}: Whisper knows no language \"{wanted}\"{near} give a code such as en, de or fr, or auto");
-        return Err(Refusal::new(exit, text).into());
-    };
+pub(crate) fn of(settings: &Settings, model: &Path, streams: &[&StreamName]) -> Result<Languages> {
+    let (_, origin) = settings.shown(&keys::LANGUAGE);
+    let is_flag = matches!(origin, Origin::Flag(_));
+    let languages = read(&settings.each(&keys::LANGUAGE), streams).map_err(|text| {
+        let exit = if is_flag { Exit::Usage } else { Exit::BadConfig };
+        Refusal::new(exit, format!("{origin}: {text}"))
+    })?;
     // One that cannot be read is told by whoever loads it.
     let english_only = Header::read(model).is_ok_and(|header| !header.is_multilingual());
-    if english_only && !["en", "auto"].contains(&code) {
+    let used = streams.iter().map(|stream| languages.of(stream));
+    if english_only && let Some(code) = used.into_iter().find(|code| !["en", "auto"].contains(code)) {
         let file = model.file_name().unwrap_or_default().to_string_lossy();
         refuse!(
             Refused,
@@ -34,8 +51,48 @@ pub(crate) fn of(settings: &Settings, model: &Path) -> Result<String> {
              name has no .en: `tympan model fetch base`, then --model base"
         );
     }
-    Ok(code.to_owned())
+    Ok(languages)
 }
+
+/// Whether flags name streams that this run has. What is configured may be of another day.
+///
+/// # Errors
+/// The one that it has not.
+pub(crate) fn check_streams(flags: &[String], sources: &[(StreamName, String)]) -> Result<()> {
+    for (name, _) in flags.iter().filter_map(|flag| flag.split_once('=')) {
+        if !sources.iter().any(|(stream, _)| stream.as_str() == name) {
+            let there: Vec<_> = sources.iter().map(|(stream, _)| stream.as_str()).collect();
+            refuse!(Usage, "--language: there is no stream {name}; there is {}", there.join(", "));
+        }
+    }
+    Ok(())
+}
+
+/// Reads `LANGUAGE` and `STREAM=LANGUAGE`.
+fn read(items: &[String], streams: &[&StreamName]) -> Result<Languages, String> {
+    let mut common = None;
+    let mut own = BTreeMap::new();
+    for item in items {
+        let (name, wanted) = item.split_once('=').map_or((None, item.as_str()), |(name, code)| (Some(name), code));
+        let code = code_of(wanted).ok_or_else(|| {
+            let near = nearest(&wanted.to_lowercase(), CODES.iter().map(|(_, name)| *name));
+            let near = near.map_or_else(|| ";".to_owned(), |name| format!("; did you mean {name}?"));
+            format!("Whisper knows no language \"{wanted}\"{near} give a code such as en, de or fr, or auto")
+        })?;
+        let twice = match name.map(|name| (name, streams.iter().find(|stream| stream.as_str() == name))) {
+            None => common.replace(code).is_some(),
+            Some((_, Some(stream))) => own.insert((*stream).clone(), code).is_some(),
+            Some((_, None)) => false,
+        };
+        if twice {
+            return Err(format!("two languages for {}", name.unwrap_or("all streams")));
+        }
+    }
+    Ok(Languages { common: common.unwrap_or(DEFAULT), own })
+}
+
+/// Where languages of streams are set, and none for the others.
+const DEFAULT: &str = "en";
 
 fn code_of(wanted: &str) -> Option<&'static str> {
     let wanted = wanted.trim().to_lowercase();
@@ -152,6 +209,35 @@ const CODES: [(&str, &str); 100] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read_all(items: &[&str]) -> Result<String, String> {
+        let (mic, guest) = (StreamName::new("mic").unwrap(), StreamName::new("guest").unwrap());
+        let items: Vec<_> = items.iter().map(|&item| item.to_owned()).collect();
+        let languages = read(&items, &[&mic, &guest])?;
+        Ok(format!("{} {} {}", languages.common(), languages.of(&mic), languages.of(&guest)))
+    }
+
+    #[test]
+    fn each_stream_has_its_language() {
+        assert_eq!(read_all(&["de"]).unwrap(), "de de de");
+        assert_eq!(read_all(&["mic=German", "fr"]).unwrap(), "fr de fr");
+        assert_eq!(read_all(&["mic=auto", "guest=it"]).unwrap(), "en auto it");
+        assert_eq!(read_all(&["other=de"]).unwrap(), "en en en");
+    }
+
+    #[test]
+    fn what_is_no_language_of_a_stream_is_said() {
+        let error = |items: &[&str]| read_all(items).unwrap_err();
+        let sources = [(StreamName::new("mic").unwrap(), "device:".to_owned())];
+        assert!(check_streams(&["mic=de".to_owned(), "fr".to_owned()], &sources).is_ok());
+        let other = check_streams(&["other=de".to_owned()], &sources).unwrap_err();
+        assert_eq!(other.to_string(), "--language: there is no stream other; there is mic");
+        assert_eq!(error(&["mic=de", "mic=fr"]), "two languages for mic");
+        assert_eq!(error(&["de", "fr"]), "two languages for all streams");
+        assert!(error(&["mic=germn"]).contains("no language \"germn\"; did you mean german?"));
+        assert!(error(&["other=xx"]).contains("no language \"xx\""), "also of streams that are not here");
+        assert!(error(&["mic="]).contains("no language \"\""));
+    }
 
     #[test]
     fn a_language_has_its_code_and_its_name() {

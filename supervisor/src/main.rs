@@ -112,6 +112,9 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
         },
         Command::Scale(args) => orders::scale(args, &load()?),
         Command::Restart(args) => orders::restart(args, &load()?),
+        Command::Pause(args) => orders::pause("pause", args, &load()?),
+        Command::Resume(args) => orders::pause("resume", args, &load()?),
+        Command::Toggle(args) => orders::pause("toggle", args, &load()?),
         Command::Devices(args) => devices::devices(args),
     };
     done.map(|()| Exit::Clean)

@@ -28,7 +28,8 @@ Examples:
   tympan run --model mine";
 
 const FETCH_HELP: &str = "\
-Files come from where they are published; where that cannot be reached, some are made from Python packages. \
+Files come from where they are published; where that cannot be reached, some are made from Python packages, and \
+what ends in q8_0 from the same model with 16 bits, which is fetched if it is not here, and stays. \
 HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY count. TYMPAN_MODEL_URL (or models.url in the configuration) \
 names a mirror: a folder of files under their published names when it ends in /, else one file. The hash is checked \
 in every case. A download that was broken off goes on where it stopped.";
@@ -279,6 +280,7 @@ fn told(one: &Fetched) -> String {
     match &one.way {
         Way::WasHere => format!("{} is here and right: {path}", one.name),
         Way::Address(_) => format!("fetched {} ({size}): {path}", one.name),
+        Way::Model(source) => format!("made {} ({size}) from {source}: {path}", one.name),
         Way::Package(package) => format!("made {} ({size}) from the package {package}: {path}", one.name),
     }
 }

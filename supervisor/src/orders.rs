@@ -1,7 +1,7 @@
-//! `tympan scale` and `restart`: orders to the running instance, and how they are carried out.
+//! `tympan scale`, `restart`, `pause`, `resume` and `toggle`: orders to the running instance, and how they are carried out.
 
 use crate::control;
-use crate::output::print;
+use crate::output::{print, print_json};
 use crate::paths::Folders;
 use crate::refusal::refuse;
 use crate::settings::Settings;
@@ -52,6 +52,39 @@ pub(crate) struct RestartArgs {
     /// Only the worker with this number, as `tympan status` shows it
     #[arg(long, value_name = "NUMBER")]
     pub number: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StreamsArgs {
+    /// Only these, as `tympan status` shows them
+    #[arg(value_name = "STREAM")]
+    pub streams: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tympan pause`, `resume` and `toggle`: by the name of the request. The instance has done it when it answers.
+///
+/// # Errors
+/// When none runs here, or it has no such stream.
+pub(crate) fn pause(command: &str, args: &StreamsArgs, settings: &Settings) -> Result<()> {
+    let socket = Folders::of_running(settings)?.socket();
+    let answer = control::ask(&socket, &json!({"command": command, "streams": args.streams}))?;
+    if args.json {
+        return print_json(&json!({"paused": answer["paused"], "listening": answer["listening"]}));
+    }
+    let names = |list: &Value| {
+        let names: Vec<_> = list.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        names.join(", ")
+    };
+    for (what, list) in [("paused", &answer["paused"]), ("listening", &answer["listening"])] {
+        let names = names(list);
+        if !names.is_empty() {
+            print(&format!("{what}: {names}\n"))?;
+        }
+    }
+    Ok(())
 }
 
 /// `tympan scale`.

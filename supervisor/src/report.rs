@@ -138,6 +138,24 @@ pub(crate) enum Report {
         /// Why.
         cause: String,
     },
+    /// A stream is not listened to any more, and captured as ever.
+    Paused {
+        /// Which stream.
+        stream: StreamName,
+        /// The first frame that is not listened to.
+        frame: FrameIndex,
+        /// `frame` in seconds.
+        at_s: f64,
+    },
+    /// A stream is listened to again.
+    Resumed {
+        /// Which stream.
+        stream: StreamName,
+        /// The first frame that is listened to.
+        frame: FrameIndex,
+        /// `frame` in seconds.
+        at_s: f64,
+    },
     /// A process began or ended.
     Process {
         /// What it is for.

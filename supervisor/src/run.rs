@@ -55,6 +55,7 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings, starter: Option<Starte
     if starter.is_some() && sources.iter().any(|(_, uri)| uri.starts_with("stdin:")) {
         refuse!(Usage, "stdin: in the background nobody can pipe sound into it; `tympan run` reads a pipe");
     }
+    language::check_streams(&args.settings.words.language, &sources)?;
     let folders = Folders::of_new(&settings)?;
     let plan = plan(&settings, siblings, folders.clone(), sources)?;
     let plan = Plan {
@@ -146,7 +147,8 @@ pub(crate) fn plan(
     sources: Vec<(control_protocol::StreamName, String)>,
 ) -> Result<Plan> {
     let (model, vad_model) = models::wanted(settings)?;
-    let language = language::of(settings, &model)?;
+    let names: Vec<_> = sources.iter().map(|(name, _)| name).collect();
+    let languages = language::of(settings, &model, &names)?;
     let model_bytes = std::fs::metadata(&model).map_or(0, |meta| meta.len());
     for path in [&folders.runtime, &folders.spill(), &model, &vad_model] {
         let bytes = path.as_os_str().len();
@@ -168,7 +170,7 @@ pub(crate) fn plan(
         history_ms: settings.count(&keys::HISTORY) * 1_000,
         model,
         vad_model,
-        language,
+        languages,
         workers: settings.count(&keys::WORKERS),
         threads: settings.count(&keys::THREADS),
         worker_memory_bytes: worker_memory_bytes(settings.count(&keys::MEMORY), model_bytes),

@@ -133,6 +133,8 @@ impl Reporter for ForPeople {
                 self.back(&span.stream);
                 self.say(&format!("{} has a gap of {:.3} s ({cause})", span.stream, span.seconds()));
             }
+            Report::Paused { stream, .. } => self.say(&format!("{stream} is paused; `tympan resume` listens again")),
+            Report::Resumed { stream, .. } => self.say(&format!("listening to {stream} again")),
             Report::Process { role, pid, state: "exited" | "failed", reason: Some(reason), .. } => {
                 self.say(&format!("{role} {pid}: {reason}"));
             }

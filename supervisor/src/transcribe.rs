@@ -62,6 +62,9 @@ fn check_files(args: &TranscribeArgs) -> Result<()> {
             refuse!(NoInput, "{}: its name is not UTF-8 and cannot be passed on; rename it", file.display());
         }
     }
+    if let Some(named) = args.words.language.iter().find(|language| language.contains('=')) {
+        refuse!(Usage, "--language {named}: recordings have no names of streams here; give a code alone");
+    }
     // An option that lost its argument, as in `-o talk.mp3`, would cost the recording.
     let same = |file: &Path, output: &Path| match (std::fs::metadata(file), std::fs::metadata(output)) {
         (Ok(file), Ok(output)) => file.is_file() && (file.dev(), file.ino()) == (output.dev(), output.ino()),

@@ -85,6 +85,9 @@ fn where_nothing_runs_and_nothing_is_set() -> Result<()> {
         "scale workers=3",
         "scale engines=2",
         "restart worker",
+        "pause",
+        "resume mic",
+        "toggle --json",
         "start demo:",
         "run demo:",
         "transcribe talk.wav",
@@ -190,12 +193,20 @@ fn a_running_instance() -> Result<()> {
     let changes = [&STATUS_CHANGES[..], &["peak_dbfs", "rms_dbfs"]].concat();
     transcript.add_as("tympan status", &asked(&["status"], Some("200"))?, |text| table(text, &changes));
     let said = asked(&["status", "--json"], None)?;
-    transcript.add_as("tympan status --json", &said, |text| json(text, &changes).unwrap_or_default());
+    // A hidden number is no JSON.
+    transcript.add_as("tympan status --json", &said, |text| {
+        json(&text.replace(":PID", ":0"), &changes).unwrap_or_else(|_| text.to_owned())
+    });
     // How much fits depends on the room there is.
     let rings = ["session", "commit_frame", "gap_frames", "writer_pid", "capacity_frames", "first_frame", "history"];
     transcript.add_as("tympan rings", &asked(&["rings"], None)?, |text| table(text, &rings));
     let said = asked(&["rings", "--json"], None)?;
     transcript.add_as("tympan rings --json", &said, |text| json(text, &rings).unwrap_or_default());
+    for given in ["pause a", "toggle", "resume b --json", "pause c", "resume"] {
+        let said = asked(&given.split(' ').collect::<Vec<_>>(), None)?;
+        transcript
+            .add_as(&format!("tympan {given}"), &said, |text| json(text, &[]).unwrap_or_else(|_| text.to_owned()));
+    }
     let mut second = tympan(instance.folders())?;
     let second = run_to_end(second.args(["run", "--model"]).arg(model()?).arg("test:tone"), watchdog(5.0))?;
     transcript.add("tympan run test:tone (a second one)", &second);
@@ -251,6 +262,9 @@ fn every_event_of_a_run_for_programs() -> Result<()> {
     ensure!(worker.kill(), "it has ended by itself");
     for kind in ["gap", "final", "notice"] {
         instance.wait_event(kind, watchdog(8.0), |event| event.is(kind))?;
+    }
+    for order in ["pause", "resume"] {
+        instance.command(&[order, "v"])?.expect_success()?;
     }
     instance.interrupt()?;
     instance.wait_exit(watchdog(2.0))?;

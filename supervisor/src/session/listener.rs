@@ -62,6 +62,7 @@ impl Session<'_> {
         }
         self.queue.ask_again_to_set_aside();
         for (stream, known) in self.streams.iter().filter(|(_, known)| known.mark.is_some() && !known.finished) {
+            self.tell_pauses(stream);
             self.tell_listener(ToListener::Listen { stream: stream.clone(), mark: known.mark });
         }
     }
@@ -71,16 +72,14 @@ impl Session<'_> {
         // A listener that is not ready yet is handed all streams when it is.
         if self.is_ready(Part::Listener) {
             let mark = self.streams.get(&stream).and_then(|known| known.mark);
+            self.tell_pauses(&stream);
             self.tell_listener(ToListener::Listen { stream, mark });
         }
     }
 
     fn move_mark(&mut self, stream: &StreamName, mark: Mark) {
         if let Some(known) = self.streams.get_mut(stream) {
-            let newer = known.mark.is_none_or(|old| (mark.epoch, mark.frame) > (old.epoch, old.frame));
-            if newer {
-                known.mark = Some(mark);
-            }
+            known.move_mark(mark);
         }
     }
 

@@ -9,6 +9,7 @@ mod hearts;
 mod listener;
 mod memory;
 mod orders;
+mod pausing;
 mod places;
 mod status;
 mod streams;
@@ -16,7 +17,8 @@ mod words;
 mod workers;
 
 use crate::agreement::Spoken;
-use crate::event::{ChildEvent, Event, Part, Request, Said};
+use crate::event::{ChildEvent, Event, Part, Request, Said, Wish};
+use crate::language::Languages;
 use crate::log::Log;
 use crate::mailbox::{Mailbox, Post};
 use crate::paths::Folders;
@@ -60,8 +62,8 @@ pub(crate) struct Plan {
     pub model: PathBuf,
     /// The voice detector's model file.
     pub vad_model: PathBuf,
-    /// Spoken language, or `auto`.
-    pub language: String,
+    /// What is spoken in each stream.
+    pub languages: Languages,
     /// How many workers.
     pub workers: u32,
     /// Threads of each.
@@ -142,7 +144,8 @@ impl<'a> Session<'a> {
         inbox: &'a mut Mailbox<Event>,
     ) -> Self {
         let parts = [Part::Engine, Part::Listener].into_iter().chain((0..plan.workers).map(Part::Worker));
-        let streams = plan.sources.iter().map(|(name, uri)| (name.clone(), Stream::new(uri.clone())));
+        let stream = |name: &StreamName, uri: &String| Stream::new(uri.clone(), plan.languages.of(name).to_owned());
+        let streams = plan.sources.iter().map(|(name, uri)| (name.clone(), stream(name, uri)));
         Self {
             plan,
             reporter,
@@ -215,6 +218,9 @@ impl<'a> Session<'a> {
                     }
                     Request::Scale { workers } => answer_of(self.scale(workers)),
                     Request::Restart { role, worker } => answer_of(self.restart(role, worker)),
+                    Request::Pause { streams } => answer_of(self.pause(Wish::Pause, &streams)),
+                    Request::Resume { streams } => answer_of(self.pause(Wish::Resume, &streams)),
+                    Request::Toggle { streams } => answer_of(self.pause(Wish::Toggle, &streams)),
                 };
                 // A client that left does not get its answer.
                 let _ = answer.try_send(reply);

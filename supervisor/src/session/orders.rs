@@ -55,7 +55,7 @@ impl Session<'_> {
         Ok(json!({"ok": true, "restarted": parts.len()}))
     }
 
-    fn is_running(&self) -> Result<(), String> {
+    pub(super) fn is_running(&self) -> Result<(), String> {
         if self.phase == Phase::Running { Ok(()) } else { Err("this run is ending".into()) }
     }
 }

@@ -70,6 +70,8 @@ impl Session<'_> {
                         SourceState::Failed => "failed",
                     },
                     "live": stream.live,
+                    "language": stream.language,
+                    "paused": stream.is_paused(),
                     "epoch": ring.map(|ring| ring.info().epoch),
                     "committed_frame": committed, "position_frame": stream.position,
                     "position_s": stream.position.seconds(rate),

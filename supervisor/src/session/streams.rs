@@ -25,6 +25,8 @@ pub(super) enum SourceState {
 pub(super) struct Stream {
     /// What was asked for.
     pub uri: String,
+    /// What is spoken in it: a code, or `auto`.
+    pub language: String,
     /// What to open after a restart, where that differs.
     pub resume_uri: Option<String>,
     /// What it is, for people.
@@ -45,13 +47,25 @@ pub(super) struct Stream {
     pub finished: bool,
     /// When its device was last said to be away.
     pub away: Option<Instant>,
+    /// When it is not to be listened to, as far as a new listener has to know.
+    pub pauses: Vec<Pause>,
+}
+
+/// Frames that are not listened to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pause {
+    /// The first one.
+    pub from: FrameIndex,
+    /// One past the last one; none while it lasts.
+    pub to: Option<FrameIndex>,
 }
 
 impl Stream {
     /// A stream nobody has opened yet.
-    pub(super) const fn new(uri: String) -> Self {
+    pub(super) const fn new(uri: String, language: String) -> Self {
         Self {
             uri,
+            language,
             resume_uri: None,
             description: String::new(),
             state: SourceState::Opening,
@@ -62,12 +76,26 @@ impl Stream {
             position: FrameIndex(0),
             finished: false,
             away: None,
+            pauses: Vec::new(),
         }
     }
 
     /// Whether its device is away: as long as it is, that is said once a second.
     pub(super) fn is_away(&self) -> bool {
         self.away.is_some_and(|said| said.elapsed() < AWAY_FOR)
+    }
+
+    /// Whether it is not listened to now.
+    pub(super) fn is_paused(&self) -> bool {
+        self.pauses.last().is_some_and(|last| last.to.is_none())
+    }
+
+    /// A new listener begins here, where this is further than it was.
+    pub(super) fn move_mark(&mut self, mark: Mark) {
+        if self.mark.is_none_or(|old| (mark.epoch, mark.frame) > (old.epoch, old.frame)) {
+            self.mark = Some(mark);
+            self.pauses.retain(|pause| pause.to.is_none_or(|to| to > mark.frame));
+        }
     }
 
     /// Whether the listener has still something to report of it.

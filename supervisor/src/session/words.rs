@@ -10,11 +10,12 @@ use shm_layout::FrameIndex;
 impl Session<'_> {
     /// A job with what the worker alone cannot know.
     pub(super) fn task(&mut self, job: Job) -> Task {
+        let language = self.plan.languages.of(&job.stream).to_owned();
         let (hear_from, prompt) = match job.kind {
             JobKind::Offline => (job.from, String::new()),
             JobKind::Final | JobKind::Partial | JobKind::Tentative => self.spoken_in(&job.stream).window(&job),
         };
-        Task { job, hear_from, prompt, language: self.plan.language.clone() }
+        Task { job, hear_from, prompt, language }
     }
 
     /// The answer about an utterance that may go on.

@@ -13,7 +13,7 @@ impl Session<'_> {
             spill_dir: self.plan.folders.spill().display().to_string(),
             model: self.plan.model.display().to_string(),
             threads: self.plan.threads,
-            language: self.plan.language.clone(),
+            language: self.plan.languages.common().to_owned(),
             word_times: !self.plan.offline,
             board: self.board_place(Part::Worker(worker)),
         };

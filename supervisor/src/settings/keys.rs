@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     Count(u32, u32),
     /// A list of texts; in a variable, one a line or separated by semicolons.
     List,
+    /// A text for all streams, or a list in which `STREAM=TEXT` is for one; in a variable as a list.
+    Each,
 }
 
 /// One thing that can be set.
@@ -66,9 +68,9 @@ pub(crate) static LANGUAGE: Key = Key {
     name: "words.language",
     variable: "TYMPAN_LANGUAGE",
     flag: Some("--language"),
-    kind: Kind::Text,
+    kind: Kind::Each,
     default: "\"en\"",
-    help: "Spoken language: a code such as \"en\" or \"de\", or \"auto\". Models ending in .en know English only.",
+    help: "Spoken language: a code such as \"en\" or \"de\", or \"auto\"; [\"en\", \"mic=de\"] has another one for the stream mic. Models ending in .en know English only.",
 };
 pub(crate) static WORKERS: Key = Key {
     name: "words.workers",
@@ -159,6 +161,7 @@ impl Key {
             Kind::Path => "a path in quotes".into(),
             Kind::Count(min, max) => format!("a whole number from {min} to {max}"),
             Kind::List => "a list of texts, such as [\"device:\"]".into(),
+            Kind::Each => "a text in quotes, or a list such as [\"en\", \"mic=de\"]".into(),
         }
     }
 }

@@ -23,6 +23,17 @@ pub(crate) enum Value {
     List(Vec<String>),
 }
 
+impl Value {
+    /// What these items say for all streams or for some; `None` where there are none.
+    pub(crate) fn each(items: Vec<String>) -> Option<Self> {
+        match &items[..] {
+            [] => None,
+            [all] if !all.contains('=') => Some(Self::Text(all.clone())),
+            _ => Some(Self::List(items)),
+        }
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -117,7 +128,11 @@ impl Settings {
             match std::fs::read_to_string(path) {
                 Ok(text) => {
                     let read = file::read(path, &text);
-                    this.values.extend(read.values);
+                    for key in ALL {
+                        if let Some((value, origin)) = read.values.get(key.name) {
+                            this.set(key, value.clone(), origin.clone());
+                        }
+                    }
                     mistakes.extend(read.mistakes);
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound && !asked_for => {}
@@ -159,7 +174,31 @@ impl Settings {
     }
 
     fn set(&mut self, key: &'static Key, value: Value, origin: Origin) {
+        let value = match (key.kind, value) {
+            (Kind::Each, Value::List(items)) => Value::List(self.with_those_before(key, items)),
+            (_, value) => value,
+        };
         self.values.insert(key.name, (value, origin));
+    }
+
+    /// Items for single streams leave the others as they were; one for all streams leaves nothing as it was.
+    fn with_those_before(&self, key: &Key, items: Vec<String>) -> Vec<String> {
+        if items.iter().any(|item| !item.contains('=')) {
+            return items;
+        }
+        let name = |item: &str| item.split_once('=').map(|(name, _)| name.to_owned());
+        let is_set = |before: &String| items.iter().any(|item| name(item) == name(before));
+        let before: Vec<_> = self.each(key).into_iter().filter(|before| !is_set(before)).collect();
+        [before, items].concat()
+    }
+
+    /// The items of what may differ from stream to stream: `TEXT` for all, `STREAM=TEXT` for one.
+    pub(crate) fn each(&self, key: &Key) -> Vec<String> {
+        match self.values.get(key.name) {
+            Some((Value::List(items), _)) => items.clone(),
+            Some((value, _)) => vec![value.to_string()],
+            None => Vec::new(),
+        }
     }
 
     /// The value of a text.
@@ -205,6 +244,10 @@ fn parsed(key: &Key, text: &str) -> Option<Value> {
         Kind::List => {
             let items = text.split([';', '\n']).map(str::trim).filter(|item| !item.is_empty());
             Some(Value::List(items.map(str::to_owned).collect()))
+        }
+        Kind::Each => {
+            let items = text.split([';', '\n']).map(str::trim).filter(|item| !item.is_empty());
+            Value::each(items.map(str::to_owned).collect())
         }
     }
 }
@@ -295,6 +338,28 @@ mod tests {
             (settings.count(&keys::WORKERS), settings.shown(&keys::WORKERS).1.to_string()),
             (5, "--workers".into())
         );
+    }
+
+    #[test]
+    fn what_is_said_of_one_stream_leaves_the_others() {
+        let (mut settings, _) = Settings::gather(None);
+        let mut given = |items: &[&str]| {
+            settings.flag(&keys::LANGUAGE, Value::each(items.iter().map(|&item| item.to_owned()).collect()));
+            settings.each(&keys::LANGUAGE).join(" ")
+        };
+        assert_eq!(given(&[]), "en");
+        assert_eq!(given(&["mic=de"]), "en mic=de");
+        assert_eq!(given(&["guest=fr", "mic=it"]), "en guest=fr mic=it");
+        assert_eq!(given(&["es"]), "es");
+        assert_eq!(given(&["mic=de", "auto"]), "mic=de auto");
+        assert_eq!(parsed(&keys::LANGUAGE, "de"), Some(Value::Text("de".into())));
+        assert_eq!(parsed(&keys::LANGUAGE, "en; mic=de"), Value::each(vec!["en".into(), "mic=de".into()]));
+        let file = |text: &str| file::read(Path::new("c.toml"), text).values.get("words.language").cloned();
+        let list = file("[words]\nlanguage = [\"en\", \"mic=de\"]").map(|(value, _)| value.to_string());
+        assert_eq!(list.as_deref(), Some("en; mic=de"));
+        let mistakes = mistakes_of("[words]\nlanguage = [1]");
+        assert_eq!(mistakes.len(), 1);
+        assert!(mistakes[0].contains("words.language is a text in quotes, or a list such as"), "{mistakes:?}");
     }
 
     #[test]

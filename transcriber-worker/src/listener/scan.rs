@@ -2,6 +2,7 @@
 
 use super::Report;
 use super::keeper::Errand;
+use super::pauses::{Pauses, part_of};
 use crate::samples::ToMono;
 use crate::segment::{LOOK_SAMPLES, Look, Policy, Segmenter, Utterance};
 use crate::timeline::Timeline;
@@ -21,6 +22,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// A live ring grows by a block every few milliseconds; looking less often costs less than it delays.
 const REST: Duration = Duration::from_millis(20);
+/// The same while nobody is to listen. What is said right after the pause is heard as much later, and all of it.
+const PAUSED_REST: Duration = Duration::from_millis(200);
 /// What is heard again before a mark, so that the detector knows the room.
 const WARM_UP_MS: u64 = 1_000;
 /// How often the supervisor hears of progress and of an utterance that grows, in samples.
@@ -34,6 +37,7 @@ pub(super) struct Scan<R> {
     pub(super) config: Arc<ListenerConfig>,
     pub(super) stream: StreamName,
     pub(super) mark: Option<Mark>,
+    pub(super) pauses: Arc<Pauses>,
     pub(super) vitals: Vitals,
     /// Ids given so far, over all streams.
     pub(super) jobs: Arc<AtomicU32>,
@@ -45,7 +49,8 @@ impl<R: Report> Scan<R> {
     /// Follows the stream until nobody hears the reports any more.
     pub(super) fn run(self, detector: &mut Detector) {
         let mut follower = self.follower();
-        let mut scanner = Scanner { scan: &self, detector, floor: None, stretch: None, ring: None, id: None };
+        let mut scanner =
+            Scanner { scan: &self, detector, floor: None, stretch: None, ring: None, id: None, paused_at: None };
         let mut planar = Vec::new();
         let mut ended = false;
         let pulse = self.vitals.pulse();
@@ -59,7 +64,7 @@ impl<R: Report> Scan<R> {
                 Follow::Frames { from, frames } => {
                     let heard = scanner.hear(from, &planar, frames);
                     if frames < frames_max && !self.config.offline {
-                        thread::sleep(REST);
+                        thread::sleep(if scanner.paused_at.is_some() { PAUSED_REST } else { REST });
                     }
                     heard
                 }
@@ -113,6 +118,8 @@ struct Scanner<'a, R> {
     stretch: Option<Stretch>,
     /// The name of the utterance that is open, once somebody has heard of it.
     id: Option<JobId>,
+    /// While paused: how far the supervisor knows that it is.
+    paused_at: Option<FrameIndex>,
 }
 
 /// Frames of one epoch without an interruption.
@@ -145,6 +152,39 @@ impl<R: Report> Scanner<'_, R> {
     }
 
     fn hear(&mut self, from: FrameIndex, planar: &[f32], frames: usize) -> bool {
+        let pieces = self.scan.pauses.pieces(from, from.plus(frames as u64));
+        pieces.iter().all(|piece| {
+            let at = |frame: FrameIndex| usize::try_from(frame.since(from)).unwrap_or(frames);
+            let range = at(piece.from)..at(piece.to);
+            match piece.paused_since {
+                Some(since) => self.pass(since, piece.to),
+                None if range == (0..frames) => self.listen(from, planar, frames),
+                None => self.listen(piece.from, &part_of(planar, frames, range.clone()), range.len()),
+            }
+        })
+    }
+
+    /// Frames up to `to` are not listened to, nor was anything from `since` on to be.
+    fn pass(&mut self, since: FrameIndex, to: FrameIndex) -> bool {
+        if let Some(stretch) = &mut self.stretch {
+            // More may have been heard before the order came.
+            stretch.end = stretch.end.min(since);
+        }
+        let Some((epoch, rate)) = self.ring.as_ref().map(|ring| (ring.epoch, ring.sample_rate_hz)) else { return true };
+        let said = self.paused_at.filter(|_| self.stretch.is_none());
+        if !self.close() {
+            return false;
+        }
+        if said.is_some_and(|said| to.since(said) < u64::from(rate) * SCANNED_EVERY / u64::from(SAMPLE_RATE_HZ)) {
+            return true;
+        }
+        self.paused_at = Some(to);
+        let mark = Mark { epoch, frame: to };
+        self.scan.say(FromListener::Scanned { stream: self.scan.stream.clone(), mark, position: to })
+    }
+
+    fn listen(&mut self, from: FrameIndex, planar: &[f32], frames: usize) -> bool {
+        self.paused_at = None;
         if self.stretch.as_ref().is_some_and(|stretch| stretch.end != from) && !self.close() {
             return false;
         }
@@ -211,6 +251,9 @@ impl<R: Report> Scanner<'_, R> {
         let job = self.job(stretch, id, kind, utterance);
         stretch.growing_said = stretch.segmenter.position();
         stretch.scanned_said = stretch.segmenter.position();
+        if job.from >= job.to {
+            return true; // said in a pause whose order came late
+        }
         self.scan.vitals.add(Counter::Done, 1);
         // It is kept before anybody can say that it is done.
         let _ = self.scan.errands.send(Errand::Keep(job.clone()));
@@ -294,8 +337,11 @@ impl<R: Report> Scanner<'_, R> {
     }
 
     fn report_lost(&self, from: FrameIndex, to: FrameIndex) -> bool {
-        self.scan.vitals.add(Counter::Lost, to.since(from));
-        self.scan.say(FromListener::Lost { stream: self.scan.stream.clone(), from, to })
+        let pieces = self.scan.pauses.pieces(from, to);
+        pieces.iter().filter(|piece| piece.paused_since.is_none()).all(|piece| {
+            self.scan.vitals.add(Counter::Lost, piece.to.since(piece.from));
+            self.scan.say(FromListener::Lost { stream: self.scan.stream.clone(), from: piece.from, to: piece.to })
+        })
     }
 
     fn next_id(&self) -> JobId {

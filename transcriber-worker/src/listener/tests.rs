@@ -66,12 +66,22 @@ impl House {
 
     /// Starts to listen; what is said comes out of the channel.
     fn listen(&self, offline: bool, mark: Option<Mark>) -> (Receiver<FromListener>, Receiver<Errand>) {
+        self.listen_with(offline, mark, Arc::default())
+    }
+
+    fn listen_with(
+        &self,
+        offline: bool,
+        mark: Option<Mark>,
+        pauses: Arc<Pauses>,
+    ) -> (Receiver<FromListener>, Receiver<Errand>) {
         let (report, said) = channel();
         let (errands, list) = channel();
         let scan = Scan {
             config: self.config(offline).into(),
             stream: mic(),
             mark,
+            pauses,
             vitals: Vitals::default(),
             jobs: Arc::default(),
             errands,
@@ -190,6 +200,85 @@ fn a_job_never_crosses_an_epoch() {
     assert_eq!((one.epoch, one.to), (Epoch(1), end));
     assert!(two.epoch == Epoch(2) && two.from >= FrameIndex(end.0 + 5_000), "{two:?}");
     assert!(!messages.iter().any(|m| matches!(m, FromListener::Lost { .. })), "{messages:?}");
+}
+
+#[test]
+fn what_is_said_in_a_pause_is_nobodys_business() {
+    let house = House::new();
+    let mut ring = house.ring(1, 0, 20);
+    let tenths = speech();
+    let length = tenths.iter().map(|tenth| tenth.len() as u64 / 2).sum::<u64>();
+    (0..3).for_each(|_| write(&mut ring, &tenths));
+    ring.close();
+    // In the middle of the first sentence, up to the silence before the third.
+    let (begin, end) = (FrameIndex(length / 2), FrameIndex(2 * length));
+    let pauses = Arc::new(Pauses::default());
+    pauses.turn(begin, true);
+    pauses.turn(end, false);
+    let (said, _kept) = house.listen_with(false, None, Arc::clone(&pauses));
+    let messages = until(&said, is_finished);
+    let jobs = utterances(&messages);
+    let [one, two] = &jobs[..] else { panic!("{messages:?}") };
+    assert!(one.from < begin && one.to == begin && one.speech_end <= begin, "{one:?}");
+    assert!(two.from >= end && two.to.since(two.from) > 2 * u64::from(RATE), "{two:?}");
+    // The mark goes on, though nobody listens.
+    let marks = messages
+        .iter()
+        .filter(|m| matches!(m, FromListener::Scanned { mark, .. } if mark.frame > begin && mark.frame <= end));
+    assert!(marks.count() > 3, "{messages:?}");
+    assert!(!messages.iter().any(|m| matches!(m, FromListener::Lost { .. })), "{messages:?}");
+    // A new listener, from any mark on, knows the same.
+    for frame in [begin.back(9_600), begin.plus(length / 4), end.back(100)] {
+        let pauses = Arc::new(Pauses::default());
+        pauses.turn(begin, true);
+        pauses.turn(end, false);
+        let (said, _kept) = house.listen_with(false, Some(Mark { epoch: Epoch(1), frame }), pauses);
+        let jobs = utterances(&until(&said, is_finished));
+        assert!(jobs.iter().all(|job| job.to <= begin || job.from >= end), "{jobs:?}");
+        assert_eq!(jobs.last(), Some(&Job { id: jobs.last().map_or(JobId(0), |job| job.id), ..two.clone() }));
+    }
+}
+
+#[test]
+fn an_order_that_comes_late_holds_from_its_frame_on() {
+    let house = House::new();
+    let mut ring = house.ring(1, 0, 20);
+    let tenths = speech();
+    let pauses = Arc::new(Pauses::default());
+    let (said, _kept) = house.listen_with(false, None, Arc::clone(&pauses));
+    write(&mut ring, &tenths[..25]);
+    let is_growing = |m: &FromListener| matches!(m, FromListener::Growing(_));
+    let mut messages = until(&said, is_growing);
+    let pause = ring.next_frame().back(4_800);
+    pauses.turn(pause, true);
+    write(&mut ring, &tenths[25..]);
+    ring.close();
+    messages.extend(until(&said, is_finished));
+    let jobs = utterances(&messages);
+    assert!(matches!(&jobs[..], [job] if job.to == pause && job.from < pause), "{messages:?}");
+}
+
+#[test]
+fn what_is_overwritten_in_a_pause_is_no_loss() {
+    let house = House::new();
+    let mut ring = house.ring(1, 0, 2);
+    for _ in 0..2 {
+        write(&mut ring, &speech());
+    }
+    let reader = RingReader::attach_stream(house.runtime.path(), "mic").expect("the ring");
+    let (from, to) = (FrameIndex(48_000), reader.oldest());
+    ring.close();
+    let pauses = Arc::new(Pauses::default());
+    pauses.turn(from.plus(1_000), true);
+    pauses.turn(to.back(3_000), false);
+    let mark = Mark { epoch: Epoch(1), frame: from };
+    let (said, _kept) = house.listen_with(false, Some(mark), pauses);
+    let lost = |m: &FromListener| match m {
+        FromListener::Lost { from, to, .. } => Some((*from, *to)),
+        _ => None,
+    };
+    let lost: Vec<_> = until(&said, is_finished).iter().filter_map(lost).collect();
+    assert_eq!(lost, [(from, from.plus(1_000)), (to.back(3_000), to)]);
 }
 
 #[test]
