@@ -49,6 +49,9 @@ const QUICK: usize = 2;
 /// Silence in which the processor is watched, and that of a quick bench.
 const QUIET_S: [f64; 2] = [10.0, 3.0];
 
+/// Others that use more than this make everything slower.
+const DISTURBANCE_CORES: f64 = 0.2;
+
 /// What is measured, and how.
 pub(crate) struct Asked {
     program: PathBuf,
@@ -121,6 +124,9 @@ pub(crate) fn bench(args: &BenchArgs, config: Option<&Path>, mut settings: Setti
         print_json(&answer)?
     } else {
         print(&answer.table())?
+    }
+    if let Some(cores) = answer.live.cores_of_others.filter(|&cores| cores > DISTURBANCE_CORES) {
+        eprintln!("tympan: other programs used {cores:.1} cores meanwhile; on a machine at rest it is faster");
     }
     if asked.incomplete.get() {
         eprintln!("tympan: words are missing, or a process had to be replaced; the numbers are of what there was");
