@@ -39,6 +39,8 @@ pub(crate) struct Recipe<'a> {
     pub program: &'a Path,
     /// Its arguments.
     pub args: &'a [&'a str],
+    /// How many threads may compute together.
+    pub threads: u32,
     /// The folder for temporary files.
     pub runtime: &'a Path,
     /// Whether it reads the supervisor's standard input.
@@ -79,6 +81,9 @@ impl Child {
             .env("TMPDIR", recipe.runtime)
             // The listener computes on its one thread; a pool would only wait.
             .env("RTEN_NUM_THREADS", "1")
+            // As many as wanted in all of Whisper, and none that spins while it waits for another.
+            .env("OMP_THREAD_LIMIT", recipe.threads.to_string())
+            .env("OMP_WAIT_POLICY", "passive")
             .stdin(if recipe.stdin { Stdio::inherit() } else { Stdio::null() })
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -134,6 +134,7 @@ impl Session<'_> {
             Part::Worker(_) => (&siblings.transcriber, &["--role", "worker"]),
         };
         let recipe = Recipe {
+            threads: self.plan.threads,
             part,
             generation: place.generation,
             program,
