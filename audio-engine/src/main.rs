@@ -1,6 +1,7 @@
 //! The engine's process: a child of `tympan`, and the one-shot commands that must not hang it.
 
 mod once;
+mod samples;
 
 use audio_engine::engine::{Event, serve};
 use audio_engine::rt::exit_now;
@@ -34,6 +35,14 @@ enum Command {
         #[arg(long, value_name = "SECONDS", value_parser = seconds)]
         seconds: Option<f64>,
     },
+    /// Write a recording to standard output: 16-bit little-endian samples, one channel.
+    Samples {
+        /// The recording.
+        path: String,
+        /// Frames a second.
+        #[arg(long, value_name = "HZ", default_value_t = 16_000, value_parser = clap::value_parser!(u32).range(8_000..=192_000))]
+        rate: u32,
+    },
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -48,6 +57,7 @@ fn main() {
         None | Some(Command::Run) => run(),
         Some(Command::Devices { all }) => once::devices(all),
         Some(Command::Probe { uri, seconds }) => once::probe(&uri, seconds),
+        Some(Command::Samples { path, rate }) => samples::samples(&path, rate),
     };
     // Streams of a dead sound server cannot be dropped: nothing is.
     exit_now(exit.code())

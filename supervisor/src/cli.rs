@@ -40,6 +40,9 @@ pub(crate) enum Command {
     /// Write down recordings, as fast as the machine can
     #[command(after_help = TRANSCRIBE_EXAMPLES)]
     Transcribe(TranscribeArgs),
+    /// Measure how right, how fast and how costly the words are on this machine
+    #[command(after_help = BENCH_HELP)]
+    Bench(BenchArgs),
     /// Show the processes, streams and jobs of the running instance
     #[command(after_help = "Examples:\n  tympan status\n  tympan status --json | jq .queue")]
     Status(JsonArgs),
@@ -122,6 +125,19 @@ Where one of several streams is still listened to, all are paused.
 Examples:
   tympan toggle
   tympan toggle mic --json | jq -r '.paused[]'";
+
+const BENCH_HELP: &str = "\
+FOLDER has recordings with what is said in them: talk.txt beside talk.wav, or
+a manifest.json ([{\"file\": \"talk.wav\", \"transcript\": \"...\"}]), or LibriSpeech's
+*.trans.txt. Without it six short clips that are built in are used.
+
+The recordings are written down as fast as it goes, then played in real time,
+joined by pauses. Numbers mean little while the machine does something else.
+
+Examples:
+  tympan bench
+  tympan bench --model base
+  tympan bench ~/recordings --json | jq .live.final";
 
 const RINGS_EXAMPLES: &str = "\
 Examples:
@@ -251,6 +267,34 @@ pub(crate) struct TranscribeArgs {
     /// Show what the other processes say on standard error
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Recordings with transcripts; without it, the clips that are built in
+    #[arg(value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Two recordings only, the shortest: to try it out
+    #[arg(long)]
+    pub quick: bool,
+    /// Play recordings until they are so long together
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub live: u32,
+    /// What decides their order and the pauses between them
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub seed: u64,
+    /// Noise beside them, so many dB below the speech
+    #[arg(long, value_name = "DB", allow_negative_numbers = true, value_parser = decibels)]
+    pub noise: Option<f64>,
+    #[command(flatten)]
+    pub words: WordFlags,
+}
+
+fn decibels(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|db| (-20.0..=100.0).contains(db)).ok_or_else(|| "a number from -20 to 100".into())
 }
 
 #[derive(Debug, Clone, Copy, Args)]

@@ -14,6 +14,7 @@ macro_rules! eprintln {
 
 mod agreement;
 mod background;
+mod bench;
 mod child;
 mod cli;
 mod control;
@@ -87,7 +88,7 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
     {
         return background::start(args.json);
     }
-    if matches!(cli.command, Command::Run(_) | Command::Start(_) | Command::Transcribe(_)) {
+    if matches!(cli.command, Command::Run(_) | Command::Start(_) | Command::Transcribe(_) | Command::Bench(_)) {
         // It may be meant for a later version, so it is no error.
         settings::unknown_variables().iter().for_each(|slip| eprintln!("tympan: {slip}"));
     }
@@ -101,6 +102,7 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
         Command::Stop(args) => stop::stop(*args, &load()?),
         Command::Logs(args) => logs::logs(args, &load()?),
         Command::Transcribe(args) => return transcribe::transcribe(args, load()?),
+        Command::Bench(args) => return bench::bench(args, cli.config.as_deref(), load()?),
         Command::Doctor(args) => return doctor::doctor(args, cli.config.as_deref()),
         Command::Model(args) => return model::model(args, &load()?),
         Command::Config(args) => return settings::config(args, cli.config.as_deref()),
