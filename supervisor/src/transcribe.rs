@@ -22,10 +22,14 @@ use std::path::{Path, PathBuf};
 
 /// The rate Whisper hears: rings at this rate are written down without another conversion.
 const RATE_HZ: u32 = 16_000;
-/// Pieces of up to 28 s for each worker, and room to decode ahead.
-const HISTORY_MS: u32 = 120_000;
-/// Recordings that are open at once.
-const BATCH: usize = 4;
+/// What the rings of all recordings that are open hold together: pieces of up to 28 s for each worker, and room to decode
+/// ahead.
+const HISTORY_MS: u32 = 480_000;
+/// What one of them holds.
+const HISTORY_MS_MAX: u32 = 120_000;
+/// Recordings that are open at once. Between two batches the processes are started anew, and the last piece of one is
+/// worked on alone.
+const BATCH: usize = 8;
 
 /// Writes recordings down.
 ///
@@ -96,7 +100,7 @@ fn all_batches(
             clock: ClockKind::Virtual,
             offline: true,
             sample_rate_hz: RATE_HZ,
-            history_ms: HISTORY_MS,
+            history_ms: history_ms(files.len()),
             verbose: args.verbose,
             ..base
         };
@@ -130,6 +134,11 @@ fn all_batches(
         }
     }
     Ok(together(&ends))
+}
+
+/// How much of each of so many recordings is kept.
+fn history_ms(files: usize) -> u32 {
+    (HISTORY_MS / u32::try_from(files.max(1)).unwrap_or(u32::MAX)).min(HISTORY_MS_MAX)
 }
 
 /// The exit code of several recordings: what all ended with, or that some are missing.
@@ -230,6 +239,12 @@ impl Reporter for Collector {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_recordings_take_no_more_memory_than_some() {
+        assert_eq!([1, 4, 8].map(history_ms), [120_000, 120_000, 60_000]);
+        assert!(history_ms(BATCH) >= 60_000, "two pieces and more");
+    }
 
     #[test]
     fn recordings_that_end_alike_give_their_code() {

@@ -26,7 +26,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const MEASURES: &[Measure] = &[
     finals::MEASURE,
     finals::FLOODED,
-    transcribe::MEASURE,
+    transcribe::TINY,
+    transcribe::BASE,
     footprint::MEMORY,
     footprint::IDLE,
     crowd::MEASURE,

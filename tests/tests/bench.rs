@@ -76,6 +76,10 @@ fn two_clips_are_measured() -> Result<()> {
     within(live, "/commit/p50_s", 0.0..=300.0)?;
     within(live, "/cores_speaking", 0.01..=64.0)?;
     within(live, "/cores_quiet", 0.0001..=64.0)?;
+    within(live, "/cores_of_others", 0.0..=4096.0)?;
+    within(live, "/word_times/count", 16.0..=32.0)?;
+    // Of a word in a sentence, a second is another word.
+    within(live, "/word_times/median_error_s", 0.0..=1.0)?;
     within(live, "/lost_frames", 0.0..=0.0)?;
     within(live, "/faults", 0.0..=0.0)?;
     for role in ["supervisor", "engine", "listener", "worker"] {

@@ -87,6 +87,8 @@ pub(super) struct Live {
     pub word_times: Option<WordTimes>,
     /// Processor time for each second of speech, until all was written down: cores.
     pub cores_speaking: Option<f64>,
+    /// Cores that everything else on the machine used meanwhile. Where it is much, the latencies are of little use.
+    pub cores_of_others: Option<f64>,
     /// Cores while nobody speaks.
     pub cores_quiet: Option<f64>,
     /// The most memory that was seen, by role.
@@ -125,6 +127,7 @@ pub(super) fn of_live(joined: &Joined, played: &Played, seed: u64, noise_db: Opt
         taken_back_per_100_words: (stability.partials > 0).then_some(rounded(back)),
         word_times: word_times(joined, said),
         cores_speaking: played.speaking_processor_s.map(|s| rounded(s / joined.speech_s().max(0.001))),
+        cores_of_others: played.others_cores.map(rounded),
         cores_quiet: played.quiet_cores.map(|cores| (cores * 1e5).round() / 1e5),
         memory_mb: played.memory_mb.iter().map(|(role, mb)| (role.clone(), rounded(*mb))).collect(),
         memory_mb_all: rounded(played.memory_mb.values().sum()),
@@ -178,8 +181,11 @@ impl Live {
                     "error of word times, median",
                     format!("{:.3} s", times.median_error_s),
                     format!(
-                        "beginnings {:.3} s, ends {:.3} s, p95 of both {:.3} s; {} of them",
-                        times.median_start_error_s, times.median_end_error_s, times.p95_error_s, times.count
+                        "{} words: p95 {:.2} s; beginnings {:+.2} s, ends {:+.2} s",
+                        times.count / 2,
+                        times.p95_error_s,
+                        times.start_late_s,
+                        times.end_late_s
                     ),
                 ),
                 None => row("error of word times, median", none(), "no times to compare".into()),
@@ -189,6 +195,11 @@ impl Live {
                 "processor while nobody speaks",
                 self.cores_quiet.map_or_else(none, |cores| format!("{:.2} % of a core", 100.0 * cores)),
                 "all processes".into(),
+            ),
+            row(
+                "processor used by others",
+                self.cores_of_others.map_or_else(none, |cores| format!("{cores:.2} cores")),
+                "while somebody spoke".into(),
             ),
             row("memory", format!("{:.0} MB", self.memory_mb_all), memory),
         ];

@@ -24,8 +24,8 @@ pub(super) struct Latency {
 
 impl Latency {
     /// Of these times; `None` when there is none.
-    fn of(mut times_s: Vec<f64>, wanted: usize) -> Option<Self> {
-        times_s.sort_by(f64::total_cmp);
+    fn of(times_s: Vec<f64>, wanted: usize) -> Option<Self> {
+        let times_s = sorted(times_s);
         let max_s = rounded(*times_s.last()?);
         let part = |part: f64| rounded(quantile(&times_s, part));
         let count = times_s.len();
@@ -159,6 +159,10 @@ pub(super) struct WordTimes {
     pub median_end_error_s: f64,
     /// One of twenty beginnings and ends is further off.
     pub p95_error_s: f64,
+    /// By how much beginnings are too late (negative: too early); the median.
+    pub start_late_s: f64,
+    /// By how much ends are.
+    pub end_late_s: f64,
     /// How many beginnings and ends there are.
     pub count: usize,
 }
@@ -169,24 +173,29 @@ pub(super) fn word_times(joined: &Joined, said: &[Said]) -> Option<WordTimes> {
     let mut finals = Vec::new();
     said.iter().filter(|text| text.kind == Kind::Final).for_each(|text| parts_of(text, &mut finals));
     let (mut starts_s, mut ends_s) = (Vec::new(), Vec::new());
-    let off_s = |one: Option<f64>, other: Option<f64>| Some((one? - other?).abs());
+    let late_s = |one: Option<f64>, other: Option<f64>| Some(other? - one?);
     for (one, other) in same(&heard, &finals) {
         let (one, other) = (&heard[one], &finals[other]);
-        starts_s.extend(off_s(one.start_s, other.start_s));
-        ends_s.extend(off_s(one.end_s, other.end_s));
+        starts_s.extend(late_s(one.start_s, other.start_s));
+        ends_s.extend(late_s(one.end_s, other.end_s));
     }
-    if starts_s.is_empty() || ends_s.is_empty() {
-        return None;
-    }
-    let mut all_s = [starts_s.as_slice(), ends_s.as_slice()].concat();
-    [&mut starts_s, &mut ends_s, &mut all_s].into_iter().for_each(|list| list.sort_by(f64::total_cmp));
+    let all_s = [starts_s.as_slice(), ends_s.as_slice()].concat();
+    let part_of = |list: Vec<f64>, part| (!list.is_empty()).then(|| rounded(quantile(&sorted(list), part)));
+    let off = |list: &[f64]| list.iter().map(|s| s.abs()).collect::<Vec<_>>();
     Some(WordTimes {
-        median_error_s: rounded(quantile(&all_s, 0.5)),
-        median_start_error_s: rounded(quantile(&starts_s, 0.5)),
-        median_end_error_s: rounded(quantile(&ends_s, 0.5)),
-        p95_error_s: rounded(quantile(&all_s, 0.95)),
+        median_error_s: part_of(off(&all_s), 0.5)?,
+        median_start_error_s: part_of(off(&starts_s), 0.5)?,
+        median_end_error_s: part_of(off(&ends_s), 0.5)?,
+        p95_error_s: part_of(off(&all_s), 0.95)?,
+        start_late_s: part_of(starts_s, 0.5)?,
+        end_late_s: part_of(ends_s, 0.5)?,
         count: all_s.len(),
     })
+}
+
+fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+    values.sort_by(f64::total_cmp);
+    values
 }
 
 /// Which words of one list are which of the other.
@@ -293,6 +302,11 @@ mod tests {
         // Starts: mister 0, cold 4.0 (4.0), so 0.25. Ends: mister 0.25, hearted 0, so 0.
         assert_eq!((times.median_start_error_s, times.median_end_error_s, times.count), (0.0, 0.0, 6));
         assert_eq!((times.median_error_s, times.p95_error_s), (0.0, 0.25));
+        assert_eq!((times.start_late_s, times.end_late_s), (0.0, 0.0));
+        let mut late = run();
+        late.iter_mut().flat_map(|text| &mut text.words).for_each(|word| word.end_s += 0.5);
+        let times = word_times(&joined(true), &late).expect("times");
+        assert_eq!((times.median_end_error_s, times.start_late_s, times.end_late_s), (0.5, 0.0, 0.5));
     }
 
     #[test]

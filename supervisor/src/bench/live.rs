@@ -5,7 +5,7 @@ use super::child::Measured;
 use super::join::{Joined, SETTLE_S};
 use super::room::Room;
 use super::said::Said;
-use super::usage::Usage;
+use super::usage::{Usage, machine_processor_s};
 use anyhow::{Context, Result, bail};
 use control_protocol::Exit;
 use rustix::time::{ClockId, clock_gettime};
@@ -31,6 +31,8 @@ pub(super) struct Played {
     pub said: Vec<Said>,
     /// Seconds of processor time from the first sound until everything was written down.
     pub speaking_processor_s: Option<f64>,
+    /// Cores that everything else on the machine used meanwhile.
+    pub others_cores: Option<f64>,
     /// Cores that were used while nobody spoke.
     pub quiet_cores: Option<f64>,
     /// The most memory that was seen while somebody spoke, in MB by role.
@@ -80,6 +82,16 @@ fn monotonic_s() -> f64 {
     seconds
 }
 
+/// What had been used of the processors at a time.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    at_s: f64,
+    /// By the processes that are measured.
+    own_s: f64,
+    /// By all.
+    all_s: Option<f64>,
+}
+
 /// What is known while it plays.
 struct Watch<'a> {
     room: &'a Room,
@@ -87,8 +99,8 @@ struct Watch<'a> {
     usage: Usage,
     ring: Option<RingReader>,
     begun_s: f64,
-    /// Processor time at the first sound, after the last, and at the end of the silence, with the time.
-    marks: [Option<(f64, f64)>; 3],
+    /// At the first sound, after the last, and at the end of the silence.
+    marks: [Option<Mark>; 3],
     memory_due_s: f64,
     played: Played,
 }
@@ -159,15 +171,19 @@ impl<'a> Watch<'a> {
         let due_s = [spoken_s.start, spoken_s.end + SETTLE_S, end_s - 0.2];
         for (mark, due_s) in self.marks.iter_mut().zip(due_s) {
             if mark.is_none() && at_s >= due_s {
-                *mark = Some((self.usage.processor_s(), at_s));
+                *mark = Some(Mark { at_s, own_s: self.usage.processor_s(), all_s: machine_processor_s() });
             }
         }
         let [first, settled, last] = self.marks;
         if let (Some(first), Some(settled)) = (first, settled) {
-            self.played.speaking_processor_s = Some(settled.0 - first.0);
+            let own_s = settled.own_s - first.own_s;
+            self.played.speaking_processor_s = Some(own_s);
+            let all_s = settled.all_s.zip(first.all_s).map(|(after_s, before_s)| after_s - before_s);
+            let elapsed_s = (settled.at_s - first.at_s).max(0.001);
+            self.played.others_cores = all_s.map(|all_s| ((all_s - own_s) / elapsed_s).max(0.0));
         }
         if let (Some(settled), Some(last)) = (settled, last) {
-            self.played.quiet_cores = Some((last.0 - settled.0) / (last.1 - settled.1).max(0.001));
+            self.played.quiet_cores = Some((last.own_s - settled.own_s) / (last.at_s - settled.at_s).max(0.001));
         }
         // To look costs a little, too: never in the silence that is measured.
         if at_s >= self.memory_due_s.max(spoken_s.start) && at_s < spoken_s.end + SETTLE_S {

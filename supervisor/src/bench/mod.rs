@@ -49,6 +49,9 @@ const QUICK: usize = 2;
 /// Silence in which the processor is watched, and that of a quick bench.
 const QUIET_S: [f64; 2] = [10.0, 3.0];
 
+/// Others that use more than this make everything slower.
+const DISTURBANCE_CORES: f64 = 0.2;
+
 /// What is measured, and how.
 pub(crate) struct Asked {
     program: PathBuf,
@@ -105,11 +108,11 @@ pub(crate) fn bench(args: &BenchArgs, config: Option<&Path>, mut settings: Setti
     args.words.over(&mut settings);
     let siblings = Siblings::find()?;
     let (model, _) = models::wanted(&settings)?;
-    language::of(&settings, &model, &[])?;
-    let asked = asked(config, &settings, &model)?;
+    let language = language::of(&settings, &model, &[])?.common();
+    let asked = asked(config, &settings, &model, language)?;
     let setup = Setup {
         model: model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        language: settings.text(&keys::LANGUAGE).unwrap_or_default(),
+        language: language.to_owned(),
         workers: settings.count(&keys::WORKERS),
         threads: settings.count(&keys::THREADS),
     };
@@ -122,6 +125,9 @@ pub(crate) fn bench(args: &BenchArgs, config: Option<&Path>, mut settings: Setti
     } else {
         print(&answer.table())?
     }
+    if let Some(cores) = answer.live.cores_of_others.filter(|&cores| cores > DISTURBANCE_CORES) {
+        eprintln!("tympan: other programs used {cores:.1} cores meanwhile; on a machine at rest it is faster");
+    }
     if asked.incomplete.get() {
         eprintln!("tympan: words are missing, or a process had to be replaced; the numbers are of what there was");
         return Ok(Exit::Incomplete);
@@ -129,13 +135,13 @@ pub(crate) fn bench(args: &BenchArgs, config: Option<&Path>, mut settings: Setti
     Ok(Exit::Clean)
 }
 
-fn asked(config: Option<&Path>, settings: &Settings, model: &Path) -> Result<Asked> {
+fn asked(config: Option<&Path>, settings: &Settings, model: &Path, language: &str) -> Result<Asked> {
     let mut flags: Vec<std::ffi::OsString> = Vec::new();
     if let Some(config) = config {
         flags.extend(["--config".into(), config.into()]);
     }
     flags.extend(["--model".into(), model.into()]);
-    flags.extend(["--language".into(), settings.text(&keys::LANGUAGE).unwrap_or_default().into()]);
+    flags.extend(["--language".into(), language.into()]);
     for (flag, key) in [("--workers", &keys::WORKERS), ("--threads", &keys::THREADS), ("--memory", &keys::MEMORY)] {
         flags.extend([flag.into(), settings.count(key).to_string().into()]);
     }

@@ -52,10 +52,54 @@ const ENDINGS: [(&str, &str); 7] =
 /// The words to compare.
 pub(super) fn words(text: &str) -> Vec<String> {
     let mut plain = Vec::new();
-    for token in tokens(text) {
+    for token in money_last(tokens(text)) {
         spell_out(&token, &mut plain);
     }
     in_digits(&plain.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// "$3 million" is said "3 million dollars".
+fn money_last(tokens: Vec<String>) -> Vec<String> {
+    let mut out = Vec::with_capacity(tokens.len());
+    let mut owed = None;
+    for token in tokens {
+        let currency = match token.as_str() {
+            "$" => "dollar",
+            "£" => "pound",
+            "€" => "euro",
+            _ => "",
+        };
+        let counts = matches!(token.as_str(), "hundred" | "thousand" | "million" | "billion" | "trillion");
+        let number = token.starts_with(|letter: char| letter.is_ascii_digit());
+        match owed.take() {
+            Some((name, false)) if number => {
+                owed = Some((name, true));
+                out.push(token);
+                continue;
+            }
+            Some((name, true)) if counts => {
+                owed = Some((name, true));
+                out.push(token);
+                continue;
+            }
+            Some((name, true)) => out.push(named(name, out.last())),
+            // A sign without a number is not said.
+            Some((_, false)) | None => {}
+        }
+        if currency.is_empty() {
+            out.push(token);
+        } else {
+            owed = Some((currency, false));
+        }
+    }
+    if let Some((name, true)) = owed {
+        out.push(named(name, out.last()));
+    }
+    out
+}
+
+fn named(currency: &str, number: Option<&String>) -> String {
+    if number.is_some_and(|number| number == "1") { currency.to_owned() } else { format!("{currency}s") }
 }
 
 fn spell_out(token: &str, out: &mut Vec<String>) {
@@ -88,6 +132,7 @@ fn tokens(text: &str) -> Vec<String> {
             '.' if inside_number => spaced.push('.'),
             '\u{2019}' | '\u{2018}' | '\u{2bc}' | '\'' => spaced.push('\''),
             '%' => spaced.push_str(" percent "),
+            '$' | '£' | '€' => spaced.extend([' ', letter, ' ']),
             '&' => spaced.push_str(" and "),
             '+' => spaced.push_str(" plus "),
             // "U.S.A." is a word of three letters.
@@ -170,7 +215,9 @@ mod tests {
             ("He was not an ill-disposed young man.", "he was not an ill disposed young man"),
             ("I can't; you cannot.", "i can not you can not"),
             ("It\u{2019}s 5:30, o\u{2019}clock", "it is 530 o'clock"),
-            ("$1,234.50 (laughs) [BLANK_AUDIO]", "1234.50"),
+            ("$1,234.50 (laughs) [BLANK_AUDIO]", "1234.50 dollars"),
+            ("It cost $3 million, or £1.", "it cost three million dollars or one pound"),
+            ("$ and €5", "and five euros"),
             ("They've won 50% & we'll see", "they have won 50 percent and we will see"),
             ("the U.S.A. and the U.S. Army", "the usa and the us army"),
             ("He left. I came.", "he left i came"),

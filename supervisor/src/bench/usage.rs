@@ -56,6 +56,20 @@ fn processor_s(pid: u32) -> Option<f64> {
     Some(time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9)
 }
 
+/// Seconds of processor time of the whole machine so far, and those that its host took from it.
+pub(super) fn machine_processor_s() -> Option<f64> {
+    of_stat(&std::fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// The first line: user, nice, system, idle, waiting, interrupts, theirs below, stolen; in hundredths of a second, whatever
+/// the kernel's own clock is.
+fn of_stat(text: &str) -> Option<f64> {
+    let fields: Vec<f64> =
+        text.lines().next()?.strip_prefix("cpu ")?.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+    let busy = [0, 1, 2, 5, 6, 7].map(|at| fields.get(at).copied().unwrap_or(0.0));
+    (fields.len() >= 4).then(|| busy.iter().sum::<f64>() / 100.0)
+}
+
 /// The proportional set: pages of a process, those that it shares divided by those who share them.
 fn memory_mb(pid: u32) -> Option<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
@@ -77,6 +91,13 @@ mod tests {
         assert!(usage.processor_s() > before_s, "{sum}");
         usage.look_at_memory();
         assert!(usage.memory_mb()["test"] > 1.0);
+    }
+
+    #[test]
+    fn the_machine_s_work_is_read() {
+        assert_eq!(of_stat("cpu  100 10 50 900 7 5 3 2 0 0\ncpu0 1 2 3\n"), Some(1.7));
+        assert_eq!(of_stat("cpu0 1 2 3 4\n"), None);
+        assert!(machine_processor_s().is_some_and(|s| s > 0.0));
     }
 
     #[test]

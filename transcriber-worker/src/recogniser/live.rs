@@ -1,15 +1,13 @@
 //! Live speech: one pass over what there is, judged before it is believed.
 
 use super::tokens::{Token, words};
-use super::{CONTEXT_MAX, CONTEXT_SAMPLES, Recogniser, RecogniserError, SAMPLES_MIN, Speech, Word, fit::fit};
+use super::{CONTEXT_MAX, Recogniser, RecogniserError, SAMPLES_MIN, Speech, Word, context::fitted, fit::fit};
 use crate::text::{is_stuck, keep_spoken};
 use crate::vad::SAMPLE_RATE_HZ;
 use std::ffi::c_int;
 
 /// Shorter contexts than this make the decoder loop.
 const CONTEXT_MIN: usize = 512;
-/// What is left empty behind the sound: where it fills the context, invented words follow.
-const CONTEXT_MARGIN: usize = 128;
 /// Nobody says more than this in a tenth of a second; and some for the punctuation.
 const TOKENS_PER_TENTH: usize = 1;
 const TOKENS_MORE: usize = 16;
@@ -56,7 +54,7 @@ impl Recogniser {
         } else {
             samples
         };
-        let cap = TOKENS_MORE + TOKENS_PER_TENTH * heard.len() / (SAMPLE_RATE_HZ as usize / 10);
+        let cap = tokens_max(heard.len());
         let prompt = self.prompt(speech.prompt);
         let mut tokens = self.pass(speech, heard, audio_ctx(heard.len()), cap, &prompt)?;
         if tokens.len() >= cap || repeats(&tokens) {
@@ -106,14 +104,19 @@ impl Recogniser {
     }
 }
 
+/// More tokens than anybody says in so many samples.
+pub(super) fn tokens_max(samples: usize) -> usize {
+    TOKENS_MORE + TOKENS_PER_TENTH * samples / (SAMPLE_RATE_HZ as usize / 10)
+}
+
 /// How much of its context the encoder computes for so many samples, in units of 20 ms: all of the sound and a margin.
 #[must_use]
 pub fn audio_ctx(samples: usize) -> usize {
-    (samples.div_ceil(CONTEXT_SAMPLES) + CONTEXT_MARGIN).clamp(CONTEXT_MIN, CONTEXT_MAX)
+    fitted(samples, CONTEXT_MIN)
 }
 
 /// Whether a text goes round in circles.
-fn repeats(tokens: &[Token]) -> bool {
+pub(super) fn repeats(tokens: &[Token]) -> bool {
     let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.bytes.iter().copied()).collect();
     is_stuck(&String::from_utf8_lossy(&bytes)) || entropy(tokens).is_some_and(|entropy| entropy < ENTROPY_MIN)
 }
@@ -136,6 +139,7 @@ fn mean_logprob(tokens: &[Token]) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::CONTEXT_SAMPLES;
     use super::*;
 
     fn tokens(texts: &[&str]) -> Vec<Token> {

@@ -1,9 +1,15 @@
-//! Recordings: all of it, in lines, with the full context.
+//! Recordings: all of it, in lines.
 
+use super::context::fitted;
+use super::live::{repeats, tokens_max};
 use super::tokens::{samples_at, words};
 use super::{CONTEXT_MAX, CONTEXT_SAMPLES, Recogniser, RecogniserError, SAMPLES_MIN, Speech, Word};
 use crate::text::keep_spoken;
 use crate::vad::SAMPLE_RATE_HZ;
+use std::ffi::c_int;
+
+/// Shorter contexts cost words here and there.
+const CONTEXT_MIN: usize = 768;
 
 /// What Whisper hears at once.
 const WINDOW_SAMPLES: usize = CONTEXT_MAX * CONTEXT_SAMPLES;
@@ -19,8 +25,7 @@ impl Recogniser {
         let mut begin = 0;
         loop {
             let window_end = samples.len().min(begin + WINDOW_SAMPLES);
-            let params = self.params(speech.language)?;
-            self.run(params, &samples[begin..])?;
+            self.window(speech.language, &samples[begin..])?;
             let heard = self.lines(begin, samples.len())?;
             let heard_to = heard.last().map(|word| word.to);
             all.extend(heard);
@@ -31,6 +36,23 @@ impl Recogniser {
             }
             begin = heard_to;
         }
+    }
+
+    /// As much context as the sound takes; once more with all of it where the answer cannot be believed.
+    fn window(&mut self, language: &str, samples: &[f32]) -> Result<(), RecogniserError> {
+        let (context, cap) = (fitted(samples.len(), CONTEXT_MIN), tokens_max(samples.len()));
+        let number = |of: usize| c_int::try_from(of).unwrap_or(0);
+        let mut params = self.params(language)?;
+        params.set_audio_ctx(number(context));
+        params.set_max_tokens(number(cap));
+        self.run(params, samples)?;
+        let tokens = self.tokens(0)?;
+        if tokens.len() >= cap || repeats(&tokens) {
+            let mut params = self.params(language)?;
+            params.set_audio_ctx(number(CONTEXT_MAX));
+            self.run(params, samples)?;
+        }
+        Ok(())
     }
 
     /// The words of the last run; those of a line have its span where they have no times of their own.

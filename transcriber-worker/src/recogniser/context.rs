@@ -1,0 +1,41 @@
+//! How much the encoder computes. By itself it computes 30 s, whatever there is to hear.
+
+use super::{CONTEXT_MAX, CONTEXT_SAMPLES};
+
+/// What is left empty behind the sound: where it fills the context, invented words follow.
+const MARGIN: usize = 128;
+/// As much of it as may be missing for the sake of whole tiles.
+const MARGIN_MIN: usize = 64;
+/// ggml's products are computed in tiles: a context that is no multiple of this takes a seventh longer.
+const TILE: usize = 16;
+/// All of it but what is no whole tile.
+const TILED_MAX: usize = CONTEXT_MAX / TILE * TILE;
+
+/// The context for so many samples, in units of 20 ms: all of the sound and a margin, `least` of them or more.
+pub(super) fn fitted(samples: usize, least: usize) -> usize {
+    let sound = samples.div_ceil(CONTEXT_SAMPLES);
+    match (sound + MARGIN).max(least).next_multiple_of(TILE) {
+        tiled if tiled <= TILED_MAX => tiled,
+        _ if sound + MARGIN_MIN <= TILED_MAX => TILED_MAX,
+        _ => CONTEXT_MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_context_covers_the_sound_in_whole_tiles() {
+        for samples in (0..=30 * 16_000).step_by(1_000) {
+            let (context, sound) = (fitted(samples, 512), samples.div_ceil(CONTEXT_SAMPLES));
+            assert!(context <= CONTEXT_MAX && context >= 512, "{samples}");
+            assert!(
+                context == CONTEXT_MAX || (context.is_multiple_of(TILE) && context >= sound + MARGIN_MIN),
+                "{samples}"
+            );
+        }
+        let of_seconds = |seconds: usize| fitted(seconds * 16_000, 768);
+        assert_eq!([1, 12, 20, 28, 29, 30, 60].map(of_seconds), [768, 768, 1_136, 1_488, 1_500, 1_500, 1_500]);
+    }
+}
