@@ -42,8 +42,10 @@ pub(crate) fn of(settings: &Settings, model: &Path, streams: &[&StreamName]) -> 
     })?;
     // One that cannot be read is told by whoever loads it.
     let english_only = Header::read(model).is_ok_and(|header| !header.is_multilingual());
-    let used = streams.iter().map(|stream| languages.of(stream));
-    if english_only && let Some(code) = used.into_iter().find(|code| !["en", "auto"].contains(code)) {
+    let own = streams.iter().map(|stream| languages.of(stream));
+    // Where no streams are known yet, it is that of most.
+    let used: Vec<_> = if streams.is_empty() { vec![languages.common()] } else { own.collect() };
+    if english_only && let Some(code) = used.iter().find(|code| !["en", "auto"].contains(code)) {
         let file = model.file_name().unwrap_or_default().to_string_lossy();
         refuse!(
             Refused,

@@ -95,6 +95,11 @@ fn fraction(chance: &mut Chance) -> f64 {
     chance.below(2_000_001) as f64 / 1e6 - 1.0
 }
 
+/// A number less than `bound`.
+fn below(chance: &mut Chance, bound: usize) -> usize {
+    usize::try_from(chance.below(bound.max(1) as u64)).unwrap_or(0)
+}
+
 fn white(seed: u64) -> impl Iterator<Item = f64> {
     let mut chance = Chance::of(seed);
     std::iter::repeat_with(move || fraction(&mut chance))
@@ -154,7 +159,7 @@ fn siren() -> impl Iterator<Item = f64> {
 fn chords(seed: u64) -> impl Iterator<Item = f64> {
     const CHORDS: [[i32; 3]; 4] = [[0, 4, 7], [0, 3, 7], [0, 4, 9], [0, 5, 9]];
     let mut chance = Chance::of(seed);
-    let draw = move || (chance.below(25) as i32 - 12, CHORDS[chance.below(4) as usize]);
+    let draw = move || (i32::try_from(chance.below(25)).unwrap_or(0) - 12, CHORDS[below(&mut chance, CHORDS.len())]);
     let key = |note: i32, t: f64| {
         let hz = 220.0 * 2_f64.powf(f64::from(note) / 12.0);
         (1..6).map(|n| (TAU * hz * f64::from(n) * t).sin() / f64::from(n * n)).sum::<f64>()
@@ -169,8 +174,8 @@ fn clicks(seed: u64, count: usize) -> Vec<f64> {
     let mut chance = Chance::of(seed);
     let mut sound = vec![0.0; count];
     for _ in 0..count / (SOUNDS_RATE_HZ as usize / 5) {
-        let at = chance.below(count.max(1) as u64) as usize;
-        let length = 16 + chance.below(64) as usize;
+        let at = below(&mut chance, count);
+        let length = 16 + below(&mut chance, 64);
         for sample in sound.iter_mut().skip(at).take(length) {
             *sample = 0.7 * fraction(&mut chance);
         }

@@ -282,9 +282,15 @@ fn every_event_of_a_run_for_programs() -> Result<()> {
         let before = shapes.insert(what.clone(), shape.clone());
         ensure!(before.is_none_or(|before| before == shape), "{what} has several shapes: {shape:?}");
     }
-    // It comes when there is time for it, and looks like the final that replaces it.
-    let partial = shapes.remove("partial");
-    ensure!(partial.is_none_or(|partial| Some(&partial) == shapes.get("final")), "a partial is no final");
+    // They come when there is time for them, and look like the final that replaces them.
+    let final_shape = shapes.get("final").cloned().context("a final")?;
+    let committed = shapes.remove("committed");
+    ensure!(committed.is_none_or(|committed| committed == final_shape), "what is committed is no final");
+    if let Some(partial) = shapes.remove("partial") {
+        let (own, others): (Vec<_>, Vec<_>) = partial.into_iter().partition(|field| field.starts_with("committed: "));
+        let without_words: Vec<_> = final_shape.into_iter().filter(|field| !field.starts_with("words: ")).collect();
+        ensure!(own == ["committed: text"] && others == without_words, "a partial is no final");
+    }
     let mut transcript = Transcript::new();
     for (what, shape) in shapes {
         transcript.add_text(&what, &format!("  {}", shape.join("\n  ")));

@@ -10,12 +10,11 @@ use shm_layout::FrameIndex;
 impl Session<'_> {
     /// A job with what the worker alone cannot know.
     pub(super) fn task(&mut self, job: Job) -> Task {
+        let language = self.plan.languages.of(&job.stream).to_owned();
         let (hear_from, prompt) = match job.kind {
             JobKind::Offline => (job.from, String::new()),
             JobKind::Final | JobKind::Partial | JobKind::Tentative => self.spoken_in(&job.stream).window(&job),
         };
-        let stream = self.streams.get(&job.stream);
-        let language = stream.map_or_else(|| self.plan.languages.common().to_owned(), |stream| stream.language.clone());
         Task { job, hear_from, prompt, language }
     }
 
