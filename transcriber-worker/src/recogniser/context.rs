@@ -29,7 +29,7 @@ mod tests {
     fn the_context_covers_the_sound_in_whole_tiles() {
         for samples in (0..=30 * 16_000).step_by(1_000) {
             let (context, sound) = (fitted(samples, 512), samples.div_ceil(CONTEXT_SAMPLES));
-            assert!(context <= CONTEXT_MAX && context >= 512, "{samples}");
+            assert!((512..=CONTEXT_MAX).contains(&context), "{samples}");
             assert!(
                 context == CONTEXT_MAX || (context.is_multiple_of(TILE) && context >= sound + MARGIN_MIN),
                 "{samples}"
