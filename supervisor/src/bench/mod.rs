@@ -31,7 +31,7 @@ use crate::siblings::Siblings;
 use crate::{language, models};
 use answer::{Answer, Material, Setup};
 use anyhow::{Context, Result};
-use control_protocol::Exit;
+use control_protocol::{Exit, StreamName};
 use join::Joined;
 use machine::Machine;
 use recordings::Recording;
@@ -108,11 +108,12 @@ pub(crate) fn bench(args: &BenchArgs, config: Option<&Path>, mut settings: Setti
     args.words.over(&mut settings);
     let siblings = Siblings::find()?;
     let (model, _) = models::wanted(&settings)?;
-    language::of(&settings, &model, &[])?;
-    let asked = asked(config, &settings, &model)?;
+    let stream = StreamName::new(live::STREAM)?;
+    let language = language::of(&settings, &model, &[&stream])?.common();
+    let asked = asked(config, &settings, &model, language)?;
     let setup = Setup {
         model: model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        language: settings.text(&keys::LANGUAGE).unwrap_or_default(),
+        language: language.to_owned(),
         workers: settings.count(&keys::WORKERS),
         threads: settings.count(&keys::THREADS),
     };
@@ -135,13 +136,13 @@ pub(crate) fn bench(args: &BenchArgs, config: Option<&Path>, mut settings: Setti
     Ok(Exit::Clean)
 }
 
-fn asked(config: Option<&Path>, settings: &Settings, model: &Path) -> Result<Asked> {
+fn asked(config: Option<&Path>, settings: &Settings, model: &Path, language: &str) -> Result<Asked> {
     let mut flags: Vec<std::ffi::OsString> = Vec::new();
     if let Some(config) = config {
         flags.extend(["--config".into(), config.into()]);
     }
     flags.extend(["--model".into(), model.into()]);
-    flags.extend(["--language".into(), settings.text(&keys::LANGUAGE).unwrap_or_default().into()]);
+    flags.extend(["--language".into(), language.into()]);
     for (flag, key) in [("--workers", &keys::WORKERS), ("--threads", &keys::THREADS), ("--memory", &keys::MEMORY)] {
         flags.extend([flag.into(), settings.count(key).to_string().into()]);
     }
