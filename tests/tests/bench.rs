@@ -59,6 +59,9 @@ fn two_clips_are_measured() -> Result<()> {
     let expected = [errors.words, errors.substitutions, errors.deletions, errors.insertions];
     ensure!(counted == expected.map(|count| Some(count as u64)), "{expected:?}: {said}");
 
+    let differences = said["offline"]["differences"].as_array().context("no differences")?;
+    ensure!(differences.len() == errors.errors(), "{errors:?}: {differences:?}");
+
     let live = &said["live"];
     within(live, "/words", 16.0..=16.0)?;
     within(live, "/word_error_rate_percent", 0.0..=40.0)?;

@@ -1,6 +1,6 @@
 //! What a bench says, for programs and for people.
 
-use super::errors::{WordErrors, count};
+use super::errors::{Difference, WordErrors, count, differences};
 use super::join::Joined;
 use super::latency::{Latency, WordTimes, commits, finals, first_partial, word_times};
 use super::live::Played;
@@ -72,6 +72,8 @@ pub(super) struct Live {
     pub errors: WordErrors,
     /// Errors for a hundred words said.
     pub word_error_rate_percent: Option<f64>,
+    /// What these errors are.
+    pub differences: Vec<Difference>,
     /// From the first sound of a recording to the first text about it.
     pub first_partial: Option<Latency>,
     /// From the end of a word until it was certain.
@@ -109,7 +111,8 @@ pub(super) fn of_live(joined: &Joined, played: &Played, seed: u64, noise_db: Opt
     let mut written: Vec<&Said> = said.iter().filter(|text| text.kind == Kind::Final).collect();
     written.sort_by(|one, other| one.start_s.total_cmp(&other.start_s));
     let written = written.iter().map(|text| text.text.as_str()).collect::<Vec<_>>().join(" ");
-    let errors = count(&words(&transcript), &words(&written));
+    let (heard, written) = (words(&transcript), words(&written));
+    let errors = count(&heard, &written);
     let stability = stability(said);
     let back = 100.0 * stability.taken_back as f64 / stability.words.max(1) as f64;
     Live {
@@ -119,6 +122,7 @@ pub(super) fn of_live(joined: &Joined, played: &Played, seed: u64, noise_db: Opt
         seed,
         noise_db,
         errors,
+        differences: differences(&heard, &written),
         word_error_rate_percent: errors.percent().map(rounded),
         first_partial: first_partial(joined, said),
         commit: commits(joined, said),

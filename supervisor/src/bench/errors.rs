@@ -99,6 +99,27 @@ pub(super) fn count<W: PartialEq>(said: &[W], written: &[W]) -> WordErrors {
     errors
 }
 
+/// A place where what was written is not what was said. One of the two is missing where a word is missing or too many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Difference {
+    /// The word that was said.
+    pub said: Option<String>,
+    /// The word that was written.
+    pub written: Option<String>,
+}
+
+/// All of them, in order.
+pub(super) fn differences(said: &[String], written: &[String]) -> Vec<Difference> {
+    let (a, b) = (|at: usize| said.get(at).cloned(), |at: usize| written.get(at).cloned());
+    let difference = |step| match step {
+        Step::Same(..) => None,
+        Step::Replaced(i, j) => Some(Difference { said: a(i), written: b(j) }),
+        Step::Missing(i) => Some(Difference { said: a(i), written: None }),
+        Step::Added(j) => Some(Difference { said: None, written: b(j) }),
+    };
+    steps(said, written).into_iter().filter_map(difference).collect()
+}
+
 /// How many words of a text that was shown are gone or replaced in the next one. What was added behind them is no change.
 pub(super) fn taken_back<W: PartialEq>(shown: &[W], next: &[W]) -> usize {
     let steps = steps(shown, next);
@@ -132,6 +153,14 @@ mod tests {
         assert_eq!(counts("a b c d", "b c d e"), (0, 1, 1));
         assert_eq!(count(&words("a b c d"), &words("a x")).percent(), Some(75.0));
         assert_eq!(count(&words(""), &words("a")).percent(), None);
+    }
+
+    #[test]
+    fn differences_name_the_words() {
+        let list = |text: &str| words(text).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let found = differences(&list("ask not what you can"), &list("asked not you can do"));
+        let plain: Vec<_> = found.iter().map(|d| (d.said.as_deref(), d.written.as_deref())).collect();
+        assert_eq!(plain, [(Some("ask"), Some("asked")), (Some("what"), None), (None, Some("do"))]);
     }
 
     #[test]

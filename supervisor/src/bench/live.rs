@@ -16,7 +16,8 @@ use std::io::BufWriter;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-const STREAM: &str = "speech";
+/// What the stream is called.
+pub(super) const STREAM: &str = "speech";
 /// How often the clock is looked at when nothing is said.
 const STEP: Duration = Duration::from_millis(50);
 /// How long it takes, at the longest, until sound is captured.

@@ -31,7 +31,7 @@ use crate::siblings::Siblings;
 use crate::{language, models};
 use answer::{Answer, Material, Setup};
 use anyhow::{Context, Result};
-use control_protocol::Exit;
+use control_protocol::{Exit, StreamName};
 use join::Joined;
 use machine::Machine;
 use recordings::Recording;
@@ -108,7 +108,8 @@ pub(crate) fn bench(args: &BenchArgs, config: Option<&Path>, mut settings: Setti
     args.words.over(&mut settings);
     let siblings = Siblings::find()?;
     let (model, _) = models::wanted(&settings)?;
-    let language = language::of(&settings, &model, &[])?.common();
+    let stream = StreamName::new(live::STREAM)?;
+    let language = language::of(&settings, &model, &[&stream])?.common();
     let asked = asked(config, &settings, &model, language)?;
     let setup = Setup {
         model: model.file_name().unwrap_or_default().to_string_lossy().into_owned(),

@@ -1,7 +1,7 @@
 //! Recordings as fast as the machine can: `tympan transcribe --json`.
 
 use super::child::Measured;
-use super::errors::{WordErrors, count};
+use super::errors::{Difference, WordErrors, count, differences};
 use super::normalise::words;
 use super::recordings::Recording;
 use super::room::Room;
@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 
 /// A command line has room for so many paths.
 const FILES_MAX: usize = 200;
+
+/// Nobody reads more.
+const DIFFERENCES: usize = 300;
 
 /// What came of it.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -30,6 +33,8 @@ pub(super) struct Offline {
     pub errors: WordErrors,
     /// Errors for a hundred words said.
     pub word_error_rate_percent: Option<f64>,
+    /// What these errors are; the first few hundred of many.
+    pub differences: Vec<Difference>,
     /// Frames whose words are missing, at 16 kHz.
     pub lost_frames: u64,
 }
@@ -58,7 +63,11 @@ pub(super) fn measure(asked: &Asked, room: &Room, recordings: &[Recording], seco
             };
             let said: Value = serde_json::from_str(&line)?;
             let Some(recording) = batch.get(done) else { bail!("transcribe said more than was asked: {line}") };
-            offline.errors += count(&words(&recording.transcript), &words(said["text"].as_str().unwrap_or_default()));
+            let (heard, written) = (words(&recording.transcript), words(said["text"].as_str().unwrap_or_default()));
+            offline.errors += count(&heard, &written);
+            if offline.differences.len() < DIFFERENCES {
+                offline.differences.extend(differences(&heard, &written));
+            }
             offline.lost_frames += said["lost_frames"].as_u64().unwrap_or(0);
             done += 1;
             asked.say(&format!("{} of {} recordings written down", n * FILES_MAX + done, recordings.len()));
