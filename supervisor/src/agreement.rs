@@ -18,11 +18,11 @@ use std::collections::BTreeMap;
 
 /// Utterances that are no longer than this are heard as a whole. The recogniser's shortest context covers it, with the
 /// margin that it needs.
-const WINDOW_S: f64 = 7.6;
+const WINDOW_S: f64 = 5.1;
 /// In longer ones so much is heard again before the first word that is not committed, so that the recogniser knows the
 /// voice and the sentence.
 const CONTEXT_MIN_S: f64 = 1.5;
-const CONTEXT_MAX_S: f64 = 5.0;
+const CONTEXT_MAX_S: f64 = 3.5;
 /// What is heard of the time before a word at least.
 const SOFT_S: f64 = 0.12;
 /// After a longer pause what was said before belongs to another sentence.

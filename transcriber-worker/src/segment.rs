@@ -54,7 +54,7 @@ impl Policy {
     pub const LIVE: Self = Self {
         enter: 0.5,
         leave: 0.35,
-        pause: 352 * MS,
+        pause: 256 * MS,
         short: 800 * MS,
         pause_short: 704 * MS,
         settle: 96 * MS,

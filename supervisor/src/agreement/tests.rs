@@ -105,7 +105,7 @@ fn a_window_holds_what_is_not_committed_and_some_words_before() {
         spoken.hear(&job(3, 20_000, to), FrameIndex(20_000), answer.clone());
     }
     assert_eq!(text(spoken.window(&job(3, 20_000, 29_000))), (24_880, format!("{long} a b c d e f g h i j k l")));
-    assert_eq!(spoken.window(&job(3, 20_000, 27_500)).0, FrameIndex(20_000), "short enough to be heard as a whole");
+    assert_eq!(spoken.window(&job(3, 20_000, 25_000)).0, FrameIndex(20_000), "short enough to be heard as a whole");
 }
 
 #[test]

@@ -20,8 +20,9 @@ use std::time::Duration;
 
 /// How long one wait for frames lasts at most; only what nobody sees depends on it.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// A live ring grows by a block every few milliseconds; looking less often costs less than it delays.
-const REST: Duration = Duration::from_millis(20);
+/// A live ring grows by a block every few milliseconds, and the detector wants more than that: this is added to the time
+/// until it has enough.
+const REST_MORE: Duration = Duration::from_millis(2);
 /// The same while nobody is to listen. What is said right after the pause is heard as much later, and all of it.
 const PAUSED_REST: Duration = Duration::from_millis(200);
 /// What is heard again before a mark, so that the detector knows the room.
@@ -64,7 +65,7 @@ impl<R: Report> Scan<R> {
                 Follow::Frames { from, frames } => {
                     let heard = scanner.hear(from, &planar, frames);
                     if frames < frames_max && !self.config.offline {
-                        thread::sleep(if scanner.paused_at.is_some() { PAUSED_REST } else { REST });
+                        thread::sleep(if scanner.paused_at.is_some() { PAUSED_REST } else { scanner.until_a_look() });
                     }
                     heard
                 }
@@ -201,6 +202,13 @@ impl<R: Report> Scanner<'_, R> {
         stretch.mono.push(planar, frames);
         stretch.end = from.plus(frames as u64);
         self.look() && self.progress()
+    }
+
+    /// When the next look of the detector is complete.
+    fn until_a_look(&mut self) -> Duration {
+        let there = self.stretch.as_mut().map_or(0, |stretch| stretch.mono.samples().len());
+        let missing = FRAME_SAMPLES.saturating_sub(there) as u64;
+        Duration::from_micros(missing * 1_000_000 / u64::from(SAMPLE_RATE_HZ)) + REST_MORE
     }
 
     fn begin(&mut self, from: FrameIndex) -> Result<Stretch, String> {
