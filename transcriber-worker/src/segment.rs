@@ -54,7 +54,7 @@ impl Policy {
     pub const LIVE: Self = Self {
         enter: 0.5,
         leave: 0.35,
-        pause: 256 * MS,
+        pause: 352 * MS,
         short: 800 * MS,
         pause_short: 704 * MS,
         settle: 96 * MS,

@@ -109,6 +109,12 @@ impl Detector {
         pool.run(|| work(&mut self))
     }
 
+    /// Takes samples in which nobody can be heard, without a look at them.
+    pub fn pass_over(&mut self, frame: &[f32; FRAME_SAMPLES]) {
+        self.input.copy_within(FRAME_SAMPLES.., 0);
+        self.input[CONTEXT_SAMPLES..].copy_from_slice(frame);
+    }
+
     /// Forgets what was heard.
     pub fn reset(&mut self) {
         self.state = NdTensor::zeros(STATE_SHAPE);

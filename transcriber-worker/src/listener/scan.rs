@@ -25,13 +25,18 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const REST_MORE: Duration = Duration::from_millis(2);
 /// The same while nobody is to listen. What is said right after the pause is heard as much later, and all of it.
 const PAUSED_REST: Duration = Duration::from_millis(200);
+/// Below this power, -72 dBFS, nobody is heard: the softest speech is 20 dB louder. The detector, which takes most of an idle
+/// listener's time, need not look.
+const INAUDIBLE: f32 = 6.3e-8;
+/// It looks on for a second all the same, until its memory of the speech before has faded.
+const SETTLED_LOOKS: u32 = 32;
 /// What is heard again before a mark, so that the detector knows the room.
 const WARM_UP_MS: u64 = 1_000;
 /// How often the supervisor hears of progress and of an utterance that grows, in samples.
 const SCANNED_EVERY: u64 = SAMPLE_RATE_HZ as u64 / 2;
 const GROWING_EVERY: u64 = SAMPLE_RATE_HZ as u64 / 2;
 /// How much speech is needed before the supervisor hears of it.
-const GROWN_MIN: u64 = SAMPLE_RATE_HZ as u64 * 35 / 100;
+const GROWN_MIN: u64 = SAMPLE_RATE_HZ as u64 * 4 / 10;
 
 /// What a scanning thread needs.
 pub(super) struct Scan<R> {
@@ -133,6 +138,8 @@ struct Stretch {
     segmenter: Segmenter,
     scanned_said: u64,
     growing_said: u64,
+    /// Looks in a row in which nobody could be heard.
+    silent_looks: u32,
 }
 
 impl<R: Report> Scanner<'_, R> {
@@ -224,7 +231,7 @@ impl<R: Report> Scanner<'_, R> {
         let segmenter = Segmenter::new(policy.within(kept), 0, floor);
         self.detector.reset();
         let epoch = info.epoch;
-        Ok(Stretch { epoch, timeline, end: from, mono, segmenter, scanned_said: 0, growing_said: 0 })
+        Ok(Stretch { epoch, timeline, end: from, mono, segmenter, scanned_said: 0, growing_said: 0, silent_looks: 0 })
     }
 
     /// Looks at all whole frames of the detector.
@@ -233,15 +240,21 @@ impl<R: Report> Scanner<'_, R> {
         let samples = std::mem::take(stretch.mono.samples());
         let (frames, rest) = samples.as_chunks::<FRAME_SAMPLES>();
         for frame in frames {
-            let probability = match self.detector.probability(frame) {
-                Ok(probability) => probability,
-                Err(e) => {
-                    self.scan.say(FromListener::Fault(e.to_string()));
-                    return false;
-                }
-            };
             #[expect(clippy::cast_precision_loss, reason = "512")]
             let power = frame.iter().map(|s| s * s).sum::<f32>() / FRAME_SAMPLES as f32;
+            stretch.silent_looks = if power < INAUDIBLE { stretch.silent_looks + 1 } else { 0 };
+            let probability = if stretch.silent_looks > SETTLED_LOOKS {
+                self.detector.pass_over(frame);
+                0.0
+            } else {
+                match self.detector.probability(frame) {
+                    Ok(probability) => probability,
+                    Err(e) => {
+                        self.scan.say(FromListener::Fault(e.to_string()));
+                        return false;
+                    }
+                }
+            };
             let given = stretch.segmenter.push(Look { probability, power });
             if given.is_some_and(|utterance| !self.finished(&mut stretch, utterance)) || !self.may_end(&mut stretch) {
                 return false;
