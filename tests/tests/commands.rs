@@ -74,7 +74,7 @@ fn every_event_of_run_has_its_fields() -> Result<()> {
     instance.wait_event("stopped", watchdog(10.0), |e| e.is("stopped"))?;
     instance.wait_stopped(watchdog(2.0))?;
     let events = instance.log().all()?;
-    let mut before_s = 0.0;
+    let (mut before_s, mut committed) = (0.0, String::new());
     for event in &events {
         let emitted_s = event.number("emitted_s")?;
         ensure!(emitted_s >= before_s, "{} comes from before {before_s}", event.fields);
@@ -89,12 +89,26 @@ fn every_event_of_run_has_its_fields() -> Result<()> {
                     "{stream}"
                 );
             }
-            "final" | "partial" => {
+            "final" | "partial" | "committed" => {
                 ensure!(event.text("stream")? == "talk" && !event.text("text")?.is_empty(), "{}", event.fields);
                 let (span, rate_hz) = (event.span()?, 48_000.0);
                 let second = |frame: u64| frame as f64 / rate_hz;
                 ensure!((event.number("start_s")? - second(span.start)).abs() < 1e-3, "{}", event.fields);
                 ensure!((event.number("end_s")? - second(span.end)).abs() < 1e-3, "{}", event.fields);
+                let text = event.text("text")?;
+                if event.is("partial") {
+                    ensure!(text.starts_with(event.text("committed")?), "{}", event.fields);
+                } else {
+                    let words = event.fields["words"].as_array().context("no words")?;
+                    let texts: Vec<_> = words.iter().filter_map(|word| word["text"].as_str()).collect();
+                    ensure!(texts.join(" ") == text, "{}", event.fields);
+                    ensure!(words.iter().all(|word| word["start_s"].is_f64() && word["confidence"].is_f64()), "{words:?}");
+                }
+                if event.is("committed") {
+                    committed = format!("{committed} {text}").trim().to_owned();
+                } else if event.is("final") {
+                    ensure!(text.starts_with(&std::mem::take(&mut committed)), "{}", event.fields);
+                }
             }
             "gap" | "lost" => {
                 ensure!(!event.text("cause")?.is_empty() && !event.span()?.is_empty(), "{}", event.fields)
