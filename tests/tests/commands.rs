@@ -102,7 +102,10 @@ fn every_event_of_run_has_its_fields() -> Result<()> {
                     let words = event.fields["words"].as_array().context("no words")?;
                     let texts: Vec<_> = words.iter().filter_map(|word| word["text"].as_str()).collect();
                     ensure!(texts.join(" ") == text, "{}", event.fields);
-                    ensure!(words.iter().all(|word| word["start_s"].is_f64() && word["confidence"].is_f64()), "{words:?}");
+                    ensure!(
+                        words.iter().all(|word| word["start_s"].is_f64() && word["confidence"].is_f64()),
+                        "{words:?}"
+                    );
                 }
                 if event.is("committed") {
                     committed = format!("{committed} {text}").trim().to_owned();
