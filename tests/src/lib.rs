@@ -62,6 +62,6 @@ pub use sounds::{SOUNDS_RATE_HZ, Sound};
 pub use speech::{CLIPS, Clip, Speech, clip_file};
 pub use status::{ProcessStatus, Queue, Status, StreamStatus};
 pub use terminal::Terminal;
-pub use undisturbed::{assert_no_word_lost, assert_same_words, end_of, short, undisturbed, words_of};
+pub use undisturbed::{assert_no_word_lost, assert_same_words, end_of, lost, short, undisturbed, words_of};
 pub use watch::{wait_until, watchdog};
 pub use words::{WordErrors, align, errors_of, normalise};

@@ -230,6 +230,6 @@ fn the_supervisor_killed() -> Result<()> {
     ensure!(rings.iter().all(|r| r.info.session != ring.info().session), "rings of the killed session are left");
     end_of(&mut next, speech)?;
     let errors = align(&undisturbed(speech)?, &words_of(&next)?);
-    ensure!(errors.deletions == 0, "words lost after the restart: {}", next.said()?);
+    ensure!(lost(&errors) == 0, "words lost after the restart: {}", next.said()?);
     Ok(())
 }
