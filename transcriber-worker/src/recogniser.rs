@@ -1,11 +1,12 @@
 //! Samples to words: Whisper, by whisper-rs.
 //!
 //! Two ways, by what the words are for ([`JobKind`]):
-//! - `Offline` (`recogniser/offline.rs`): what whisper-rs does when called directly (greedy, its own fallbacks), with the times of its
-//!   lines, over what the sound takes of the context and a roomy margin. An answer that got stuck, or says more than
-//!   anybody can, is computed once more with the full context.
-//! - `Partial`, `Tentative`, `Final` (`recogniser/live.rs`): one pass over little more than the sound, with what was said before as
-//!   prompt. An answer that got stuck, or ran on, is computed once more with the full context and Whisper's fallbacks.
+//! - `Offline` (`recogniser/offline.rs`): what whisper-rs does when called directly (greedy, its own fallbacks), with the
+//!   times of its lines, over what the sound takes of the context and a roomy margin. An answer that got stuck, or says
+//!   more than anybody can, is computed once more with the full context.
+//! - `Partial`, `Tentative`, `Final` (`recogniser/live.rs`): one pass over little more than the sound, with what was said
+//!   before it in the same utterance as prompt. An answer that got stuck, or ran on, is computed once more with the full
+//!   context and Whisper's fallbacks.
 //!
 //! Word times come from the alignment of Whisper's cross-attention with the text (dynamic time warping, as OpenAI's
 //! `timing.py`), fitted to the sound's loudness (`recogniser/fit.rs`). Nothing of one call is remembered in the next.
