@@ -274,7 +274,15 @@ impl Instance {
     /// What was not so.
     pub fn wait_stopped(&mut self, limit: Duration) -> Result<Event> {
         let status = self.wait_exit(limit)?;
-        ensure!(status.success(), "tympan ended with {status}; standard error:\n{}", self.stderr());
+        if !status.success() {
+            let told = self.log.all()?;
+            let told: Vec<_> = told.iter().rev().take(20).rev().map(|event| event.fields.to_string()).collect();
+            bail!(
+                "tympan ended with {status}; its last events:\n{}\nits standard error:\n{}",
+                told.join("\n"),
+                self.stderr()
+            );
+        }
         match self.log.all()?.pop() {
             Some(last) if last.is("stopped") => Ok(last),
             last => bail!("the last event is {last:?}"),
