@@ -26,6 +26,12 @@ pub const LANGUAGE_BYTES_MAX: usize = 16;
 /// The longest name of a file, in bytes.
 pub const FILE_NAME_BYTES_MAX: usize = 255;
 
+/// The most models of a worker.
+pub const MODELS_MAX: usize = 8;
+
+/// The longest paths of all models of a worker together, in bytes.
+pub const MODELS_BYTES_MAX: usize = 2_000;
+
 /// The longest text that goes before a task, in bytes.
 pub const PROMPT_BYTES_MAX: usize = 1_024;
 
@@ -193,6 +199,66 @@ pub(crate) mod words {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Word>, D::Error> {
         from.deserialize_seq(Words)
+    }
+}
+
+/// Files of models: one at least.
+pub(crate) mod models {
+    use crate::{MODELS_BYTES_MAX, MODELS_MAX, PATH_BYTES_MAX};
+    use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+    use serde::{Deserialize, Serialize, Serializer, ser};
+
+    #[derive(Deserialize)]
+    struct Path(#[serde(with = "super::path")] String);
+
+    struct Models;
+
+    impl<'de> Visitor<'de> for Models {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "1 to {MODELS_MAX} paths of {MODELS_BYTES_MAX} bytes together")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut models: A) -> Result<Vec<String>, A::Error> {
+            let mut read = Vec::new();
+            while let Some(Path(model)) = models.next_element()? {
+                read.push(model);
+                if read.len() > MODELS_MAX {
+                    break;
+                }
+            }
+            if fit(&read) { Ok(read) } else { Err(A::Error::invalid_length(read.len(), &self)) }
+        }
+    }
+
+    fn fit(models: &[String]) -> bool {
+        (1..=MODELS_MAX).contains(&models.len())
+            && models.iter().all(|model| model.len() <= PATH_BYTES_MAX)
+            && models.iter().map(String::len).sum::<usize>() <= MODELS_BYTES_MAX
+    }
+
+    pub(crate) fn serialize<S: Serializer>(models: &[String], to: S) -> Result<S::Ok, S::Error> {
+        if fit(models) { models.serialize(to) } else { Err(ser::Error::custom("too many models, or none")) }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+        from.deserialize_seq(Models)
+    }
+}
+
+/// Which of a worker's models.
+pub(crate) mod model {
+    use crate::MODELS_MAX;
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+
+    pub(crate) fn serialize<S: Serializer>(model: &u8, to: S) -> Result<S::Ok, S::Error> {
+        if usize::from(*model) < MODELS_MAX { to.serialize_u8(*model) } else { Err(ser::Error::custom("no model")) }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
+        let model = u8::deserialize(from)?;
+        if usize::from(model) < MODELS_MAX { Ok(model) } else { Err(de::Error::custom("no model")) }
     }
 }
 

@@ -77,6 +77,9 @@ pub struct Task {
     /// ISO 639-1 code of the spoken language, or `auto`; an `.en` model knows English only.
     #[serde(with = "bounds::language")]
     pub language: String,
+    /// Which of the worker's models: its place in [`crate::WorkerConfig::models`].
+    #[serde(with = "bounds::model")]
+    pub model: u8,
 }
 
 /// Why a worker could not do a job.

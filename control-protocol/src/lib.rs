@@ -29,8 +29,8 @@ mod word;
 mod worker;
 
 pub use bounds::{
-    DESCRIPTION_BYTES_MAX, FILE_NAME_BYTES_MAX, FRAMES_MAX, LANGUAGE_BYTES_MAX, PATH_BYTES_MAX, PROMPT_BYTES_MAX,
-    REASON_BYTES_MAX, URI_BYTES_MAX,
+    DESCRIPTION_BYTES_MAX, FILE_NAME_BYTES_MAX, FRAMES_MAX, LANGUAGE_BYTES_MAX, MODELS_BYTES_MAX, MODELS_MAX,
+    PATH_BYTES_MAX, PROMPT_BYTES_MAX, REASON_BYTES_MAX, URI_BYTES_MAX,
 };
 pub use codec::{CodecError, MESSAGE_BYTES_MAX, decode, encode};
 pub use engine::{ClockKind, EngineConfig, FromEngine, GapCause, SourceError, SourceSpec, ToEngine};

@@ -13,9 +13,9 @@ pub struct WorkerConfig {
     /// The folder of spilled utterances.
     #[serde(with = "bounds::path")]
     pub spill_dir: String,
-    /// The recogniser's model file.
-    #[serde(with = "bounds::path")]
-    pub model: String,
+    /// The recognisers' model files: at most [`crate::MODELS_MAX`], and all of them are loaded.
+    #[serde(with = "bounds::models")]
+    pub models: Vec<String>,
     /// Threads of one computation.
     pub threads: u32,
     /// The language that most tasks will be in: one that the model does not know is refused at once.
@@ -45,7 +45,7 @@ pub enum ToWorker {
 pub enum FromWorker {
     /// The greeting.
     Hello(Hello),
-    /// The model is loaded.
+    /// The models are loaded.
     Ready {
         /// How long loading took.
         load_ms: u32,

@@ -68,12 +68,12 @@ fn listener_config(paths: [String; 4]) -> ToListener {
     })
 }
 
-fn worker_config(paths: [String; 3], language: String) -> ToWorker {
-    let [runtime_dir, spill_dir, model] = paths;
+fn worker_config(paths: [String; 2], models: Vec<String>, language: String) -> ToWorker {
+    let [runtime_dir, spill_dir] = paths;
     ToWorker::Configure(WorkerConfig {
         runtime_dir,
         spill_dir,
-        model,
+        models,
         threads: u32::MAX,
         language,
         word_times: true,
@@ -107,7 +107,11 @@ fn words(count: usize, bytes: usize) -> FromWorker {
 }
 
 fn task(file: String, prompt: String, language: String) -> ToWorker {
-    ToWorker::Transcribe(Task { job: job(file), hear_from: LAST, prompt, language })
+    ToWorker::Transcribe(task_for(u8::try_from(MODELS_MAX - 1).unwrap(), file, prompt, language))
+}
+
+fn task_for(model: u8, file: String, prompt: String, language: String) -> Task {
+    Task { job: job(file), hear_from: LAST, prompt, language, model }
 }
 
 /// It has bytes, and the same comes back.
@@ -120,7 +124,10 @@ fn a_message_with_all_its_fields_at_their_largest_fits() {
     let path = || text(PATH_BYTES_MAX);
     fits(&engine_config(path()));
     fits(&listener_config([path(), path(), path(), path()]));
-    fits(&worker_config([path(), path(), path()], text(LANGUAGE_BYTES_MAX)));
+    let models = |count: usize| vec![text(MODELS_BYTES_MAX / count); count];
+    for count in [2, MODELS_MAX] {
+        fits(&worker_config([path(), path()], models(count), text(LANGUAGE_BYTES_MAX)));
+    }
     fits(&source(text(URI_BYTES_MAX)));
     fits(&opened(text(DESCRIPTION_BYTES_MAX), text(URI_BYTES_MAX)));
     fits(&words(WORDS_MAX, WORD_BYTES_MAX));
@@ -150,10 +157,14 @@ fn what_must_be_whole_has_no_bytes_when_it_is_too_long() {
     for at in 0..4 {
         refused(&listener_config(one_is(at, &long())));
     }
-    for at in 0..3 {
-        refused(&worker_config(one_is(at, &long()), text(2)));
+    for at in 0..2 {
+        refused(&worker_config(one_is(at, &long()), vec![text(9)], text(2)));
     }
-    refused(&worker_config([text(9), text(9), text(9)], text(LANGUAGE_BYTES_MAX + 1)));
+    for models in [vec![], vec![long()], vec![text(9); MODELS_MAX + 1], vec![text(MODELS_BYTES_MAX / 4 + 1); 4]] {
+        refused(&worker_config([text(9), text(9)], models, text(2)));
+    }
+    refused(&worker_config([text(9), text(9)], vec![text(9)], text(LANGUAGE_BYTES_MAX + 1)));
+    refused(&ToWorker::Transcribe(task_for(u8::try_from(MODELS_MAX).unwrap(), text(9), text(9), text(2))));
     refused(&source(text(URI_BYTES_MAX + 1)));
     refused(&opened(text(9), text(URI_BYTES_MAX + 1)));
     refused(&words(WORDS_MAX, WORD_BYTES_MAX + 1));
@@ -200,6 +211,16 @@ fn what_another_process_says_is_held_to_the_same_bounds() {
     let finished = |frame: u64| decode::<FromListener>(&[vec![8, 1, b'a'], number(frame)].concat());
     assert!(finished(FRAMES_MAX).is_ok());
     assert_eq!(finished(FRAMES_MAX + 1), Err(CodecError::OutOfBounds));
+    let configure = |models: &[&str]| {
+        let paths = models.iter().flat_map(|path| [number(path.len() as u64), path.as_bytes().to_vec()].concat());
+        let rest = [1, 2, b'e', b'n', 1, 3, 4];
+        let begin = [1, 0, 0, u8::try_from(models.len()).unwrap()];
+        decode::<ToWorker>(&begin.into_iter().chain(paths).chain(rest).collect::<Vec<u8>>())
+    };
+    assert!(configure(&["a"; MODELS_MAX]).is_ok());
+    for models in [&[][..], &["a"; MODELS_MAX + 1], &[&text(PATH_BYTES_MAX + 1)], &[text(501).as_str(); 4]] {
+        assert_eq!(configure(models), Err(CodecError::OutOfBounds), "{models:?}");
+    }
     let spilled = |name: &str| decode::<FromListener>(&[vec![5, 1], number(name.len() as u64), name.into()].concat());
     assert!(spilled("a.wav").is_ok());
     assert_eq!(spilled("../a.wav"), Err(CodecError::OutOfBounds));

@@ -176,7 +176,7 @@ fn to_worker() -> Vec<String> {
     let config = WorkerConfig {
         runtime_dir: "/run".into(),
         spill_dir: "/spill".into(),
-        model: "/model".into(),
+        models: vec!["/model".into(), "/other".into()],
         threads: 1,
         language: "en".into(),
         word_times: true,
@@ -190,6 +190,7 @@ fn to_worker() -> Vec<String> {
             hear_from: FrameIndex(0),
             prompt: "and so".into(),
             language: "en".into(),
+            model: 1,
         }),
         ToWorker::Shutdown,
     ];

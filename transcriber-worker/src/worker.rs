@@ -78,11 +78,11 @@ fn serve(sender: &LinkSender<FromWorker>, orders: &mpsc::Receiver<Order>) -> Exi
             (Order::Configure(config), None) => {
                 let begin = Instant::now();
                 let vitals = Vitals::claim(&config.runtime_dir, config.board);
-                match Recogniser::load(Path::new(&config.model), config.threads, &config.language, config.word_times) {
-                    Ok(recogniser) => {
+                match load(&config) {
+                    Ok(recognisers) => {
                         let pulse = vitals.pulse();
                         pulse.rest();
-                        at_work = Some(Worker { config, recogniser, rings: Vec::new(), vitals, pulse });
+                        at_work = Some(Worker { config, recognisers, rings: Vec::new(), vitals, pulse });
                         sender.send(&FromWorker::Ready { load_ms: millis(begin.elapsed()) })
                     }
                     Err(e) => {
@@ -107,9 +107,15 @@ fn serve(sender: &LinkSender<FromWorker>, orders: &mpsc::Receiver<Order>) -> Exi
     Exit::Orphaned
 }
 
+/// All models, in their order.
+fn load(config: &WorkerConfig) -> Result<Vec<Recogniser>, RecogniserError> {
+    let load = |path| Recogniser::load(Path::new(path), config.threads, &config.language, config.word_times);
+    config.models.iter().map(load).collect()
+}
+
 struct Worker {
     config: WorkerConfig,
-    recogniser: Recogniser,
+    recognisers: Vec<Recogniser>,
     /// The rings of the last jobs, the newest last.
     rings: Vec<RingReader>,
     vitals: Vitals,
@@ -130,11 +136,16 @@ impl Worker {
                 let mut messages = messages(&words);
                 let words = messages.pop().unwrap_or_default();
                 messages.into_iter().try_for_each(|words| say(FromWorker::Words { id, words }))?;
-                let (compute_ms, recogniser_ms) = (millis(begin.elapsed()), millis(self.recogniser.spent()));
+                let (compute_ms, recogniser_ms) = (millis(begin.elapsed()), millis(self.spent()));
                 say(FromWorker::Done { id, words, heard_from, compute_ms, recogniser_ms })
             }
             Err(fault) => say(FromWorker::Failed { id, fault }),
         }
+    }
+
+    /// How long Whisper itself has computed since this was asked last.
+    fn spent(&mut self) -> Duration {
+        self.recognisers.iter_mut().map(Recogniser::spent).sum()
     }
 
     /// Where it began to listen, and what it heard.
@@ -161,8 +172,10 @@ impl Worker {
             prompt: &task.prompt,
             language: &task.language,
         };
+        let recogniser = self.recognisers.get_mut(usize::from(task.model));
+        let recogniser = recogniser.ok_or_else(|| JobFault::Recogniser(format!("there is no model {}", task.model)))?;
         let heard =
-            self.recogniser.transcribe(&speech).map_err(|e: RecogniserError| JobFault::Recogniser(e.to_string()))?;
+            recogniser.transcribe(&speech).map_err(|e: RecogniserError| JobFault::Recogniser(e.to_string()))?;
         Ok((heard_from, heard.into_iter().flat_map(|word| placed(job, timeline, word)).collect()))
     }
 

@@ -124,7 +124,7 @@ fn worker_config(dir: &Path, word_times: bool) -> WorkerConfig {
     WorkerConfig {
         runtime_dir: text(dir),
         spill_dir: text(&dir.join("spill")),
-        model: text(&common::model(common::WHISPER)),
+        models: vec![text(&common::model(common::WHISPER))],
         threads: 1,
         language: "en".into(),
         word_times,
@@ -134,7 +134,7 @@ fn worker_config(dir: &Path, word_times: bool) -> WorkerConfig {
 
 fn task(job: &Job) -> ToWorker {
     let (job, hear_from) = (job.clone(), job.from);
-    ToWorker::Transcribe(Task { job, hear_from, prompt: String::new(), language: "en".into() })
+    ToWorker::Transcribe(Task { job, hear_from, prompt: String::new(), language: "en".into(), model: 0 })
 }
 
 /// The words of a job.
@@ -238,7 +238,7 @@ fn a_worker_without_its_model_says_what_to_do_and_is_not_to_be_restarted() {
     let dir = tempfile::tempdir().expect("a folder");
     let model = dir.path().join("no-model.bin");
     let worker: Process<ToWorker, FromWorker> = Process::start(Role::Worker);
-    worker.say(&ToWorker::Configure(WorkerConfig { model: text(&model), ..worker_config(dir.path(), true) }));
+    worker.say(&ToWorker::Configure(WorkerConfig { models: vec![text(&model)], ..worker_config(dir.path(), true) }));
     let FromWorker::Fault(reason) = worker.next() else { panic!("no fault") };
     assert!(reason.contains(&text(&model)) && reason.contains("tympan model fetch"), "{reason}");
     assert_eq!(worker.end().0, Some(Exit::Refused));
