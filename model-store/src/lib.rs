@@ -39,6 +39,7 @@ pub use error::{StoreError, Unfetched, megabytes};
 pub use fetch::{Fetch, Fetched, Way};
 
 pub use ggml::{Header, NotGgml};
+pub use locate::is_path;
 pub use progress::{Progress, Silent, Step};
 pub use remove::Removed;
 pub use shelf::{Listed, Presence, Verdict};

@@ -20,7 +20,7 @@ impl Store {
     /// # Errors
     /// When it is not there, or not what it should be.
     pub fn locate(&self, name_or_path: &str, progress: &mut dyn Progress) -> Result<PathBuf, StoreError> {
-        if name_or_path.contains('/') || name_or_path.ends_with(".bin") {
+        if is_path(name_or_path) {
             return by_path(Path::new(name_or_path));
         }
         if let Some(entry) = catalogue::find(name_or_path) {
@@ -104,6 +104,12 @@ impl Store {
         let stamp = Stamp::beside(path).map(|stamp| Stamp { changed_ns: i128::MIN, ..stamp });
         self.check_content(name, path, expected, stamp, published, progress)
     }
+}
+
+/// Whether a model is meant by its path, and not by its name.
+#[must_use]
+pub fn is_path(name_or_path: &str) -> bool {
+    name_or_path.contains('/') || name_or_path.ends_with(".bin")
 }
 
 /// A recogniser by its path.

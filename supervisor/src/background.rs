@@ -9,7 +9,7 @@ use crate::inherited;
 use crate::mailbox::Post;
 use crate::output::print_json;
 use crate::printer::Printer;
-use crate::report::{Report, Reporter};
+use crate::report::{Report, Reporter, models_shown};
 use crate::show::JsonLines;
 use crate::words::{WordsFile, make_latest};
 use anyhow::{Context, Result};
@@ -171,7 +171,7 @@ impl Reporter for InBackground {
             for opened in streams {
                 eprintln!("tympan: listening to {}: {}", opened.stream, opened.description);
             }
-            eprintln!("tympan: {sample_rate_hz} Hz, {model}");
+            eprintln!("tympan: {sample_rate_hz} Hz, {}", models_shown(model, streams));
         }
         if let Some(lines) = &mut self.lines {
             lines.report(report);

@@ -92,6 +92,7 @@ Examples:
   tympan run device:USB file:talk.mp3
   tympan run guest=file:guest.flac --json
   tympan run device:USB demo: --model base --language mic=de
+  tympan run mic=device: call=device:monitor --model base --model call=tiny.en
   arecord -f S16_LE -r 16000 -t raw | tympan run 'stdin:rate=16000&channels=1&format=s16le'";
 
 const START_HELP: &str = "\
@@ -162,9 +163,10 @@ Examples:
 /// How words are made; what is not given is configured, or the default.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct WordFlags {
-    /// Whisper model: a name such as tiny.en, or the path of a ggml file [default: tiny.en]
+    /// Whisper model: a name such as tiny.en, or the path of a ggml file; once more as mic=base for the stream mic alone
+    /// [default: tiny.en]
     #[arg(long, value_name = "NAME|PATH")]
-    pub model: Option<String>,
+    pub model: Vec<String>,
     /// Spoken language: a code such as en, or auto; once more as mic=de for the stream mic alone [default: en]
     #[arg(long, value_name = "CODE")]
     pub language: Vec<String>,
@@ -174,7 +176,7 @@ pub(crate) struct WordFlags {
     /// Threads of each of them [default: 1]
     #[arg(long, value_name = "COUNT", value_parser = range_of(&keys::THREADS))]
     pub threads: Option<u32>,
-    /// Memory each of them may take, in MB; 0 is four times the model and 1 GB [default: 0]
+    /// Memory each of them may take, in MB; 0 is four times its models and 1 GB [default: 0]
     #[arg(long, value_name = "MB", value_parser = range_of(&keys::MEMORY))]
     pub memory: Option<u32>,
 }
@@ -182,8 +184,8 @@ pub(crate) struct WordFlags {
 impl WordFlags {
     /// Sets what was given.
     pub(crate) fn over(&self, settings: &mut Settings) {
-        settings.flag(&keys::MODEL, self.model.clone().map(Value::Text));
-        settings.flag(&keys::LANGUAGE, Value::each(self.language.clone()));
+        settings.flag(&keys::MODEL, Value::each(&keys::MODEL, self.model.clone()));
+        settings.flag(&keys::LANGUAGE, Value::each(&keys::LANGUAGE, self.language.clone()));
         settings.flag(&keys::WORKERS, self.workers.map(Value::Count));
         settings.flag(&keys::THREADS, self.threads.map(Value::Count));
         settings.flag(&keys::MEMORY, self.memory.map(Value::Count));

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Shows the processes, streams and jobs of the running instance.
 ///
@@ -40,8 +40,11 @@ fn table_of(status: &Value) -> String {
         if stream["paused"] == true && stream["state"] == "open" {
             stream["state"] = json!("paused");
         }
+        let model = stream["model"].as_str().and_then(|path| Path::new(path).file_name()?.to_str()).unwrap_or("-");
+        stream["model"] = json!(model.strip_prefix("ggml-").unwrap_or(model).trim_end_matches(".bin"));
     }
-    let streams = ["stream", "state", "epoch", "position_s", "words_lag_s", "peak_dbfs", "lost_frames", "description"];
+    let streams =
+        ["stream", "state", "epoch", "position_s", "words_lag_s", "peak_dbfs", "lost_frames", "model", "description"];
     let _ = write!(out, "\n{}", rows_of(&of_streams, streams, text));
     let queue = &status["queue"];
     let _ = writeln!(

@@ -1,96 +1,80 @@
 //! Spoken languages: their codes, and whether a model knows them. Asked before anything starts, because a worker would
 //! only end, and a model for English takes any language for English.
 
-use crate::refusal::{Refusal, refuse};
+use crate::models::Models;
+use crate::refusal::Refusal;
+use crate::settings::each::{self, Each};
 use crate::settings::keys::nearest;
-use crate::settings::{Origin, Settings, keys};
+use crate::settings::{Settings, keys};
 use anyhow::Result;
 use control_protocol::{Exit, StreamName};
 use model_store::Header;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What is spoken: codes, or `auto`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Languages {
-    common: &'static str,
-    own: BTreeMap<StreamName, &'static str>,
-}
+pub(crate) struct Languages(Each<&'static str>);
 
 impl Languages {
     /// The language of all streams that have none of their own.
-    pub(crate) const fn common(&self) -> &'static str {
-        self.common
+    pub(crate) fn common(&self) -> &'static str {
+        self.0.common.unwrap_or(DEFAULT)
     }
 
     /// The language of a stream.
     pub(crate) fn of(&self, stream: &StreamName) -> &'static str {
-        self.own.get(stream).copied().unwrap_or(self.common)
+        self.0.own.get(stream.as_str()).copied().unwrap_or_else(|| self.common())
     }
 }
 
 /// The codes of the wanted languages: as set, or of the names that are set; or `auto`.
 ///
 /// # Errors
-/// When Whisper has no such language, or the model knows English only.
-pub(crate) fn of(settings: &Settings, model: &Path, streams: &[&StreamName]) -> Result<Languages> {
-    let (_, origin) = settings.shown(&keys::LANGUAGE);
-    let is_flag = matches!(origin, Origin::Flag(_));
-    let languages = read(&settings.each(&keys::LANGUAGE), streams).map_err(|text| {
-        let exit = if is_flag { Exit::Usage } else { Exit::BadConfig };
-        Refusal::new(exit, format!("{origin}: {text}"))
-    })?;
+/// When Whisper has no such language, or a stream's model knows English only.
+pub(crate) fn of(settings: &Settings, models: &Models, streams: &[&StreamName]) -> Result<Languages> {
+    let languages = read(settings)?;
     // One that cannot be read is told by whoever loads it.
-    let english_only = Header::read(model).is_ok_and(|header| !header.is_multilingual());
-    let own = streams.iter().map(|stream| languages.of(stream));
-    // Where no streams are known yet, it is that of most.
-    let used: Vec<_> = if streams.is_empty() { vec![languages.common()] } else { own.collect() };
-    if english_only && let Some(code) = used.iter().find(|code| !["en", "auto"].contains(code)) {
-        let file = model.file_name().unwrap_or_default().to_string_lossy();
-        refuse!(
-            Refused,
-            "the model {file} knows English only, and the language is {code}; a model of many languages is one whose \
-             name has no .en: `tympan model fetch base`, then --model base"
-        );
+    let english_only = |model: &Path| Header::read(model).is_ok_and(|header| !header.is_multilingual());
+    let english_only: Vec<_> = models.files().iter().map(|model| english_only(model)).collect();
+    let refused = |place: usize, code| english_only.get(place) == Some(&true) && !["en", "auto"].contains(&code);
+    if streams.is_empty() && refused(0, languages.common()) {
+        // Where no streams are known yet, it is that of most.
+        return Err(unknown(models.first(), None, languages.common()));
+    }
+    for stream in streams {
+        let code = languages.of(stream);
+        if refused(models.place_of(stream).into(), code) {
+            let named = (models.place_of(stream) > 0).then_some(*stream);
+            return Err(unknown(models.of(stream), named, code));
+        }
     }
     Ok(languages)
 }
 
-/// Whether flags name streams that this run has. What is configured may be of another day.
-///
-/// # Errors
-/// The one that it has not.
-pub(crate) fn check_streams(flags: &[String], sources: &[(StreamName, String)]) -> Result<()> {
-    for (name, _) in flags.iter().filter_map(|flag| flag.split_once('=')) {
-        if !sources.iter().any(|(stream, _)| stream.as_str() == name) {
-            let there: Vec<_> = sources.iter().map(|(stream, _)| stream.as_str()).collect();
-            refuse!(Usage, "--language: there is no stream {name}; there is {}", there.join(", "));
-        }
-    }
-    Ok(())
+fn unknown(model: &Path, stream: Option<&StreamName>, code: &str) -> anyhow::Error {
+    let file = model.file_name().unwrap_or_default().to_string_lossy();
+    let (of, other) = stream.map_or_else(Default::default, |stream| (format!(" of {stream}"), format!("{stream}=")));
+    let text = format!(
+        "the model {file} knows English only, and the language{of} is {code}; a model of many languages is one whose name \
+         has no .en: `tympan model fetch base`, then --model {other}base"
+    );
+    Refusal::new(Exit::Refused, text).into()
 }
 
-/// Reads `LANGUAGE` and `STREAM=LANGUAGE`.
-fn read(items: &[String], streams: &[&StreamName]) -> Result<Languages, String> {
-    let mut common = None;
-    let mut own = BTreeMap::new();
-    for item in items {
-        let (name, wanted) = item.split_once('=').map_or((None, item.as_str()), |(name, code)| (Some(name), code));
-        let code = code_of(wanted).ok_or_else(|| {
-            let near = nearest(&wanted.to_lowercase(), CODES.iter().map(|(_, name)| *name));
-            let near = near.map_or_else(|| ";".to_owned(), |name| format!("; did you mean {name}?"));
-            format!("Whisper knows no language \"{wanted}\"{near} give a code such as en, de or fr, or auto")
-        })?;
-        let twice = match name.map(|name| (name, streams.iter().find(|stream| stream.as_str() == name))) {
-            None => common.replace(code).is_some(),
-            Some((_, Some(stream))) => own.insert((*stream).clone(), code).is_some(),
-            Some((_, None)) => false,
-        };
-        if twice {
-            return Err(format!("two languages for {}", name.unwrap_or("all streams")));
-        }
-    }
-    Ok(Languages { common: common.unwrap_or(DEFAULT), own })
+/// What is set.
+///
+/// # Errors
+/// What is no language.
+pub(crate) fn read(settings: &Settings) -> Result<Languages, Refusal> {
+    each::read(settings, &keys::LANGUAGE, code).map(Languages)
+}
+
+fn code(wanted: &str) -> Result<&'static str, String> {
+    code_of(wanted).ok_or_else(|| {
+        let near = nearest(&wanted.to_lowercase(), CODES.iter().map(|(_, name)| *name));
+        let near = near.map_or_else(|| ";".to_owned(), |name| format!("; did you mean {name}?"));
+        format!("Whisper knows no language \"{wanted}\"{near} give a code such as en, de or fr, or auto")
+    })
 }
 
 /// Where languages of streams are set, and none for the others.
@@ -215,7 +199,7 @@ mod tests {
     fn read_all(items: &[&str]) -> Result<String, String> {
         let (mic, guest) = (StreamName::new("mic").unwrap(), StreamName::new("guest").unwrap());
         let items: Vec<_> = items.iter().map(|&item| item.to_owned()).collect();
-        let languages = read(&items, &[&mic, &guest])?;
+        let languages = Languages(each::items(&keys::LANGUAGE, &items, code)?);
         Ok(format!("{} {} {}", languages.common(), languages.of(&mic), languages.of(&guest)))
     }
 
@@ -230,15 +214,19 @@ mod tests {
     #[test]
     fn what_is_no_language_of_a_stream_is_said() {
         let error = |items: &[&str]| read_all(items).unwrap_err();
-        let sources = [(StreamName::new("mic").unwrap(), "device:".to_owned())];
-        assert!(check_streams(&["mic=de".to_owned(), "fr".to_owned()], &sources).is_ok());
-        let other = check_streams(&["other=de".to_owned()], &sources).unwrap_err();
-        assert_eq!(other.to_string(), "--language: there is no stream other; there is mic");
-        assert_eq!(error(&["mic=de", "mic=fr"]), "two languages for mic");
-        assert_eq!(error(&["de", "fr"]), "two languages for all streams");
         assert!(error(&["mic=germn"]).contains("no language \"germn\"; did you mean german?"));
         assert!(error(&["other=xx"]).contains("no language \"xx\""), "also of streams that are not here");
         assert!(error(&["mic="]).contains("no language \"\""));
+    }
+
+    #[test]
+    fn a_stream_whose_model_knows_english_only_is_named() {
+        let mic = StreamName::new("mic").unwrap();
+        let said = |stream| unknown(Path::new("/m/ggml-tiny.en.bin"), stream, "de").to_string();
+        assert!(said(None).starts_with("the model ggml-tiny.en.bin knows English only, and the language is de;"));
+        assert!(
+            said(Some(&mic)).contains("the language of mic is de") && said(Some(&mic)).ends_with("--model mic=base")
+        );
     }
 
     #[test]

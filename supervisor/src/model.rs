@@ -3,9 +3,9 @@
 mod bar;
 
 use crate::output::{columns, print, print_json, table};
-use crate::paths;
 use crate::refusal::{Refusal, refuse};
 use crate::settings::{Settings, keys};
+use crate::{models, paths};
 use anyhow::{Context, Result};
 use bar::Bar;
 use clap::{Args, Subcommand};
@@ -13,6 +13,7 @@ use control_protocol::Exit;
 use model_store::catalogue::{self, Kind, VOICE_DETECTOR};
 use model_store::{Fetch, Fetched, Listed, Presence, Store, StoreError, Verdict, Way, megabytes};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -130,7 +131,7 @@ pub(crate) fn refused(error: StoreError) -> anyhow::Error {
 }
 
 /// What a script reacts to.
-fn exit_of(error: &StoreError) -> Exit {
+pub(crate) fn exit_of(error: &StoreError) -> Exit {
     if error.is_about_room() {
         return Exit::NoRoom;
     }
@@ -152,9 +153,14 @@ fn exit_of(error: &StoreError) -> Exit {
     }
 }
 
-/// The recogniser that a run uses when no flag names another.
-fn chosen(settings: &Settings) -> String {
-    settings.text(&keys::MODEL).unwrap_or_else(|| catalogue::DEFAULT_MODEL.into())
+/// The recognisers that a run uses when no flag names another, each once.
+fn chosen(settings: &Settings) -> Result<Vec<String>> {
+    let each = models::read(settings)?;
+    let mut chosen = vec![models::common(&each).to_owned()];
+    chosen.extend(each.own.into_values());
+    let mut seen = BTreeSet::new();
+    chosen.retain(|name| seen.insert(name.clone()));
+    Ok(chosen)
 }
 
 /// A line of `list --json`.
@@ -173,7 +179,7 @@ struct ListedJson<'a> {
 }
 
 fn list(store: &Store, settings: &Settings, json: bool) -> Result<Exit> {
-    let (models, chosen) = (store.list().map_err(refused)?, chosen(settings));
+    let (models, chosen) = (store.list().map_err(refused)?, chosen(settings)?);
     if json {
         let all: Vec<_> = models.iter().map(|model| listed_json(model, &chosen)).collect();
         print_json(&all)?;
@@ -193,7 +199,7 @@ fn list(store: &Store, settings: &Settings, json: bool) -> Result<Exit> {
     Ok(Exit::Clean)
 }
 
-fn listed_json<'a>(model: &'a Listed, chosen: &str) -> ListedJson<'a> {
+fn listed_json<'a>(model: &'a Listed, chosen: &[String]) -> ListedJson<'a> {
     let (state, here_bytes) = match model.presence {
         Presence::Absent => ("absent", 0),
         Presence::Part(bytes) => ("part", bytes),
@@ -214,11 +220,11 @@ fn listed_json<'a>(model: &'a Listed, chosen: &str) -> ListedJson<'a> {
     }
 }
 
-fn is_default(model: &Listed, chosen: &str) -> bool {
-    model.name == chosen || model.kind == Kind::VoiceDetector
+fn is_default(model: &Listed, chosen: &[String]) -> bool {
+    chosen.contains(&model.name) || model.kind == Kind::VoiceDetector
 }
 
-fn row(model: &Listed, chosen: &str) -> [String; 5] {
+fn row(model: &Listed, chosen: &[String]) -> [String; 5] {
     let languages = match model.english_only {
         Some(true) => "English",
         Some(false) => "many",
@@ -244,12 +250,9 @@ fn row(model: &Listed, chosen: &str) -> [String; 5] {
 fn fetch(store: &Store, settings: &Settings, args: &FetchArgs) -> Result<Exit> {
     let mut names: Vec<String> = args.names.clone();
     if names.is_empty() {
-        names.push(VOICE_DETECTOR.into());
-        let chosen = chosen(settings);
         // One that was added, or is named by its path, cannot be fetched.
-        if catalogue::find(&chosen).is_some() {
-            names.insert(0, chosen);
-        }
+        names.extend(chosen(settings)?.into_iter().filter(|name| catalogue::find(name).is_some()));
+        names.push(VOICE_DETECTOR.into());
     }
     let how = Fetch {
         mirror: settings.text(&keys::MODEL_URL),

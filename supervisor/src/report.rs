@@ -73,6 +73,17 @@ pub(crate) struct Opened {
     pub uri: String,
     /// What it is.
     pub description: String,
+    /// Its recogniser.
+    pub model: String,
+}
+
+/// The recognisers of a run, for people: one, or those of the streams.
+pub(crate) fn models_shown(model: &str, streams: &[Opened]) -> String {
+    if streams.iter().all(|opened| opened.model == model) {
+        return model.to_owned();
+    }
+    let of = |opened: &Opened| format!("{} for {}", opened.model, opened.stream);
+    streams.iter().map(of).collect::<Vec<_>>().join(", ")
 }
 
 /// Something worth telling.
@@ -87,7 +98,7 @@ pub(crate) enum Report {
         sample_rate_hz: u32,
         /// The open streams.
         streams: Vec<Opened>,
-        /// The recogniser.
+        /// The recogniser of most.
         model: String,
     },
     /// The words of an utterance that still goes on; the next one, or its final, replaces it.

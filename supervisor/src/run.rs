@@ -12,13 +12,13 @@ use crate::recovery::{self, InstanceLock};
 use crate::refusal::refuse;
 use crate::report::Reporter;
 use crate::session::{Outcome, Plan, Session};
-use crate::settings::{Settings, keys};
+use crate::settings::{Settings, each, keys};
 use crate::show::{ForPeople, JsonLines};
 use crate::siblings::Siblings;
 use crate::words::WordsFile;
 use crate::{control, language, models, sources};
 use anyhow::{Context, Result};
-use control_protocol::{ClockKind, Exit, PATH_BYTES_MAX};
+use control_protocol::{ClockKind, Exit, MODELS_BYTES_MAX, PATH_BYTES_MAX};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::time::Duration;
 
@@ -42,7 +42,9 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings, starter: Option<Starte
     let mut wanted = if args.sources.is_empty() { settings.list(&keys::SOURCES) } else { args.sources.clone() };
     if wanted.is_empty() {
         // Before it is said what plays: without a model nothing does.
-        models::wanted(&settings)?;
+        if models::read(&settings)?.own.is_empty() {
+            models::wanted(&settings, &[])?;
+        }
         wanted.push(default_source(&siblings));
     }
     let sources = sources::parse(&wanted)?;
@@ -55,7 +57,8 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings, starter: Option<Starte
     if starter.is_some() && sources.iter().any(|(_, uri)| uri.starts_with("stdin:")) {
         refuse!(Usage, "stdin: in the background nobody can pipe sound into it; `tympan run` reads a pipe");
     }
-    language::check_streams(&args.settings.words.language, &sources)?;
+    each::check_streams(&keys::LANGUAGE, &args.settings.words.language, &sources)?;
+    each::check_streams(&keys::MODEL, &args.settings.words.model, &sources)?;
     let folders = Folders::of_new(&settings)?;
     let plan = plan(&settings, siblings, folders.clone(), sources)?;
     let plan = Plan {
@@ -146,11 +149,12 @@ pub(crate) fn plan(
     folders: Folders,
     sources: Vec<(control_protocol::StreamName, String)>,
 ) -> Result<Plan> {
-    let (model, vad_model) = models::wanted(settings)?;
     let names: Vec<_> = sources.iter().map(|(name, _)| name).collect();
-    let languages = language::of(settings, &model, &names)?;
-    let model_bytes = std::fs::metadata(&model).map_or(0, |meta| meta.len());
-    for path in [&folders.runtime, &folders.spill(), &model, &vad_model] {
+    let (models, vad_model) = models::wanted(settings, &names)?;
+    let languages = language::of(settings, &models, &names)?;
+    let models_bytes = models.bytes();
+    let files = models.files();
+    for path in [&*folders.runtime, &*folders.spill(), &*vad_model].iter().chain(&files) {
         let bytes = path.as_os_str().len();
         if bytes > PATH_BYTES_MAX {
             refuse!(
@@ -160,6 +164,14 @@ pub(crate) fn plan(
             );
         }
     }
+    let paths_bytes: usize = files.iter().map(|path| path.as_os_str().len()).sum();
+    if paths_bytes > MODELS_BYTES_MAX {
+        refuse!(
+            Usage,
+            "the paths of the models have {paths_bytes} bytes together, and at most {MODELS_BYTES_MAX} can be told to a \
+             worker; links to them are shorter"
+        );
+    }
     Ok(Plan {
         folders,
         siblings,
@@ -168,21 +180,21 @@ pub(crate) fn plan(
         offline: false,
         sample_rate_hz: settings.count(&keys::RATE),
         history_ms: settings.count(&keys::HISTORY) * 1_000,
-        model,
+        models,
         vad_model,
         languages,
         workers: settings.count(&keys::WORKERS),
         threads: settings.count(&keys::THREADS),
-        worker_memory_bytes: worker_memory_bytes(settings.count(&keys::MEMORY), model_bytes),
+        worker_memory_bytes: worker_memory_bytes(settings.count(&keys::MEMORY), models_bytes),
         partials: false,
         verbose: false,
         log: Log::default(),
     })
 }
 
-/// The memory a worker may take: as set, in MB, or what its model lets expect and plenty more.
-fn worker_memory_bytes(set_mb: u32, model_bytes: u64) -> u64 {
-    if set_mb > 0 { u64::from(set_mb) * 1_000_000 } else { 4 * model_bytes + 1_000_000_000 }
+/// The memory a worker may take: as set, in MB, or what all of its models let expect and plenty more.
+fn worker_memory_bytes(set_mb: u32, models_bytes: u64) -> u64 {
+    if set_mb > 0 { u64::from(set_mb) * 1_000_000 } else { 4 * models_bytes + 1_000_000_000 }
 }
 
 /// Runs a session with signals bound to it. Files of ipc-channel go to the runtime folder.

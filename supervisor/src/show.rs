@@ -3,7 +3,7 @@
 use crate::lag::Pace;
 use crate::output::columns;
 use crate::printer::Printer;
-use crate::report::{Report, Reporter, Span};
+use crate::report::{Report, Reporter, Span, models_shown};
 use control_protocol::StreamName;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
@@ -110,10 +110,11 @@ impl Reporter for ForPeople {
     fn report(&mut self, report: Report) {
         match report {
             Report::Started { streams, sample_rate_hz, model, .. } => {
-                for opened in streams {
+                for opened in &streams {
                     self.say(&format!("listening to {}: {}", opened.stream, opened.description));
                 }
-                self.say(&format!("{sample_rate_hz} Hz, {model}; Ctrl-C ends"));
+                let models = models_shown(&model, &streams);
+                self.say(&format!("{sample_rate_hz} Hz, {models}; Ctrl-C ends"));
             }
             Report::Partial { span, text, .. } if self.terminal => {
                 self.back(&span.stream);

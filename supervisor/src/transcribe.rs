@@ -2,6 +2,7 @@
 
 use crate::cli::{Format, TranscribeArgs};
 use crate::event;
+use crate::models;
 use crate::outfile::OutFile;
 use crate::output::print;
 use crate::paths::{Folders, SET_BY, private_dir};
@@ -10,7 +11,7 @@ use crate::refusal::refuse;
 use crate::report::{Report, Reporter};
 use crate::run::{plan, supervise};
 use crate::session::{Outcome, Plan};
-use crate::settings::Settings;
+use crate::settings::{Settings, each, keys};
 use crate::siblings::Siblings;
 use crate::transcript::{TimedText, Transcript};
 use anyhow::{Context, Result};
@@ -37,6 +38,10 @@ const BATCH: usize = 8;
 /// When it cannot begin. A recording that fails is said, and the others go on.
 pub(crate) fn transcribe(args: &TranscribeArgs, mut settings: Settings) -> Result<Exit> {
     args.words.over(&mut settings);
+    for (key, flags) in [(&keys::LANGUAGE, &args.words.language), (&keys::MODEL, &args.words.model)] {
+        each::refuse_streams(key, flags)?;
+        settings.forget_streams(key);
+    }
     let format = if args.json { Format::Json } else { args.format };
     if args.files.len() > 1 && (args.output.is_some() || matches!(format, Format::Srt | Format::Vtt)) {
         refuse!(Usage, "one recording at a time with --output, srt and vtt; txt and json take many");
@@ -65,9 +70,6 @@ fn check_files(args: &TranscribeArgs) -> Result<()> {
         if file.to_str().is_none() {
             refuse!(NoInput, "{}: its name is not UTF-8 and cannot be passed on; rename it", file.display());
         }
-    }
-    if let Some(named) = args.words.language.iter().find(|language| language.contains('=')) {
-        refuse!(Usage, "--language {named}: recordings have no names of streams here; give a code alone");
     }
     // An option that lost its argument, as in `-o talk.mp3`, would cost the recording.
     let same = |file: &Path, output: &Path| match (std::fs::metadata(file), std::fs::metadata(output)) {
@@ -108,7 +110,7 @@ fn all_batches(
         let (events, mut inbox) = event::inbox();
         let outcome = supervise(&plan, &mut collector, events, &mut inbox)?;
         collector.clear_progress();
-        let model = plan.model.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let model = models::file_name(plan.models.first());
         for (name, path) in &named {
             let transcript = collector.transcript(name, path, &model, &outcome);
             let failure = outcome.failed.iter().find(|failure| failure.stream == *name);

@@ -174,8 +174,7 @@ impl Worker {
         };
         let recogniser = self.recognisers.get_mut(usize::from(task.model));
         let recogniser = recogniser.ok_or_else(|| JobFault::Recogniser(format!("there is no model {}", task.model)))?;
-        let heard =
-            recogniser.transcribe(&speech).map_err(|e: RecogniserError| JobFault::Recogniser(e.to_string()))?;
+        let heard = recogniser.transcribe(&speech).map_err(|e: RecogniserError| JobFault::Recogniser(e.to_string()))?;
         Ok((heard_from, heard.into_iter().flat_map(|word| placed(job, timeline, word)).collect()))
     }
 

@@ -26,12 +26,12 @@ mod usage;
 use crate::cli::BenchArgs;
 use crate::output::{print, print_json};
 use crate::refusal::Refusal;
-use crate::settings::{Settings, keys};
+use crate::settings::{Settings, each, keys};
 use crate::siblings::Siblings;
 use crate::{language, models};
 use answer::{Answer, Material, Setup};
 use anyhow::{Context, Result};
-use control_protocol::{Exit, StreamName};
+use control_protocol::Exit;
 use join::Joined;
 use machine::Machine;
 use recordings::Recording;
@@ -106,13 +106,16 @@ fn rounded(value: f64) -> f64 {
 /// When it cannot be measured: no recordings, no model, no room.
 pub(crate) fn bench(args: &BenchArgs, config: Option<&Path>, mut settings: Settings) -> Result<Exit> {
     args.words.over(&mut settings);
+    for (key, flags) in [(&keys::LANGUAGE, &args.words.language), (&keys::MODEL, &args.words.model)] {
+        each::refuse_streams(key, flags)?;
+        settings.forget_streams(key);
+    }
     let siblings = Siblings::find()?;
-    let (model, _) = models::wanted(&settings)?;
-    let stream = StreamName::new(live::STREAM)?;
-    let language = language::of(&settings, &model, &[&stream])?.common();
-    let asked = asked(config, &settings, &model, language)?;
+    let (models, _) = models::wanted(&settings, &[])?;
+    let language = language::of(&settings, &models, &[])?.common();
+    let asked = asked(config, &settings, models.first(), language)?;
     let setup = Setup {
-        model: model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        model: models::file_name(models.first()),
         language: language.to_owned(),
         workers: settings.count(&keys::WORKERS),
         threads: settings.count(&keys::THREADS),

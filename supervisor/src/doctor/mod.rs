@@ -52,7 +52,8 @@ struct Case {
     device: Option<String>,
     instances: OnceLock<Vec<Instance>>,
     servers: OnceLock<Servers>,
-    model: OnceLock<PathBuf>,
+    /// Files of recognisers, each once.
+    models: OnceLock<Vec<PathBuf>>,
 }
 
 /// A check: its name, how long it may take, and what it does.
@@ -87,7 +88,8 @@ const CHECKS: [Check; 15] = [
 /// When standard output takes no more.
 pub(crate) fn doctor(args: &DoctorArgs, named: Option<&Path>) -> Result<Exit> {
     let file = ConfigFile::find(named);
-    let (settings, mistakes) = Settings::gather(file.as_ref());
+    let (settings, mut mistakes) = Settings::gather(file.as_ref());
+    mistakes.extend(settings.misread());
     let case = Arc::new(Case {
         folders: Folders::of_new(&settings).map_err(|e| format!("{e:#}")),
         here: Surroundings::look(),
@@ -98,7 +100,7 @@ pub(crate) fn doctor(args: &DoctorArgs, named: Option<&Path>) -> Result<Exit> {
         device: args.device.clone(),
         instances: OnceLock::new(),
         servers: OnceLock::new(),
-        model: OnceLock::new(),
+        models: OnceLock::new(),
     });
     let screen = Screen::here();
     let mut findings = Vec::new();

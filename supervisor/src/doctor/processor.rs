@@ -41,7 +41,8 @@ struct Machine {
     threads: u32,
     /// Of the memory, what can still be had.
     free_bytes: Option<u64>,
-    model_bytes: Option<u64>,
+    /// Of each model.
+    models_bytes: Vec<u64>,
 }
 
 /// Asks the worker and counts.
@@ -62,7 +63,13 @@ pub(super) fn look(case: &Case) -> Vec<Finding> {
         workers: case.settings.count(&keys::WORKERS),
         threads: case.settings.count(&keys::THREADS),
         free_bytes: free_bytes(),
-        model_bytes: case.model.get().and_then(|path| path.metadata().ok()).map(|meta| meta.len()),
+        models_bytes: case
+            .models
+            .get()
+            .into_iter()
+            .flatten()
+            .filter_map(|path| Some(path.metadata().ok()?.len()))
+            .collect(),
     };
     found.extend(of_machine(&machine));
     found
@@ -119,7 +126,7 @@ fn of_build(check: Result<Check, Silence>, here: &Surroundings) -> Vec<Finding> 
 }
 
 fn of_machine(machine: &Machine) -> Vec<Finding> {
-    let Machine { cores, workers, threads, .. } = *machine;
+    let &Machine { cores, workers, threads, .. } = machine;
     let mut found = Vec::new();
     let wanted = workers.saturating_mul(threads);
     if wanted > cores {
@@ -130,8 +137,9 @@ fn of_machine(machine: &Machine) -> Vec<Finding> {
                 .mend(format!("tympan run --workers {fitting} --threads {}", threads.min(cores))),
         );
     }
-    if let (Some(model_bytes), Some(free_bytes)) = (machine.model_bytes, machine.free_bytes) {
-        let needed_bytes = worker_bytes(model_bytes).saturating_mul(workers.into());
+    if let Some(free_bytes) = machine.free_bytes {
+        let a_worker: u64 = machine.models_bytes.iter().map(|&bytes| worker_bytes(bytes)).sum();
+        let needed_bytes = a_worker.saturating_mul(workers.into());
         if needed_bytes > free_bytes {
             let (needed, free) = (megabytes(needed_bytes), megabytes(free_bytes));
             found.push(
@@ -156,7 +164,7 @@ fn load(machine: &Machine) -> String {
     if machine.threads == 1 { workers } else { format!("{workers} of {} threads", machine.threads) }
 }
 
-/// A worker's memory, by its model's: measured, 217 MB for 78 MB and 333 MB for 148 MB.
+/// A worker's memory for one model, by the model's: measured, 217 MB for 78 MB and 333 MB for 148 MB.
 const fn worker_bytes(model_bytes: u64) -> u64 {
     model_bytes + model_bytes / 2 + (100 << 20)
 }
@@ -189,8 +197,12 @@ mod tests {
     #[test]
     fn workers_need_cores_and_memory() {
         let machine =
-            Machine { cores: 2, workers: 2, threads: 1, free_bytes: Some(1 << 30), model_bytes: Some(78 << 20) };
+            Machine { cores: 2, workers: 2, threads: 1, free_bytes: Some(1 << 30), models_bytes: vec![78 << 20] };
         assert_eq!(of_machine(&machine)[0].severity, Severity::Good);
+        let found =
+            of_machine(&Machine { models_bytes: vec![78 << 20, 148 << 20], free_bytes: Some(1 << 30), ..machine });
+        assert!(found[0].what.contains("2 workers need about 1078 MB"), "{found:?}");
+        let machine = Machine { models_bytes: vec![78 << 20], ..machine };
         let found = of_machine(&Machine { workers: 4, free_bytes: Some(256 << 20), ..machine });
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!(found[0].mend.as_deref(), Some("tympan run --workers 2 --threads 1"));

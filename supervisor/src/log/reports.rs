@@ -3,7 +3,7 @@
 use super::Log;
 use super::line::{Entry, Level, Speaker};
 use crate::lag::Pace;
-use crate::report::{Report, Reporter, Span};
+use crate::report::{Report, Reporter, Span, models_shown};
 use control_protocol::StreamName;
 use shm_layout::FrameIndex;
 use std::collections::BTreeMap;
@@ -34,7 +34,8 @@ impl<'a> Logged<'a> {
                 for opened in streams {
                     log.note("started", None, format!("listening to {}: {}", opened.stream, opened.description));
                 }
-                log.note("started", None, format!("{sample_rate_hz} Hz, {model}"));
+                let models = models_shown(model, streams);
+                log.note("started", None, format!("{sample_rate_hz} Hz, {models}"));
             }
             Report::Process { role, worker, pid, state, generation, reason } => {
                 let speaker = Speaker::of_role(role.as_str(), *worker, *pid, *generation);

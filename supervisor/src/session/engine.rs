@@ -3,6 +3,7 @@
 use super::ending::LEAVE;
 use super::streams::SourceState;
 use super::{Failure, Part, Phase, Session};
+use crate::models::file_name;
 use crate::refusal::Refusal;
 use crate::report::{Opened, Report, Span};
 use control_protocol::{
@@ -219,6 +220,7 @@ impl Session<'_> {
             stream: name.clone(),
             uri: stream.uri.clone(),
             description: stream.description.clone(),
+            model: self.plan.models.name_of(name),
         };
         let streams: Vec<_> = open.map(opened).collect();
         if streams.is_empty() {
@@ -236,7 +238,7 @@ impl Session<'_> {
             session: self.id.to_string(),
             sample_rate_hz: self.plan.sample_rate_hz,
             streams,
-            model: self.plan.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            model: file_name(self.plan.models.first()),
         });
     }
 

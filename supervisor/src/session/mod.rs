@@ -22,6 +22,7 @@ use crate::event::{ChildEvent, Event, Part, Request, Said, Wish};
 use crate::language::Languages;
 use crate::log::Log;
 use crate::mailbox::{Mailbox, Post};
+use crate::models::Models;
 use crate::paths::Folders;
 use crate::queue::Queue;
 use crate::refusal::Refusal;
@@ -59,8 +60,8 @@ pub(crate) struct Plan {
     pub sample_rate_hz: u32,
     /// History wanted in each ring.
     pub history_ms: u32,
-    /// The recogniser's model file.
-    pub model: PathBuf,
+    /// The recognisers' model files, and which one each stream has.
+    pub models: Models,
     /// The voice detector's model file.
     pub vad_model: PathBuf,
     /// What is spoken in each stream.

@@ -72,6 +72,7 @@ impl Session<'_> {
                     },
                     "live": stream.live,
                     "language": stream.language,
+                    "model": self.plan.models.of(name).display().to_string(),
                     "paused": stream.is_paused(),
                     "epoch": ring.map(|ring| ring.info().epoch),
                     "committed_frame": committed, "position_frame": stream.position,
@@ -89,7 +90,7 @@ impl Session<'_> {
         json!({
             "session": self.id.to_string(),
             "sample_rate_hz": rate,
-            "model": self.plan.model.display().to_string(),
+            "model": self.plan.models.first().display().to_string(),
             "processes": processes,
             "streams": streams,
             "queue": self.queue.counts(),

@@ -11,11 +11,12 @@ impl Session<'_> {
     /// A job with what the worker alone cannot know.
     pub(super) fn task(&mut self, job: Job) -> Task {
         let language = self.plan.languages.of(&job.stream).to_owned();
+        let model = self.plan.models.place_of(&job.stream);
         let (hear_from, prompt) = match job.kind {
             JobKind::Offline => (job.from, String::new()),
             JobKind::Final | JobKind::Partial | JobKind::Tentative => self.spoken_in(&job.stream).window(&job),
         };
-        Task { job, hear_from, prompt, language }
+        Task { job, hear_from, prompt, language, model }
     }
 
     /// The answer about an utterance that may go on.

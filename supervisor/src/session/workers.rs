@@ -11,7 +11,7 @@ impl Session<'_> {
         let config = WorkerConfig {
             runtime_dir: self.plan.folders.runtime.display().to_string(),
             spill_dir: self.plan.folders.spill().display().to_string(),
-            model: self.plan.model.display().to_string(),
+            models: self.plan.models.files().iter().map(|path| path.display().to_string()).collect(),
             threads: self.plan.threads,
             language: self.plan.languages.common().to_owned(),
             word_times: !self.plan.offline,

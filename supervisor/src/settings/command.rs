@@ -106,7 +106,8 @@ fn show(found: Option<&ConfigFile>, flags: &SettingFlags, as_json: bool) -> Resu
 }
 
 fn check(found: Option<&ConfigFile>, as_json: bool) -> Result<Exit> {
-    let (_, mut mistakes) = Settings::gather(found);
+    let (settings, mut mistakes) = Settings::gather(found);
+    mistakes.extend(settings.misread());
     mistakes.extend(unknown_variables());
     let exit = if mistakes.is_empty() { Exit::Clean } else { Exit::BadConfig };
     if as_json {

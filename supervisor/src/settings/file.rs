@@ -116,8 +116,8 @@ fn value_of(key: &Key, value: &DeValue<'_>) -> Option<Value> {
             let items = value.as_array()?.iter().map(|item| text(item.get_ref()));
             items.collect::<Option<Vec<_>>>().map(Value::List)
         }
-        Kind::Each => match value.as_array() {
-            Some(items) => Value::each(items.iter().map(|item| text(item.get_ref())).collect::<Option<_>>()?),
+        Kind::Each | Kind::EachFile => match value.as_array() {
+            Some(items) => Value::each(key, items.iter().map(|item| text(item.get_ref())).collect::<Option<_>>()?),
             None => text(value).map(Value::Text),
         },
     }

@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     List,
     /// A text for all streams, or a list in which `STREAM=TEXT` is for one; in a variable as a list.
     Each,
+    /// As `Each`; a text may be the path of a file, with any character in it.
+    EachFile,
 }
 
 /// One thing that can be set.
@@ -60,9 +62,9 @@ pub(crate) static MODEL: Key = Key {
     name: "words.model",
     variable: "TYMPAN_MODEL",
     flag: Some("--model"),
-    kind: Kind::Text,
+    kind: Kind::EachFile,
     default: "\"tiny.en\"",
-    help: "Whisper model: a name that `tympan model list` shows, or the path of a ggml file.",
+    help: "Whisper model: a name that `tympan model list` shows, or the path of a ggml file; [\"tiny.en\", \"mic=base\"] has another one for the stream mic.",
 };
 pub(crate) static LANGUAGE: Key = Key {
     name: "words.language",
@@ -94,7 +96,7 @@ pub(crate) static MEMORY: Key = Key {
     flag: Some("--memory"),
     kind: Kind::Count(0, 1_000_000),
     default: "0",
-    help: "Memory that each transcribing process may take before it is replaced, in MB; 0 is four times the model and 1 GB.",
+    help: "Memory that each transcribing process may take before it is replaced, in MB; 0 is four times its models and 1 GB.",
 };
 pub(crate) static RUNTIME_DIR: Key = Key {
     name: "folders.runtime",
@@ -162,6 +164,7 @@ impl Key {
             Kind::Count(min, max) => format!("a whole number from {min} to {max}"),
             Kind::List => "a list of texts, such as [\"device:\"]".into(),
             Kind::Each => "a text in quotes, or a list such as [\"en\", \"mic=de\"]".into(),
+            Kind::EachFile => "a text in quotes, or a list such as [\"tiny.en\", \"mic=base\"]".into(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Settings: a default, over it the file, over it the variables, over it the flags; and where each value came from.
 
 mod command;
+pub(crate) mod each;
 mod file;
 pub(crate) mod keys;
 
@@ -13,6 +14,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::refusal::Refusal;
+use crate::{language, models};
 
 /// A value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +27,10 @@ pub(crate) enum Value {
 
 impl Value {
     /// What these items say for all streams or for some; `None` where there are none.
-    pub(crate) fn each(items: Vec<String>) -> Option<Self> {
+    pub(crate) fn each(key: &Key, items: Vec<String>) -> Option<Self> {
         match &items[..] {
             [] => None,
-            [all] if !all.contains('=') => Some(Self::Text(all.clone())),
+            [all] if key.of_stream(all).0.is_none() => Some(Self::Text(all.clone())),
             _ => Some(Self::List(items)),
         }
     }
@@ -153,6 +155,20 @@ impl Settings {
         (this, mistakes)
     }
 
+    /// What is wrong in values that are read when they are needed.
+    pub(crate) fn misread(&self) -> Vec<Mistake> {
+        let models = models::read(self).err().map(|refusal| (&keys::MODEL, refusal));
+        let languages = language::read(self).err().map(|refusal| (&keys::LANGUAGE, refusal));
+        let mistake = |(key, refusal): (&Key, Refusal)| {
+            let (_, origin) = self.shown(key);
+            let place = origin.to_string();
+            let text = refusal.text.strip_prefix(&format!("{place}: ")).unwrap_or(&refusal.text).to_owned();
+            let line = if let Origin::File { line, .. } = origin { line } else { 0 };
+            Mistake { place, line, text }
+        };
+        models.into_iter().chain(languages).map(mistake).collect()
+    }
+
     /// Defaults, file and variables.
     ///
     /// # Errors
@@ -175,7 +191,7 @@ impl Settings {
 
     fn set(&mut self, key: &'static Key, value: Value, origin: Origin) {
         let value = match (key.kind, value) {
-            (Kind::Each, Value::List(items)) => Value::List(self.with_those_before(key, items)),
+            (Kind::Each | Kind::EachFile, Value::List(items)) => Value::List(self.with_those_before(key, items)),
             (_, value) => value,
         };
         self.values.insert(key.name, (value, origin));
@@ -183,10 +199,10 @@ impl Settings {
 
     /// Items for single streams leave the others as they were; one for all streams leaves nothing as it was.
     fn with_those_before(&self, key: &Key, items: Vec<String>) -> Vec<String> {
-        if items.iter().any(|item| !item.contains('=')) {
+        let name = |item: &str| key.of_stream(item).0.map(str::to_owned);
+        if items.iter().any(|item| name(item).is_none()) {
             return items;
         }
-        let name = |item: &str| item.split_once('=').map(|(name, _)| name.to_owned());
         let is_set = |before: &String| items.iter().any(|item| name(item) == name(before));
         let before: Vec<_> = self.each(key).into_iter().filter(|before| !is_set(before)).collect();
         [before, items].concat()
@@ -198,6 +214,15 @@ impl Settings {
             Some((Value::List(items), _)) => items.clone(),
             Some((value, _)) => vec![value.to_string()],
             None => Vec::new(),
+        }
+    }
+
+    /// Forgets what is set for single streams, where there are none that a user could have named.
+    pub(crate) fn forget_streams(&mut self, key: &'static Key) {
+        let mut common = self.each(key);
+        common.retain(|item| key.of_stream(item).0.is_none());
+        if let Some((value, _)) = self.values.get_mut(key.name) {
+            *value = Value::List(common);
         }
     }
 
@@ -245,9 +270,10 @@ fn parsed(key: &Key, text: &str) -> Option<Value> {
             let items = text.split([';', '\n']).map(str::trim).filter(|item| !item.is_empty());
             Some(Value::List(items.map(str::to_owned).collect()))
         }
-        Kind::Each => {
+        Kind::EachFile if each::is_file(text) => Some(Value::Text(text.to_owned())),
+        Kind::Each | Kind::EachFile => {
             let items = text.split([';', '\n']).map(str::trim).filter(|item| !item.is_empty());
-            Value::each(items.map(str::to_owned).collect())
+            Value::each(key, items.map(str::to_owned).collect())
         }
     }
 }
@@ -344,7 +370,10 @@ mod tests {
     fn what_is_said_of_one_stream_leaves_the_others() {
         let (mut settings, _) = Settings::gather(None);
         let mut given = |items: &[&str]| {
-            settings.flag(&keys::LANGUAGE, Value::each(items.iter().map(|&item| item.to_owned()).collect()));
+            settings.flag(
+                &keys::LANGUAGE,
+                Value::each(&keys::LANGUAGE, items.iter().map(|&item| item.to_owned()).collect()),
+            );
             settings.each(&keys::LANGUAGE).join(" ")
         };
         assert_eq!(given(&[]), "en");
@@ -353,13 +382,32 @@ mod tests {
         assert_eq!(given(&["es"]), "es");
         assert_eq!(given(&["mic=de", "auto"]), "mic=de auto");
         assert_eq!(parsed(&keys::LANGUAGE, "de"), Some(Value::Text("de".into())));
-        assert_eq!(parsed(&keys::LANGUAGE, "en; mic=de"), Value::each(vec!["en".into(), "mic=de".into()]));
+        assert_eq!(
+            parsed(&keys::LANGUAGE, "en; mic=de"),
+            Value::each(&keys::LANGUAGE, vec!["en".into(), "mic=de".into()])
+        );
         let file = |text: &str| file::read(Path::new("c.toml"), text).values.get("words.language").cloned();
         let list = file("[words]\nlanguage = [\"en\", \"mic=de\"]").map(|(value, _)| value.to_string());
         assert_eq!(list.as_deref(), Some("en; mic=de"));
+        settings.flag(&keys::MODEL, Value::each(&keys::MODEL, vec!["mic=base".into()]));
+        assert_eq!(settings.each(&keys::MODEL), ["tiny.en", "mic=base"]);
+        settings.forget_streams(&keys::MODEL);
+        assert_eq!(settings.each(&keys::MODEL), ["tiny.en"]);
+        assert_eq!(parsed(&keys::MODEL, "/a=b.bin"), Some(Value::Text("/a=b.bin".into())));
         let mistakes = mistakes_of("[words]\nlanguage = [1]");
         assert_eq!(mistakes.len(), 1);
         assert!(mistakes[0].contains("words.language is a text in quotes, or a list such as"), "{mistakes:?}");
+    }
+
+    #[test]
+    fn what_is_misread_has_its_place() {
+        let text = "[words]\nmodel = [\"base\", \"mic=a\", \"mic=b\"]\nlanguage = \"klingon\"";
+        let settings = Settings { values: file::read(Path::new("c.toml"), text).values };
+        let misread: Vec<String> = settings.misread().iter().map(ToString::to_string).collect();
+        assert_eq!(misread.len(), 2, "{misread:?}");
+        assert_eq!(misread[0], "c.toml:2: two models for mic");
+        assert!(misread[1].starts_with("c.toml:3: Whisper knows no language \"klingon\""), "{misread:?}");
+        assert_eq!(Settings::gather(None).0.misread(), []);
     }
 
     #[test]
