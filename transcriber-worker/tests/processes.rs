@@ -221,8 +221,13 @@ fn what_is_in_a_ring_is_heard_kept_and_written_down() {
     let before = Job { from: FrameIndex(0), to: FrameIndex(100_000), ..job.clone() };
     worker.say(&task(&before));
     assert!(matches!(worker.next(), FromWorker::Failed { fault: JobFault::Unreadable(_), .. }));
-    worker.say(&task(&Job { epoch: Epoch(2), ..job }));
+    worker.say(&task(&Job { epoch: Epoch(2), ..job.clone() }));
     assert!(matches!(worker.next(), FromWorker::Failed { fault: JobFault::Unreadable(_), .. }));
+    // Nor is another model taken for one that it does not have.
+    let ToWorker::Transcribe(other) = task(&job) else { panic!("a task") };
+    worker.say(&ToWorker::Transcribe(Task { model: 1, ..other }));
+    let FromWorker::Failed { fault: JobFault::Recogniser(why), .. } = worker.next() else { panic!("no fault") };
+    assert_eq!(why, "there is no model 1");
 
     listener.say(&ToListener::Shutdown);
     worker.say(&ToWorker::Shutdown);
@@ -237,11 +242,14 @@ fn what_is_in_a_ring_is_heard_kept_and_written_down() {
 fn a_worker_without_its_model_says_what_to_do_and_is_not_to_be_restarted() {
     let dir = tempfile::tempdir().expect("a folder");
     let model = dir.path().join("no-model.bin");
-    let worker: Process<ToWorker, FromWorker> = Process::start(Role::Worker);
-    worker.say(&ToWorker::Configure(WorkerConfig { models: vec![text(&model)], ..worker_config(dir.path(), true) }));
-    let FromWorker::Fault(reason) = worker.next() else { panic!("no fault") };
-    assert!(reason.contains(&text(&model)) && reason.contains("tympan model fetch"), "{reason}");
-    assert_eq!(worker.end().0, Some(Exit::Refused));
+    let there = text(&common::model(common::WHISPER));
+    for models in [vec![text(&model)], vec![there, text(&model)]] {
+        let worker: Process<ToWorker, FromWorker> = Process::start(Role::Worker);
+        worker.say(&ToWorker::Configure(WorkerConfig { models, ..worker_config(dir.path(), true) }));
+        let FromWorker::Fault(reason) = worker.next() else { panic!("no fault") };
+        assert!(reason.contains(&text(&model)) && reason.contains("tympan model fetch"), "{reason}");
+        assert_eq!(worker.end().0, Some(Exit::Refused));
+    }
 }
 
 #[test]
