@@ -3,8 +3,6 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use system_tests::*;
 use tempfile::TempDir;
 
@@ -15,9 +13,13 @@ const WORDS: [&str; 6] = ["fellow", "country", "young", "might", "woman", "himse
 
 /// A second model: the first one, with these words in capital letters in its vocabulary. So each of them shows who has
 /// written it down. It lies in a folder whose name looks like that of a stream.
-fn loud() -> Result<&'static Path> {
-    static MADE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    if MADE.get().is_none() {
+struct Loud {
+    home: TempDir,
+    path: String,
+}
+
+impl Loud {
+    fn make() -> Result<Self> {
         let mut bytes = fs::read(model()?)?;
         for word in WORDS {
             let token = format!(" {word}");
@@ -26,12 +28,11 @@ fn loud() -> Result<&'static Path> {
             bytes[at + 4..at + entry.len()].make_ascii_uppercase();
         }
         let home = tempfile::tempdir()?;
-        let path = home.path().join("guest=mine").join(LOUD_FILE);
-        fs::create_dir(home.path().join("guest=mine"))?;
-        fs::write(&path, bytes)?;
-        let _made_meanwhile = MADE.set((home, path));
+        let folder = home.path().join("guest=mine");
+        fs::create_dir(&folder)?;
+        fs::write(folder.join(LOUD_FILE), bytes)?;
+        Ok(Self { path: folder.join(LOUD_FILE).to_str().context("path")?.to_owned(), home })
     }
-    MADE.get().map(|(_, path)| path.as_path()).context("made")
 }
 
 /// What a stream says, and how many of the words are in small and in capital letters.
@@ -46,11 +47,11 @@ fn said(instance: &Instance, stream: &str) -> Result<(String, usize, usize)> {
 
 #[test]
 fn each_stream_is_heard_by_its_model_whoever_dies() -> Result<()> {
-    let loud = loud()?.to_str().context("path")?;
+    let model_of_guest = Loud::make()?;
     let speech = Speech::join(&CLIPS)?;
     let source = |name| format!("{name}={}", speech.uri());
     let setup = Setup::run(&[&source("host"), &source("guest")]).arg("--fast");
-    let mut instance = setup.arg("--model").arg(format!("guest={loud}")).start()?;
+    let mut instance = setup.arg("--model").arg(format!("guest={}", model_of_guest.path)).start()?;
     let started = instance.wait_event("started", watchdog(10.0), |e| e.is("started"))?;
     ensure!(started.fields["model"] == TINY_FILE, "{}", started.fields);
     let streams = started.fields["streams"].as_array().context("streams")?;
@@ -61,7 +62,7 @@ fn each_stream_is_heard_by_its_model_whoever_dies() -> Result<()> {
     let status = instance.json("status")?;
     ensure!(status["model"] == model()?.to_str().context("path")?, "{status}");
     let of_guest = status["streams"].as_array().context("streams")?.iter().find(|stream| stream["stream"] == "guest");
-    ensure!(of_guest.context("guest")?["model"] == loud, "{status}");
+    ensure!(of_guest.context("guest")?["model"] == model_of_guest.path, "{status}");
     let shown = instance.command(&["status"])?;
     let row = shown.stdout.lines().find(|line| line.starts_with("guest ")).context("a row")?;
     ensure!(row.contains(" loud "), "{}", shown.stdout);
@@ -91,20 +92,19 @@ fn each_stream_is_heard_by_its_model_whoever_dies() -> Result<()> {
 
 #[test]
 fn a_path_is_a_path_though_it_looks_like_the_model_of_a_stream() -> Result<()> {
-    let loud = loud()?;
-    let folder = loud.parent().and_then(Path::parent).context("two folders")?;
+    let loud = Loud::make()?;
     let clip = clip_file("librivox_0880.wav");
     let source = format!("guest=file:{}", clip.display());
     let folders = Folders::new()?;
     let said = |source: &str, given: &str| {
         let mut command = tympan(&folders)?;
         let args = ["run", "--fast", "--json", source, "--model", given];
-        run_to_end(command.current_dir(folder).args(args), watchdog(20.0))
+        run_to_end(command.current_dir(loud.home.path()).args(args), watchdog(20.0))
     };
     // guest=mine/... : the file is there, so it is the model of whatever stream there is.
     let given = format!("guest=mine/{LOUD_FILE}");
     let other = format!("other=file:{}", clip.display());
-    for (source, given) in [(&source, given.clone()), (&other, given), (&other, loud.display().to_string())] {
+    for (source, given) in [(&source, given.clone()), (&other, given), (&other, loud.path.clone())] {
         let finished = said(source, &given)?;
         finished.expect_success()?;
         let started = finished.stdout.lines().find(|line| line.contains("\"started\"")).context("started")?;
@@ -150,8 +150,9 @@ fn what_is_wrong_with_the_model_of_one_stream_names_it() -> Result<()> {
 
     // A model for English, and another language, of one stream alone.
     fs::copy(model()?, home.file(TINY_FILE))?;
-    let loud = format!("guest={}", loud()?.display());
-    let german = ["--model", &loud, "--language", "guest=de"];
+    let loud = Loud::make()?;
+    let of_guest = format!("guest={}", loud.path);
+    let german = ["--model", &of_guest, "--language", "guest=de"];
     run(&german, code::REFUSED, &[LOUD_FILE, "the language of guest is de", "--model guest=base"])?;
 
     // What there is no stream for, or two models.
