@@ -106,6 +106,7 @@ fn rounded(value: f64) -> f64 {
 /// When it cannot be measured: no recordings, no model, no room.
 pub(crate) fn bench(args: &BenchArgs, config: Option<&Path>, mut settings: Settings) -> Result<Exit> {
     args.words.over(&mut settings);
+    args.hearing.over(&mut settings);
     let siblings = Siblings::find()?;
     let (model, _) = models::wanted(&settings)?;
     let stream = StreamName::new(live::STREAM)?;
@@ -116,6 +117,7 @@ pub(crate) fn bench(args: &BenchArgs, config: Option<&Path>, mut settings: Setti
         language: language.to_owned(),
         workers: settings.count(&keys::WORKERS),
         threads: settings.count(&keys::THREADS),
+        hangover_ms: settings.count(&keys::HANGOVER),
     };
     let room = Room::new(&settings)?;
     let done = measure(args, &asked, setup, &siblings, &room);
@@ -184,7 +186,7 @@ fn measure(args: &BenchArgs, asked: &Asked, setup: Setup, siblings: &Siblings, r
     let seconds = all.iter().map(|(_, samples, _)| sound::seconds(*samples)).sum();
     let offline = offline::measure(asked, room, &recordings, seconds)?;
     let joined = joined(args, &mut all);
-    let played = live::play(asked, room, &joined)?;
+    let played = live::play(asked, room, &joined, setup.hangover_ms)?;
     Ok(Answer {
         setup,
         machine,
