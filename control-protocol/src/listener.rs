@@ -20,6 +20,8 @@ pub struct ListenerConfig {
     pub offline: bool,
     /// Whether the supervisor wants to hear of utterances before they have ended.
     pub early: bool,
+    /// How long a pause ends an utterance, in milliseconds, live.
+    pub hangover_ms: u16,
     /// Its place on the status board.
     pub board: BoardPlace,
     /// The folder for utterances that nobody could write down.

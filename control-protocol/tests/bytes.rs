@@ -64,6 +64,7 @@ fn listener_config(paths: [String; 4]) -> ToListener {
         vad_model,
         offline: true,
         early: true,
+        hangover_ms: 352,
         board: board(),
     })
 }

@@ -128,6 +128,7 @@ fn to_listener() -> Vec<String> {
         vad_model: "/vad".into(),
         offline: true,
         early: true,
+        hangover_ms: 352,
         board: board(),
         aside_dir: "/aside".into(),
     };

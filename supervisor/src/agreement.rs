@@ -76,10 +76,8 @@ impl Spoken {
 
     /// From where a worker should listen, and what was said before that.
     pub(crate) fn window(&self, job: &Job) -> (FrameIndex, String) {
-        let standing = self.standing(job);
-        let own = self.open.get(&job.id).map_or(0, |utterance| utterance.committed.len());
-        let committed = &standing[standing.len() - own..];
-        if job.to.since(job.from) <= self.frames(WINDOW_S) || own == 0 {
+        let committed = self.own(job);
+        if job.to.since(job.from) <= self.frames(WINDOW_S) || committed.is_empty() {
             // No prompt: with the sentence before it, short models hear that one again ("Had he married" became "How do you
             // marry"; 12 % word errors instead of 6).
             return (job.from, String::new());
@@ -144,15 +142,15 @@ impl Spoken {
 
     /// The part of an answer that is new: what stands already is left out.
     fn news(&self, job: &Job, heard_from: FrameIndex, mut answer: Vec<Word>) -> Vec<Word> {
-        let standing = self.standing(job);
-        let heard: Vec<&Word> = standing.iter().filter(|word| middle(word) >= heard_from.0).collect();
-        let known = match (heard.is_empty(), standing.last()) {
-            (true, _) | (_, None) => 0,
-            (false, Some(last)) => self.overlap(&heard, &answer, last.to),
+        let end = self.standing(job).last().map(|last| last.to);
+        let heard: Vec<&Word> = self.standing(job).filter(|word| middle(word) >= heard_from.0).collect();
+        let known = match end {
+            Some(end) if !heard.is_empty() => self.overlap(&heard, &answer, end),
+            _ => 0,
         };
         let mut new = answer.split_off(known);
         // Times go forward.
-        let mut end = standing.last().map_or(FrameIndex(0), |last| last.to);
+        let mut end = end.unwrap_or_default();
         for word in &mut new {
             word.from = word.from.max(end);
             word.to = word.to.max(word.from);
@@ -187,13 +185,16 @@ impl Spoken {
     }
 
     /// The words that stand before what is new in a job: of settled utterances before it, and its own.
-    fn standing(&self, job: &Job) -> Vec<Word> {
-        if job.epoch != self.epoch {
-            return Vec::new();
-        }
-        let before = self.said.iter().filter(|word| middle(word) < job.from.0);
-        let own = self.open.get(&job.id).map(|utterance| utterance.committed.as_slice()).unwrap_or_default();
-        before.chain(own).cloned().collect()
+    fn standing<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Word> {
+        // Frames of another ring say nothing of these.
+        let said = if job.epoch == self.epoch { self.said.as_slice() } else { &[] };
+        said.iter().filter(|word| middle(word) < job.from.0).chain(self.own(job))
+    }
+
+    /// The words of a job's utterance that are committed.
+    fn own(&self, job: &Job) -> &[Word] {
+        let utterance = self.open.get(&job.id).filter(|_| job.epoch == self.epoch);
+        utterance.map(|utterance| utterance.committed.as_slice()).unwrap_or_default()
     }
 
     fn enter(&mut self, epoch: Epoch) {

@@ -192,6 +192,21 @@ impl WordFlags {
     }
 }
 
+/// How words are made while they are spoken.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct LiveFlags {
+    /// How long a pause ends an utterance, in ms [default: 350]
+    #[arg(long, value_name = "MS", value_parser = range_of(&keys::HANGOVER))]
+    pub hangover: Option<u32>,
+}
+
+impl LiveFlags {
+    /// Sets what was given.
+    pub(crate) fn over(&self, settings: &mut Settings) {
+        settings.flag(&keys::HANGOVER, self.hangover.map(Value::Count));
+    }
+}
+
 /// All flags that stand for settings.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SettingFlags {
@@ -202,6 +217,8 @@ pub(crate) struct SettingFlags {
     #[arg(long, value_name = "SECONDS", value_parser = range_of(&keys::HISTORY))]
     pub history: Option<u32>,
     #[command(flatten)]
+    pub hearing: LiveFlags,
+    #[command(flatten)]
     pub words: WordFlags,
 }
 
@@ -210,6 +227,7 @@ impl SettingFlags {
     pub(crate) fn over(&self, settings: &mut Settings) {
         settings.flag(&keys::RATE, self.rate.map(Value::Count));
         settings.flag(&keys::HISTORY, self.history.map(Value::Count));
+        self.hearing.over(settings);
         self.words.over(settings);
     }
 }
@@ -291,6 +309,8 @@ pub(crate) struct BenchArgs {
     /// Noise beside them, so many dB below the speech
     #[arg(long, value_name = "DB", allow_negative_numbers = true, value_parser = decibels)]
     pub noise: Option<f64>,
+    #[command(flatten)]
+    pub hearing: LiveFlags,
     #[command(flatten)]
     pub words: WordFlags,
 }

@@ -187,6 +187,7 @@ pub(crate) fn plan(
         threads: settings.count(&keys::THREADS),
         worker_memory_bytes: worker_memory_bytes(settings.count(&keys::MEMORY), models_bytes),
         partials: false,
+        hangover_ms: u16::try_from(settings.count(&keys::HANGOVER)).unwrap_or(u16::MAX),
         verbose: false,
         log: Log::default(),
     })

@@ -39,7 +39,7 @@ fn a_child_of_another_version_is_refused_in_plain_words() -> Result<()> {
     for role in ["engine", "listener", "worker"] {
         let setup = setup(&["test:tone"], &programs, &format!("{role}=version+"))?;
         let mut instance = setup.arg("--workers").arg("1").start()?;
-        let both = ["protocol version 99", "this one 1"];
+        let both = ["protocol version 99", "this one 2"];
         wait_cut_off(&instance, role, 1, &[&both[..], &["from one build", "TYMPAN_LIBEXEC"]].concat())?;
         ensure!(!instance.log().all()?.iter().any(|event| event.is_process(role, "ready")), "it was taken for ready");
         // It may have ended by itself by now: without this part nothing works.

@@ -98,7 +98,7 @@ fn a_partial_fits_a_narrow_terminal() -> Result<()> {
     let model = model()?;
     let clip = clip_file("jfk.wav");
     let args = ["run", "--model", model.to_str().context("path")?, clip.to_str().context("path")?];
-    let mut terminal = Terminal::start(40, &args, &[])?;
+    let mut terminal = Terminal::start(30, &args, &[])?;
     let status = terminal.wait_exit(watchdog(16.0))?;
     ensure!(status.success(), "{status}");
     let shown = terminal.shown();
@@ -106,7 +106,7 @@ fn a_partial_fits_a_narrow_terminal() -> Result<()> {
         shown.split("\r\x1b[K").skip(1).map(|piece| piece.split(['\n', '\r']).next().unwrap_or("")).collect();
     let partials: Vec<_> = redrawn.iter().filter(|piece| piece.starts_with("...")).collect();
     ensure!(!partials.is_empty(), "no partial was long enough to be shortened: {shown:?}");
-    ensure!(partials.iter().all(|partial| partial.chars().count() < 40), "{partials:?}");
+    ensure!(partials.iter().all(|partial| partial.chars().count() < 30), "{partials:?}");
     terminal.folders().assert_clean()
 }
 

@@ -84,6 +84,12 @@ impl Policy {
         if speech < self.short { self.pause_short } else { self.pause }
     }
 
+    /// The same with such a pause; twice as long after speech that is short.
+    #[must_use]
+    pub const fn ended_by(self, pause: u64) -> Self {
+        Self { pause, pause_short: 2 * pause, ..self }
+    }
+
     /// The same, where no more than `samples` can be kept; at least two seconds.
     #[must_use]
     pub fn within(self, samples: u64) -> Self {

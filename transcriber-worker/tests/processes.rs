@@ -169,6 +169,7 @@ fn what_is_in_a_ring_is_heard_kept_and_written_down() {
         vad_model: text(&common::model(common::VAD)),
         offline: false,
         early: true,
+        hangover_ms: 352,
         board: BoardPlace { slot: 2, generation: 5 },
     }));
     assert!(matches!(listener.next(), FromListener::Ready));
@@ -264,6 +265,7 @@ fn a_listener_without_its_model_says_what_to_do_and_is_not_to_be_restarted() {
         vad_model: text(&dir.path().join("damaged.onnx")),
         offline: false,
         early: true,
+        hangover_ms: 352,
         board: BoardPlace::default(),
     }));
     let FromListener::Fault(reason) = listener.next() else { panic!("no fault") };

@@ -41,6 +41,8 @@ pub(super) struct Setup {
     pub workers: u32,
     /// Threads of each.
     pub threads: u32,
+    /// How long a pause ends an utterance, in milliseconds.
+    pub hangover_ms: u32,
 }
 
 /// The recordings.
@@ -143,7 +145,7 @@ pub(super) fn of_live(joined: &Joined, played: &Played, seed: u64, noise_db: Opt
 impl Answer {
     /// For people.
     pub(super) fn table(&self) -> String {
-        let Setup { model, language, workers, threads } = &self.setup;
+        let Setup { model, language, workers, threads, hangover_ms } = &self.setup;
         let (material, offline) = (&self.material, &self.offline);
         let from = material.folder.as_deref().unwrap_or("built in");
         let mut rows = vec![
@@ -156,7 +158,7 @@ impl Answer {
         ];
         rows.extend(self.live.rows());
         format!(
-            "{model}, language {language}, workers {workers}, threads {threads}\n{}\n{} recordings ({from}), {:.1} s\n\n{}",
+            "{model}, language {language}, workers {workers}, threads {threads}, hang-over {hangover_ms} ms\n{}\n{} recordings ({from}), {:.1} s\n\n{}",
             self.machine.line(),
             material.recordings,
             material.seconds,

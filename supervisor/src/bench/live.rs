@@ -48,12 +48,15 @@ pub(super) struct Played {
 ///
 /// # Errors
 /// When it cannot be played to its end.
-pub(super) fn play(asked: &Asked, room: &Room, joined: &Joined) -> Result<Played> {
+pub(super) fn play(asked: &Asked, room: &Room, joined: &Joined, hangover_ms: u32) -> Result<Played> {
     let file = room.at("joined.wav");
     let cannot = || format!("cannot write {}", file.display());
     joined.write_wav(BufWriter::new(std::fs::File::create(&file).with_context(cannot)?)).with_context(cannot)?;
     let mut command = asked.command(room, "run");
-    command.arg("--json").arg("--").arg(format!("{STREAM}=file:{}", file.display()));
+    command
+        .args(["--json", "--hangover", &hangover_ms.to_string()])
+        .arg("--")
+        .arg(format!("{STREAM}=file:{}", file.display()));
     let measured = Measured::start(room, command)?;
     let mut watch = Watch::new(room, joined, &measured);
     let mut told = f64::MIN;

@@ -106,6 +106,7 @@ fn rounded(value: f64) -> f64 {
 /// When it cannot be measured: no recordings, no model, no room.
 pub(crate) fn bench(args: &BenchArgs, config: Option<&Path>, mut settings: Settings) -> Result<Exit> {
     args.words.over(&mut settings);
+    args.hearing.over(&mut settings);
     for (key, flags) in [(&keys::LANGUAGE, &args.words.language), (&keys::MODEL, &args.words.model)] {
         each::refuse_streams(key, flags)?;
         settings.forget_streams(key);
@@ -119,6 +120,7 @@ pub(crate) fn bench(args: &BenchArgs, config: Option<&Path>, mut settings: Setti
         language: language.to_owned(),
         workers: settings.count(&keys::WORKERS),
         threads: settings.count(&keys::THREADS),
+        hangover_ms: settings.count(&keys::HANGOVER),
     };
     let room = Room::new(&settings)?;
     let done = measure(args, &asked, setup, &siblings, &room);
@@ -187,7 +189,7 @@ fn measure(args: &BenchArgs, asked: &Asked, setup: Setup, siblings: &Siblings, r
     let seconds = all.iter().map(|(_, samples, _)| sound::seconds(*samples)).sum();
     let offline = offline::measure(asked, room, &recordings, seconds)?;
     let joined = joined(args, &mut all);
-    let played = live::play(asked, room, &joined)?;
+    let played = live::play(asked, room, &joined, setup.hangover_ms)?;
     Ok(Answer {
         setup,
         machine,

@@ -15,6 +15,7 @@ impl Session<'_> {
             vad_model: self.plan.vad_model.display().to_string(),
             offline: self.plan.offline,
             early: !self.plan.offline && self.plan.clock == ClockKind::Monotonic,
+            hangover_ms: self.plan.hangover_ms,
             board: self.board_place(Part::Listener),
         }));
     }

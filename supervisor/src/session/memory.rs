@@ -18,11 +18,13 @@ impl Session<'_> {
     }
 }
 
-/// Memory that only this process has (`RssAnon` of proc(5)).
+/// Memory that only this process has: what is resident and not shared (`statm` of proc(5), which is sooner read than
+/// `status`).
 fn own_memory_bytes(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
-    line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1_024)
+    let pages = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let mut pages = pages.split_ascii_whitespace().skip(1).map(|count| count.parse::<u64>().ok());
+    let (resident, shared) = (pages.next()??, pages.next()??);
+    resident.saturating_sub(shared).checked_mul(rustix::param::page_size() as u64)
 }
 
 #[cfg(test)]

@@ -74,6 +74,8 @@ pub(crate) struct Plan {
     pub worker_memory_bytes: u64,
     /// Whether text is wanted while it is spoken.
     pub partials: bool,
+    /// How long a pause ends an utterance, in milliseconds.
+    pub hangover_ms: u16,
     /// Whether the children's standard error is shown.
     pub verbose: bool,
     /// Where the children's standard error goes.

@@ -74,6 +74,14 @@ pub(crate) static LANGUAGE: Key = Key {
     default: "\"en\"",
     help: "Spoken language: a code such as \"en\" or \"de\", or \"auto\"; [\"en\", \"mic=de\"] has another one for the stream mic. Models ending in .en know English only.",
 };
+pub(crate) static HANGOVER: Key = Key {
+    name: "words.hangover",
+    variable: "TYMPAN_HANGOVER",
+    flag: Some("--hangover"),
+    kind: Kind::Count(100, 5_000),
+    default: "350",
+    help: "How long a pause ends an utterance, in ms. Shorter gives the final text sooner, and cuts more sentences in two.",
+};
 pub(crate) static WORKERS: Key = Key {
     name: "words.workers",
     variable: "TYMPAN_WORKERS",
@@ -132,12 +140,13 @@ pub(crate) static MODEL_URL: Key = Key {
 };
 
 /// All of them, in the order of the file.
-pub(crate) static ALL: [&Key; 12] = [
+pub(crate) static ALL: [&Key; 13] = [
     &SOURCES,
     &RATE,
     &HISTORY,
     &MODEL,
     &LANGUAGE,
+    &HANGOVER,
     &WORKERS,
     &THREADS,
     &MEMORY,

@@ -16,6 +16,9 @@ use std::process::Command;
 /// Where the supervisor's ends of both channels go.
 type Ends = (IpcBytesSender, IpcBytesReceiver);
 
+/// The protocol's version.
+const VERSION: u8 = 2;
+
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let name = std::env::args().next().context("a name")?;
@@ -60,7 +63,7 @@ fn be_strange(kind: &str, role: u8, life: u32) -> Result<()> {
         to_supervisor.send(&[0, 99, 200, 1, 7, 7, 7, 7, 7, 7])?;
         return listen_to_the_end(&from_supervisor);
     }
-    let greeting = [&[0, 1, role][..], &number(std::process::id()), &number(life)].concat();
+    let greeting = [&[0, VERSION, role][..], &number(std::process::id()), &number(life)].concat();
     to_supervisor.send(&greeting)?;
     from_supervisor.recv().ok().context("no greeting")?;
     match kind {

@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// A live ring grows by a block every few milliseconds, and the detector wants more than that: this is added to the time
 /// until it has enough.
 const REST_MORE: Duration = Duration::from_millis(2);
+/// While nobody speaks, so many looks are taken together: half as many wake-ups, and none of it is seen, for the first words
+/// of an utterance are waited for much longer.
+const LOOKS_IN_SILENCE: usize = 3;
 /// The same while nobody is to listen. What is said right after the pause is heard as much later, and all of it.
 const PAUSED_REST: Duration = Duration::from_millis(200);
 /// Below this power, -72 dBFS, nobody is heard: the softest speech is 20 dB louder. The detector, which takes most of an idle
@@ -213,8 +216,11 @@ impl<R: Report> Scanner<'_, R> {
 
     /// When the next look of the detector is complete.
     fn until_a_look(&mut self) -> Duration {
-        let there = self.stretch.as_mut().map_or(0, |stretch| stretch.mono.samples().len());
-        let missing = FRAME_SAMPLES.saturating_sub(there) as u64;
+        let (there, looks) = self.stretch.as_mut().map_or((0, 1), |stretch| {
+            let speaking = stretch.segmenter.speaking_since().is_some();
+            (stretch.mono.samples().len(), if speaking { 1 } else { LOOKS_IN_SILENCE })
+        });
+        let missing = (looks * FRAME_SAMPLES).saturating_sub(there) as u64;
         Duration::from_micros(missing * 1_000_000 / u64::from(SAMPLE_RATE_HZ)) + REST_MORE
     }
 
@@ -225,7 +231,8 @@ impl<R: Report> Scanner<'_, R> {
         let timeline = Timeline { origin: from, sample_rate_hz: info.sample_rate_hz };
         let floor = self.floor.filter(|mark| mark.epoch == info.epoch);
         let floor = floor.map_or(0, |mark| timeline.sample_of(mark.frame));
-        let policy = if self.scan.config.offline { Policy::OFFLINE } else { Policy::LIVE };
+        let hangover = u64::from(self.scan.config.hangover_ms) * u64::from(SAMPLE_RATE_HZ) / 1_000;
+        let policy = if self.scan.config.offline { Policy::OFFLINE } else { Policy::LIVE.ended_by(hangover) };
         // Half of the history: an utterance that has just ended is not yet in danger.
         let kept = timeline.samples_in(info.capacity_frames / 2);
         let segmenter = Segmenter::new(policy.within(kept), 0, floor);

@@ -39,6 +39,7 @@ impl House {
             vad_model: vad_model().to_string_lossy().into_owned(),
             offline,
             early: true,
+            hangover_ms: 352,
             board: BoardPlace { slot: 2, generation: 3 },
         }
     }

@@ -22,6 +22,10 @@ const ENTROPY_TOKENS: usize = 32;
 const LEFT_SAMPLES_MIN: usize = SAMPLE_RATE_HZ as usize * 3 / 2;
 /// How often it is asked again.
 const AGAIN_MAX: usize = 3;
+/// Parts of a word that follow one another so often are heard again with the full context ("old-est-est"), for somebody may
+/// have said so ("ha-ha-ha"); and are not believed where they do it more often.
+const DOUBTFUL_TIMES: usize = 2;
+const STUCK_TIMES: usize = 3;
 /// The prompt's last tokens that are used: each costs as much as one that is written.
 const PROMPT_TOKENS_MAX: usize = 64;
 
@@ -58,7 +62,7 @@ impl Recogniser {
         let cap = tokens_max(heard.len());
         let prompt = self.prompt(speech.prompt);
         let mut tokens = self.pass(speech, heard, audio_ctx(heard.len()), cap, &prompt)?;
-        if tokens.len() >= cap || repeats(&tokens) {
+        if tokens.len() >= cap || repeats(&tokens) || stutters(&tokens, DOUBTFUL_TIMES) {
             tokens = self.pass(speech, heard, CONTEXT_MAX, cap, &[])?;
             if tokens.len() >= cap || repeats(&tokens) {
                 return Ok(Vec::new());
@@ -120,15 +124,17 @@ pub fn audio_ctx(samples: usize) -> usize {
 pub(super) fn repeats(tokens: &[Token]) -> bool {
     let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.bytes.iter().copied()).collect();
     is_stuck(&String::from_utf8_lossy(&bytes))
-        || stutters(tokens)
+        || stutters(tokens, STUCK_TIMES)
         || entropy(tokens).is_some_and(|entropy| entropy < ENTROPY_MIN)
 }
 
-/// Whether parts of a word follow one another again and again ("old-est-est-est").
-fn stutters(tokens: &[Token]) -> bool {
+/// Whether parts of a word follow one another so many times ("old-est-est-est").
+fn stutters(tokens: &[Token], times: usize) -> bool {
     let inside = |token: &Token| token.bytes.first().is_some_and(|byte| *byte != b' ');
-    (1..=3).any(|length| {
-        tokens.windows(length * 3).any(|window| {
+    // Double letters and the three dots are no stutter.
+    let lengths = if times > DOUBTFUL_TIMES { 1..=3 } else { 2..=3 };
+    lengths.into_iter().any(|length| {
+        tokens.windows(length * times).any(|window| {
             let mut parts = window.chunks(length);
             let same = |part: &[Token]| part.iter().zip(window).all(|(a, b)| a.bytes == b.bytes);
             window.iter().all(inside) && parts.all(same)
@@ -186,6 +192,9 @@ mod tests {
         assert!(!repeats(&tokens(&[" a"; 4])), "too few to say");
         assert!(repeats(&tokens(&[" old", "-", "est", "-", "est", "-", "est"])));
         assert!(!repeats(&tokens(&[" no", ",", " no", ",", " no", ",", " no"])));
+        let twice = tokens(&[" old", "-", "est", "-", "est", "."]);
+        assert!(!repeats(&twice) && stutters(&twice, DOUBTFUL_TIMES));
+        assert!(!stutters(&tokens(&[" Mis", "s", "s", "ip", "p", "i", ".", ".", "."]), DOUBTFUL_TIMES));
         assert!((mean_logprob(&tokens(&["a", "b"])) - 0.5_f32.ln()).abs() < 1e-6);
     }
 }
