@@ -115,6 +115,7 @@ impl Reporter for ForPeople {
                 }
                 self.say(&format!("{sample_rate_hz} Hz, {model}; Ctrl-C ends"));
             }
+            Report::Partial { text, .. } if text.is_empty() => self.clear(),
             Report::Partial { span, text, .. } if self.terminal => {
                 self.back(&span.stream);
                 let line = shortened(&self.line(&span.stream, &text), columns().max(10));
