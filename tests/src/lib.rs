@@ -53,7 +53,7 @@ pub use folders::Folders;
 pub use instance::{Instance, Setup};
 pub use live_text::assert_live_text;
 pub use load::Burn;
-pub use lost::{TimedWord, lost_words};
+pub use lost::{TimedWord, lost_in_a_row, lost_words};
 pub use machine::{BASE_SPEECH, long, scaled};
 pub use mirror::{Answer, Asked, Mirror};
 pub use pattern::{pattern_gap, pattern_gaps, pattern_sample};

@@ -68,6 +68,18 @@ pub fn lost_words(expected: &[TimedWord], said: &[TimedWord]) -> Vec<TimedWord> 
     lost.map(|(_, word)| word.clone()).collect()
 }
 
+/// How many words in a row are gone at most. The recogniser leaves out a short one now and then; a sentence it does not.
+#[must_use]
+pub fn lost_in_a_row(expected: &[TimedWord], said: &[TimedWord]) -> usize {
+    let lost = lost_words(expected, said);
+    let (mut row, mut most) = (0, 0);
+    for word in expected {
+        row = if lost.contains(word) { row + 1 } else { 0 };
+        most = most.max(row);
+    }
+    most
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +104,7 @@ mod tests {
         let expected = [words("he was not an ill disposed young man", 1.0), words(SENTENCE, 6.0)].concat();
         let said = words("he was not an ill disposed young man", 1.3);
         assert_eq!(lost(&expected, &said).join(" "), SENTENCE);
+        assert_eq!(lost_in_a_row(&expected, &said), 8);
         assert_eq!(lost(&expected, &expected), [""; 0]);
         assert_eq!(lost(&expected, &[]).len(), expected.len());
         // It is no help that another sentence has other words, at another time.
@@ -105,6 +118,8 @@ mod tests {
         let mut said = expected.clone();
         said.remove(3);
         assert_eq!(lost(&expected, &said), ["have"]);
+        said.remove(1);
+        assert_eq!(lost_in_a_row(&expected, &said), 1);
     }
 
     #[test]
