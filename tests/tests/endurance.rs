@@ -15,7 +15,7 @@ const TOLD_S: f64 = 2.0;
 /// Minutes of three streams, and of one.
 const MINUTES: [f64; 2] = [5.0, 60.0];
 /// The same in the short run.
-const SHORT_MINUTES: [f64; 2] = [0.25, 0.4];
+const SHORT_MINUTES: [f64; 2] = [0.2, 0.3];
 
 /// How long speech goes on; `TYMPAN_MINUTES` decides in the long run.
 fn minutes(which: usize) -> f64 {
