@@ -46,7 +46,7 @@ fn play(model: &PathBuf, seed: u64, speech_s: u32, sum: &mut Sum) -> Result<()> 
     let (folders, seed_text) = (Folders::new()?, seed.to_string());
     let mut command = tympan(&folders)?;
     command.args(["bench", "--json", "--live", &speech_s.to_string(), "--seed", &seed_text, "--model"]).arg(model);
-    let has_noise = seed % 2 == 0;
+    let has_noise = seed.is_multiple_of(2);
     if has_noise {
         command.args(["--noise", NOISE_DB]);
     }
