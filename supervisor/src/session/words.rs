@@ -5,7 +5,7 @@ use crate::agreement::{Ended, Heard, Spoken};
 use crate::queue::{Answer, Finished, Unwritten};
 use crate::report::{Report, Span, WordTime};
 use control_protocol::{Job, JobKind, Mark, StreamName, Task, Word, text_of};
-use shm_layout::FrameIndex;
+use shm_layout::{Epoch, FrameIndex};
 
 impl Session<'_> {
     /// A job with what the worker alone cannot know.
@@ -34,6 +34,14 @@ impl Session<'_> {
         let spoken = self.spoken.get_mut(stream);
         let ended = spoken.map(|spoken| spoken.pass(mark.epoch, mark.frame, |id| queue.comes(id)));
         self.report_ended(stream, ended.unwrap_or_default());
+    }
+
+    /// The run is over: nothing more comes of any utterance.
+    pub(super) fn end_texts(&mut self) {
+        let end = Mark { epoch: Epoch(u64::MAX), frame: FrameIndex(u64::MAX) };
+        for stream in self.streams.keys().cloned().collect::<Vec<_>>() {
+            self.passed(&stream, end);
+        }
     }
 
     /// Utterances that have no last answer: their listener died, or they turned out to lie in a pause.
