@@ -10,6 +10,10 @@
 //! stand already, by edits and by where it ends, says the same; the rest is new. So an answer may begin with words that
 //! were said before, which costs no second mention, and a repeated sentence is no less than one.
 //!
+//! An utterance whose listener died is heard again by the next one, under another name and with beginnings and ends that may
+//! differ. The next utterance that has some of its sound goes on with its words. Where none does, the words that were
+//! committed are all there is of it.
+//!
 //! Pure: no clock, no I/O.
 
 use control_protocol::{Job, JobId, Word, text_of};
@@ -45,14 +49,35 @@ pub(crate) struct Spoken {
     /// The last words of the utterances that are settled.
     said: Vec<Word>,
     open: BTreeMap<JobId, Utterance>,
+    /// Utterances with lower names are settled, or will be by the answer that counts: what else is heard of them is late.
+    current: JobId,
 }
 
 /// An utterance that is not settled.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 struct Utterance {
+    epoch: Epoch,
+    from: FrameIndex,
+    /// How far it was heard.
+    to: FrameIndex,
     committed: Vec<Word>,
     /// What the last answer had behind the committed words, and how many answers in a row had the same.
     tail: Vec<(Word, u32)>,
+    /// Whether an answer had any words.
+    worded: bool,
+}
+
+/// An utterance that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// Its first frame.
+    pub from: FrameIndex,
+    /// One past the last frame of it that was heard.
+    pub to: FrameIndex,
+    /// Its words.
+    pub words: Vec<Word>,
+    /// Whether there were words of it before its end, be they other ones.
+    pub worded: bool,
 }
 
 /// What an answer changed.
@@ -71,7 +96,41 @@ pub(crate) struct Heard {
 impl Spoken {
     /// Nothing was said yet.
     pub(crate) const fn new(sample_rate_hz: u32) -> Self {
-        Self { sample_rate_hz, epoch: Epoch(0), said: Vec::new(), open: BTreeMap::new() }
+        Self { sample_rate_hz, epoch: Epoch(0), said: Vec::new(), open: BTreeMap::new(), current: JobId(0) }
+    }
+
+    /// An utterance goes on, or is complete. What its sound was said to be under another name, by a listener that died, is
+    /// its own from now on. Given back are utterances before it of which nothing more comes. `comes` says of which there
+    /// will be a last answer.
+    pub(crate) fn meet(&mut self, job: &Job, comes: impl Fn(JobId) -> bool) -> Vec<Ended> {
+        self.current = self.current.max(job.id);
+        let before: Vec<JobId> = self.open.range(..job.id).map(|(&id, _)| id).filter(|&id| !comes(id)).collect();
+        let mut ended = Vec::new();
+        for id in before {
+            let Some(orphan) = self.open.get(&id) else { continue };
+            // Its sound may still come, in an utterance behind this one.
+            if orphan.epoch == job.epoch && orphan.from >= job.to {
+                continue;
+            }
+            let within = orphan.epoch == job.epoch && job.from < orphan.to;
+            let Some(orphan) = self.open.remove(&id) else { continue };
+            if within {
+                let heir = self.open.entry(job.id).or_insert_with(|| Utterance::of(job));
+                heir.committed.extend(orphan.committed);
+                heir.tail = orphan.tail;
+                heir.worded |= orphan.worded;
+            } else {
+                ended.push(self.end(orphan));
+            }
+        }
+        ended
+    }
+
+    /// No utterance that is not known yet begins before this frame. Given back are those that will have no last answer.
+    pub(crate) fn pass(&mut self, epoch: Epoch, frame: FrameIndex, comes: impl Fn(JobId) -> bool) -> Vec<Ended> {
+        let is_over = |id: JobId, open: &Utterance| (open.epoch, open.to) <= (epoch, frame) && !comes(id);
+        let over: Vec<JobId> = self.open.iter().filter(|(id, open)| is_over(**id, open)).map(|(&id, _)| id).collect();
+        over.into_iter().filter_map(|id| self.give_up(id)).collect()
     }
 
     /// From where a worker should listen, and what was said before that.
@@ -103,12 +162,16 @@ impl Spoken {
         word.from.back((pause / 2).max(self.frames(SOFT_S)))
     }
 
-    /// An answer about an utterance that may go on, heard from a frame on.
-    pub(crate) fn hear(&mut self, job: &Job, heard_from: FrameIndex, answer: Vec<Word>) -> Heard {
+    /// An answer about an utterance that may go on, heard from a frame on; none where it comes too late.
+    pub(crate) fn hear(&mut self, job: &Job, heard_from: FrameIndex, answer: Vec<Word>) -> Option<Heard> {
+        if job.id < self.current {
+            return None;
+        }
         self.enter(job.epoch);
         let new = self.news(job, heard_from, answer);
         let young = self.frames(YOUNG_S);
-        let utterance = self.open.entry(job.id).or_default();
+        let utterance = self.open.entry(job.id).or_insert_with(|| Utterance::of(job));
+        utterance.to = utterance.to.max(job.to);
         let agreed = new.iter().zip(&utterance.tail).take_while(|(word, (before, _))| same(word, before)).count();
         let young = new.first().is_some_and(|first| job.to.since(first.from) < young);
         let once = u32::from(!young);
@@ -121,23 +184,36 @@ impl Spoken {
         utterance.committed.extend_from_slice(&committed);
         let tail = utterance.tail.iter().map(|(word, _)| word.clone());
         let words: Vec<Word> = utterance.committed.iter().cloned().chain(tail).collect();
-        Heard { committed, fixed: text_of(&utterance.committed), text: text_of(&words), words }
+        utterance.worded |= !words.is_empty();
+        Some(Heard { committed, fixed: text_of(&utterance.committed), text: text_of(&words), words })
     }
 
     /// The last answer about an utterance: all of its words.
-    pub(crate) fn settle(&mut self, job: &Job, heard_from: FrameIndex, answer: Vec<Word>) -> Vec<Word> {
+    pub(crate) fn settle(&mut self, job: &Job, heard_from: FrameIndex, answer: Vec<Word>) -> Ended {
         self.enter(job.epoch);
         let new = self.news(job, heard_from, answer);
-        let mut words = self.open.remove(&job.id).unwrap_or_default().committed;
-        words.extend(new);
-        self.said.extend_from_slice(&words);
-        self.said.drain(..self.said.len().saturating_sub(KEPT));
-        words
+        let mut utterance = self.close(job.id).unwrap_or_else(|| Utterance::of(job));
+        utterance.committed.extend(new);
+        self.end(utterance)
     }
 
-    /// An utterance of which no last answer comes: the words that stay.
-    pub(crate) fn give_up(&mut self, id: JobId) -> Vec<Word> {
-        self.open.remove(&id).unwrap_or_default().committed
+    /// An utterance of which no last answer comes: the words that stay, where something of it was heard.
+    pub(crate) fn give_up(&mut self, id: JobId) -> Option<Ended> {
+        self.close(id).map(|utterance| self.end(utterance))
+    }
+
+    fn close(&mut self, id: JobId) -> Option<Utterance> {
+        self.current = self.current.max(JobId(id.0.saturating_add(1)));
+        self.open.remove(&id)
+    }
+
+    fn end(&mut self, utterance: Utterance) -> Ended {
+        let Utterance { epoch, from, to, committed: words, worded, .. } = utterance;
+        if epoch == self.epoch {
+            self.said.extend_from_slice(&words);
+            self.said.drain(..self.said.len().saturating_sub(KEPT));
+        }
+        Ended { from, to, words, worded }
     }
 
     /// The part of an answer that is new: what stands already is left out.
@@ -184,11 +260,12 @@ impl Spoken {
         (0..=answer.len()).min_by(|&a, &b| cost(a).total_cmp(&cost(b))).unwrap_or(0)
     }
 
-    /// The words that stand before what is new in a job: of settled utterances before it, and its own.
+    /// The words that stand before what is new in a job: of settled utterances, and its own. A settled one may have had
+    /// some of its sound, where a listener died.
     fn standing<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Word> {
         // Frames of another ring say nothing of these.
         let said = if job.epoch == self.epoch { self.said.as_slice() } else { &[] };
-        said.iter().filter(|word| middle(word) < job.from.0).chain(self.own(job))
+        said.iter().filter(|word| middle(word) < job.to.0).chain(self.own(job))
     }
 
     /// The words of a job's utterance that are committed.
@@ -208,6 +285,12 @@ impl Spoken {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some seconds")]
     fn frames(&self, seconds: f64) -> u64 {
         (seconds * f64::from(self.sample_rate_hz)) as u64
+    }
+}
+
+impl Utterance {
+    const fn of(job: &Job) -> Self {
+        Self { epoch: job.epoch, from: job.from, to: job.to, committed: Vec::new(), tail: Vec::new(), worded: false }
     }
 }
 

@@ -299,6 +299,16 @@ impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
         self.open.values().filter(|(_, open)| !matches!(open, Open::Done(_))).map(|(job, _)| job)
     }
 
+    /// Whether the last answer about this utterance is still to be released.
+    pub(crate) fn comes(&self, id: JobId) -> bool {
+        self.open.contains_key(&id)
+    }
+
+    /// Whether last answers about this stream are still to be released.
+    pub(crate) fn has_open(&self, stream: &StreamName) -> bool {
+        self.order.get(stream).is_some_and(|ids| !ids.is_empty())
+    }
+
     /// Whether every job has been released.
     pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty()

@@ -106,7 +106,7 @@ pub(crate) enum Report {
         /// Where.
         #[serde(flatten)]
         span: Span,
-        /// What was said so far.
+        /// What was said so far; empty where nothing was, after all.
         text: String,
         /// The beginning of it that will not change.
         committed: String,

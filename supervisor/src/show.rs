@@ -116,6 +116,7 @@ impl Reporter for ForPeople {
                 let models = models_shown(&model, &streams);
                 self.say(&format!("{sample_rate_hz} Hz, {models}; Ctrl-C ends"));
             }
+            Report::Partial { text, .. } if text.is_empty() => self.clear(),
             Report::Partial { span, text, .. } if self.terminal => {
                 self.back(&span.stream);
                 let line = shortened(&self.line(&span.stream, &text), columns().max(10));

@@ -1,6 +1,6 @@
 //! The six clips, alone and joined.
 
-use crate::workspace_root;
+use crate::{TimedWord, workspace_root};
 use anyhow::{Context, Result, ensure};
 use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
 use serde::Deserialize;
@@ -30,6 +30,20 @@ pub struct Clip {
     pub file: String,
     /// What is said in it.
     pub transcript: String,
+}
+
+/// When the words of a clip are heard, as `times.json` has it.
+#[derive(Debug, Deserialize)]
+struct Times {
+    file: String,
+    words: Vec<Time>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Time {
+    word: String,
+    start_s: f64,
+    end_s: f64,
 }
 
 /// The path of a clip.
@@ -111,6 +125,25 @@ impl Speech {
         self.clips.iter().map(|(clip, _)| clip.transcript.as_str()).collect::<Vec<_>>().join(" ")
     }
 
+    /// All that is said, word by word, with the times that another aligner found.
+    ///
+    /// # Errors
+    /// When the times of a clip are missing.
+    pub fn timed(&self) -> Result<Vec<TimedWord>> {
+        let known: Vec<Times> = serde_json::from_str(&std::fs::read_to_string(clip_file("times.json"))?)?;
+        let mut words = Vec::new();
+        for (clip, span_s) in &self.clips {
+            let times = known.iter().find(|times| times.file == clip.file);
+            let times = times.with_context(|| format!("{}: no times", clip.file))?;
+            words.extend(times.words.iter().map(|word| TimedWord {
+                text: word.word.clone(),
+                start_s: span_s.start + word.start_s,
+                end_s: span_s.start + word.end_s,
+            }));
+        }
+        Ok(words)
+    }
+
     /// The bytes of the file.
     ///
     /// # Errors
@@ -181,6 +214,9 @@ mod tests {
         let speech = Speech::join(&CLIPS).expect("clips");
         assert!((41.0..45.0).contains(&speech.seconds()), "{}", speech.seconds());
         assert!(speech.transcript().starts_with("and so my fellow americans"));
+        let words = speech.timed().expect("times");
+        assert!(words.is_sorted_by(|a, b| a.start_s <= b.start_s) && words.len() > 80, "{} words", words.len());
+        assert!(words[0].start_s > speech.span_s(0).start && words[0].text == "and", "{:?}", words[0]);
         let third = speech.span_s(2);
         assert!((third.end - third.start - 2.99).abs() < 0.01, "{third:?}");
         let bytes = std::fs::read(speech.file()).expect("file");

@@ -1,6 +1,8 @@
 //! What an instance says while nobody disturbs it, for comparison.
 
-use crate::{BASE_SPEECH, Instance, Setup, Speech, WordErrors, align, normalise, watchdog};
+use crate::{
+    BASE_SPEECH, Instance, Setup, Speech, TimedWord, align, assert_live_text, lost_words, normalise, watchdog,
+};
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,25 +17,64 @@ pub fn short() -> &'static Speech {
     SHORT.get_or_init(|| Speech::join(&BASE_SPEECH).expect("the clips"))
 }
 
-/// The words an instance has for a file while nobody disturbs it, normalised.
+/// What an instance says of a file.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// Its words, normalised.
+    pub words: Vec<String>,
+    /// The same, each with its time.
+    pub timed: Vec<TimedWord>,
+}
+
+/// What an instance says of a file while nobody disturbs it.
 ///
 /// # Errors
 /// When it cannot be run, or hears badly.
 ///
 /// # Panics
 /// After another test's panic.
-pub fn undisturbed(speech: &Speech) -> Result<Vec<String>> {
-    static KNOWN: Mutex<BTreeMap<PathBuf, Vec<String>>> = Mutex::new(BTreeMap::new());
-    if let Some(words) = KNOWN.lock().expect("not poisoned").get(&speech.file()) {
-        return Ok(words.clone());
+pub fn undisturbed(speech: &Speech) -> Result<Said> {
+    static KNOWN: Mutex<BTreeMap<PathBuf, Said>> = Mutex::new(BTreeMap::new());
+    if let Some(said) = KNOWN.lock().expect("not poisoned").get(&speech.file()) {
+        return Ok(said.clone());
     }
     let mut instance = Setup::run(&[&speech.uri()]).start()?;
     end_of(&mut instance, speech)?;
     let words = words_of(&instance)?;
     let errors = align(&normalise(&[&speech.transcript()])?[0], &words);
     ensure!(errors.errors() * 5 <= errors.words, "undisturbed, and yet {errors:?}: {words:?}");
-    KNOWN.lock().expect("not poisoned").insert(speech.file(), words.clone());
-    Ok(words)
+    let said = Said { words, timed: timed_words(&instance, None)? };
+    KNOWN.lock().expect("not poisoned").insert(speech.file(), said.clone());
+    Ok(said)
+}
+
+/// The words of its finals so far, of one stream where one is named, in the time of a file: which goes on after the death of
+/// an engine where it stopped.
+///
+/// # Errors
+/// When an event is malformed.
+pub fn timed_words(instance: &Instance, stream: Option<&str>) -> Result<Vec<TimedWord>> {
+    let is_meant = |event: &crate::Event| stream.is_none_or(|stream| event.fields["stream"] == stream);
+    let events = instance.log().all()?;
+    let mut gaps = Vec::new();
+    for gap in events.iter().filter(|e| e.is("gap") && e.fields["cause"] == "engine_down" && is_meant(e)) {
+        gaps.push((gap.number("start_s")?, gap.number("end_s")?));
+    }
+    let in_file_s = |at_s: f64| at_s - gaps.iter().filter(|gap| gap.0 < at_s).map(|gap| gap.1 - gap.0).sum::<f64>();
+    let mut raw: Vec<(String, f64, f64)> = Vec::new();
+    for event in instance.finals()?.iter().filter(|event| is_meant(event)) {
+        for word in event.fields["words"].as_array().into_iter().flatten() {
+            let span = (word["text"].as_str(), word["start_s"].as_f64(), word["end_s"].as_f64());
+            let (Some(text), Some(start_s), Some(end_s)) = span else { anyhow::bail!("a word without times: {word}") };
+            raw.push((text.to_owned(), in_file_s(start_s), in_file_s(end_s)));
+        }
+    }
+    let texts: Vec<&str> = raw.iter().map(|(text, ..)| text.as_str()).collect();
+    let normal = normalise(&texts)?;
+    let spread = |(parts, (_, start_s, end_s)): (Vec<String>, &(String, f64, f64))| {
+        parts.into_iter().map(|text| TimedWord { text, start_s: *start_s, end_s: *end_s }).collect::<Vec<_>>()
+    };
+    Ok(normal.into_iter().zip(&raw).flat_map(spread).collect())
 }
 
 /// What it has said so far, normalised.
@@ -44,13 +85,14 @@ pub fn words_of(instance: &Instance) -> Result<Vec<String>> {
     Ok(normalise(&[&instance.said()?])?.remove(0))
 }
 
-/// The end of the file, of the program and of all it made.
+/// The end of the file, of the program and of all it made; its events were as they promise.
 ///
 /// # Errors
 /// What did not end, or is left.
 pub fn end_of(instance: &mut Instance, speech: &Speech) -> Result<()> {
     instance.wait_event("stopped", watchdog(speech.seconds() + 5.0), |e| e.is("stopped"))?;
     instance.wait_stopped(watchdog(2.0))?;
+    assert_live_text(&instance.log().all()?)?;
     instance.assert_clean()
 }
 
@@ -60,16 +102,9 @@ pub fn end_of(instance: &mut Instance, speech: &Speech) -> Result<()> {
 /// What it said.
 pub fn assert_same_words(instance: &Instance, speech: &Speech) -> Result<()> {
     instance.assert_once()?;
-    let (expected, words) = (undisturbed(speech)?, words_of(instance)?);
+    let (expected, words) = (undisturbed(speech)?.words, words_of(instance)?);
     ensure!(words == expected, "said {words:?}\ninstead of {expected:?}");
     Ok(())
-}
-
-/// Words that are gone. Live text depends on when its answers came: two words that are heard as one another time are a word
-/// replaced and one missing, and nothing is lost.
-#[must_use]
-pub const fn lost(errors: &WordErrors) -> usize {
-    errors.deletions.saturating_sub(errors.substitutions)
 }
 
 /// Every word of the undisturbed run is there, and hardly any other.
@@ -77,8 +112,10 @@ pub const fn lost(errors: &WordErrors) -> usize {
 /// # Errors
 /// What is missing.
 pub fn assert_no_word_lost(instance: &Instance, speech: &Speech) -> Result<()> {
-    let errors = align(&undisturbed(speech)?, &words_of(instance)?);
-    ensure!(lost(&errors) == 0, "{} words lost: {}", lost(&errors), instance.said()?);
+    let undisturbed = undisturbed(speech)?;
+    let lost = lost_words(&undisturbed.timed, &timed_words(instance, None)?);
+    ensure!(lost.is_empty(), "lost {lost:?}: {}", instance.said()?);
+    let errors = align(&undisturbed.words, &words_of(instance)?);
     ensure!(errors.substitutions + errors.insertions <= 2, "{errors:?}: {}", instance.said()?);
     Ok(())
 }

@@ -65,6 +65,9 @@ fn two_clips_are_measured() -> Result<()> {
     let live = &said["live"];
     within(live, "/words", 16.0..=16.0)?;
     within(live, "/word_error_rate_percent", 0.0..=40.0)?;
+    within(live, "/as_recording/words", 16.0..=16.0)?;
+    within(live, "/as_recording/word_error_rate_percent", 0.0..=40.0)?;
+    ensure!(live["broken_promises"] == serde_json::json!([]), "{live}");
     let speech_s = within(live, "/speech_s", 4.5..=6.3)?;
     within(live, "/seconds", speech_s + 9.0..=speech_s + 15.0)?;
     within(live, "/final/count", 2.0..=2.0)?;

@@ -81,6 +81,57 @@ fn what_would_leave_the_ring_is_kept_on_disk_until_it_is_written_down() -> Resul
     instance.assert_clean()
 }
 
+/// Speech that goes on for as long as this.
+fn speech_of(seconds: f64) -> Result<Speech> {
+    let mut names = vec!["librivox_0870.wav", "librivox_0920.wav", "librivox_0890.wav", "librivox_0930.wav"];
+    let four_s = Speech::join(&names)?.seconds();
+    while names.len() as f64 * four_s < 4.0 * seconds {
+        names.push(CLIPS[names.len() % CLIPS.len()]);
+    }
+    Speech::join(&names)
+}
+
+#[test]
+fn the_shortest_history_and_nobody_to_write_down_for_long() -> Result<()> {
+    let stopped_s = if long() { 60.0 } else { 15.0 };
+    let speech = speech_of(stopped_s + 5.0)?;
+    let mut instance = Setup::run(&[&speech.uri()]).arg("--history").arg("5").start()?;
+    instance.wait_ready()?;
+    let ring = instance.ring("file")?;
+    let stopped = Stopped::workers_of(&instance)?;
+    instance.wait_captured(&ring, stopped_s + 1.0)?;
+    ensure!(instance.finals()?.is_empty(), "a stopped worker wrote something down");
+    let stream = &instance.json("status")?["streams"][0];
+    let (lag_s, kept) = (stream["words_lag_s"].as_f64(), stream["kept"].as_u64());
+    ensure!(lag_s > Some(stopped_s - 3.0) && stream["pace"] == "late_finals", "{stream}");
+    // What is said is three times as long as the ring, and more.
+    ensure!(kept >= Some(2) && stream["utterances"].as_u64() > kept, "{stream}");
+    let files = sound_files(instance.folders().data().join("spill")).len() as u64;
+    ensure!(Some(files) >= kept, "{files} files: {stream}");
+    drop(stopped);
+    // Workers that were stopped for long were replaced again and again, and are left alone for a minute if nobody asks.
+    instance.command(&["restart", "worker"])?.expect_success()?;
+
+    instance.wait_event("stopped", watchdog(speech.seconds() + 30.0), |e| e.is("stopped"))?;
+    instance.wait_stopped(watchdog(2.0))?;
+    let events = instance.log().all()?;
+    ensure!(!events.iter().any(|e| e.is("lost")), "frames were lost");
+    assert_live_text(&events)?;
+    let (expected, said) = (speech.timed()?, timed_words(&instance, None)?);
+    let errors = errors_of(&speech.transcript(), &instance.said()?)?;
+    let lost = lost_words(&expected, &said);
+    eprintln!("{stopped_s} s without workers: {kept:?} kept; {errors:?}; not there: {lost:?}");
+    // A ring this short makes sentences of 2.5 s at most: longer ones are cut, and words may suffer there, but not many, and
+    // never a sentence.
+    ensure!(
+        lost_in_a_row(&expected, &said) <= 2 && lost.len() * 12 <= expected.len(),
+        "{lost:?}: {}",
+        instance.said()?
+    );
+    ensure!(sound_files(instance.folders().data().join("spill")).is_empty(), "what is written down is still kept");
+    instance.assert_clean()
+}
+
 #[test]
 fn words_that_fall_behind_are_told_and_catch_up() -> Result<()> {
     let speech = Speech::join(&CLIPS)?;

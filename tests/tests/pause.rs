@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use std::os::unix::fs::symlink;
 use std::time::Duration;
 use system_tests::*;
 
@@ -155,6 +156,60 @@ fn streams_are_paused_one_by_one() -> Result<()> {
     let commit = ring.commit();
     wait_until("more sound", watchdog(1.0), || Ok((ring.commit().since(commit) > 24_000).then_some(())))?;
     std::thread::sleep(Duration::from_millis(10));
+    instance.interrupt()?;
+    instance.wait_stopped(watchdog(2.0))?;
+    instance.assert_clean()
+}
+
+#[test]
+fn orders_without_a_listener_take_no_room_and_come_late() -> Result<()> {
+    let programs = tempfile::tempdir()?;
+    symlink(program("audio-engine")?, programs.path().join("audio-engine"))?;
+    symlink(program("quick-transcriber")?, programs.path().join("transcriber-worker"))?;
+    let setup = Setup::run(&["mic=test:silence"]).env("TYMPAN_LIBEXEC", programs.path());
+    let mut instance = setup.env("SLOW_LISTENER", programs.path()).start()?;
+    instance.ring("mic")?;
+    let say = |file: &str| std::fs::write(programs.path().join(file), "");
+    // Nobody listens yet, and somebody plays with the hotkey.
+    let turns = 160;
+    for _ in 0..turns {
+        order(&instance, &["toggle"])?;
+    }
+    say("ready")?;
+    instance.wait_ready()?;
+    let told = wait_until("the orders", watchdog(2.0), || {
+        let text = std::fs::read_to_string(programs.path().join("orders")).unwrap_or_default();
+        Ok(text.parse::<u64>().ok())
+    })?;
+    ensure!((2..=128).contains(&told), "{turns} orders, and the listener was told {told}");
+    // What it heard turns out to lie in a pause: text that is not certain is taken back, and what was committed stays.
+    let text_of = |event: &Event| event.text("text").map(str::to_owned).unwrap_or_default();
+    let shown = |log: &EventLog, from, text: &str| {
+        log.wait(from, text, watchdog(2.0), |e| e.is("partial") && text_of(e).contains(text))
+    };
+    let first = shown(instance.log(), 0, "from frame 480000 on")?;
+    say("pass1")?;
+    let after = instance.log().wait(first.index + 1, "the end of it", watchdog(2.0), |e| {
+        e.is("final") || (e.is("partial") && text_of(e).is_empty())
+    })?;
+    ensure!(after.is("partial") && after.fields["committed"] == "", "{}", after.fields);
+    let second = shown(instance.log(), after.index, "from frame 960000 on")?;
+    let certain = |e: &Event| e.is("committed");
+    let committed = instance.log().wait(second.index, "certain words", watchdog(2.0), certain)?;
+    say("pass2")?;
+    let last = instance.log().wait(committed.index, "the end of it", watchdog(2.0), |e| e.is("final"))?;
+    ensure!(
+        last.fields["words"] == committed.fields["words"] && text_of(&last) == text_of(&committed),
+        "{}",
+        last.fields
+    );
+    // Neither comes again, with the answers that came late.
+    std::thread::sleep(Duration::from_millis(500));
+    let events = instance.log().all()?;
+    let texts = events.iter().filter(|e| (e.is("partial") && !text_of(e).is_empty()) || e.is("final"));
+    let of_first = |e: &&Event| text_of(e).contains("480000");
+    ensure!(!texts.clone().any(|e| e.index > after.index && of_first(&e)), "again: {events:?}");
+    ensure!(!texts.clone().any(|e| e.index > last.index), "again: {events:?}");
     instance.interrupt()?;
     instance.wait_stopped(watchdog(2.0))?;
     instance.assert_clean()

@@ -36,17 +36,35 @@ fn texts(words: &[Word]) -> String {
     text_of(words)
 }
 
+/// A job of a listener's life.
+fn job_of(life: u32, from: u64, to: u64) -> Job {
+    Job { id: JobId::new(life, 1), ..job(1, from, to) }
+}
+
+fn hear(spoken: &mut Spoken, job: &Job, heard_from: u64, answer: Vec<Word>) -> Heard {
+    spoken.hear(job, FrameIndex(heard_from), answer).expect("in time")
+}
+
+fn settle(spoken: &mut Spoken, job: &Job, heard_from: u64, answer: Vec<Word>) -> Vec<Word> {
+    spoken.settle(job, FrameIndex(heard_from), answer).words
+}
+
+/// No last answer is on its way.
+const fn nothing_comes(_: JobId) -> bool {
+    false
+}
+
 #[test]
 fn a_word_is_committed_when_two_answers_agree_and_another_follows() {
     let mut spoken = Spoken::new(RATE);
-    let heard = spoken.hear(&job(1, 0, 1_900), FrameIndex(0), words("And so", 100));
+    let heard = hear(&mut spoken, &job(1, 0, 1_900), 0, words("And so", 100));
     assert_eq!((heard.fixed.as_str(), heard.text.as_str()), ("", "And so"));
-    let heard = spoken.hear(&job(1, 0, 2_300), FrameIndex(0), words("and so, my", 100));
+    let heard = hear(&mut spoken, &job(1, 0, 2_300), 0, words("and so, my", 100));
     assert_eq!((texts(&heard.committed).as_str(), heard.text.as_str()), ("and so,", "and so, my"));
     // It changes its mind about what is not committed, and about what is: the latter stays.
-    let heard = spoken.hear(&job(1, 0, 2_700), FrameIndex(0), words("end so by fellow", 100));
+    let heard = hear(&mut spoken, &job(1, 0, 2_700), 0, words("end so by fellow", 100));
     assert_eq!((texts(&heard.committed).as_str(), heard.text.as_str()), ("", "and so, by fellow"));
-    let settled = spoken.settle(&job(1, 0, 2_000), FrameIndex(0), words("And so my fellow Americans.", 100));
+    let settled = settle(&mut spoken, &job(1, 0, 2_000), 0, words("And so my fellow Americans.", 100));
     assert_eq!(texts(&settled), "and so, my fellow Americans.");
 }
 
@@ -55,7 +73,7 @@ fn what_is_heard_of_a_first_second_is_not_trusted() {
     let mut spoken = Spoken::new(RATE);
     let committed = [500, 900, 1_400, 1_900, 2_400].map(|to| {
         let answer = if to < 1_200 { words("how do you marry", 100) } else { words("had he married a more", 100) };
-        texts(&spoken.hear(&job(1, 0, to), FrameIndex(0), answer).committed)
+        texts(&hear(&mut spoken, &job(1, 0, to), 0, answer).committed)
     });
     assert_eq!(committed, ["", "", "", "had he married a", ""]);
 }
@@ -67,7 +85,7 @@ fn a_word_in_doubt_needs_three_answers() {
     answer[1].confidence = 30;
     let mut committed = Vec::new();
     for to in [1_700, 2_200, 2_700] {
-        committed.push(texts(&spoken.hear(&job(1, 0, to), FrameIndex(0), answer.clone()).committed));
+        committed.push(texts(&hear(&mut spoken, &job(1, 0, to), 0, answer.clone()).committed));
     }
     assert_eq!(committed, ["", "unless", "to be"]);
 }
@@ -76,24 +94,22 @@ fn a_word_in_doubt_needs_three_answers() {
 fn a_repeated_phrase_is_said_as_often_as_it_was() {
     let mut spoken = Spoken::new(RATE);
     let text = "ask what you can do ask what you can do";
-    let first = spoken.settle(&job(1, 0, 2_100), FrameIndex(0), words("ask what you can do", 100));
+    let first = settle(&mut spoken, &job(1, 0, 2_100), 0, words("ask what you can do", 100));
     assert_eq!(texts(&first), "ask what you can do");
     // Heard from within the first one on.
-    let from = FrameIndex(100);
-    assert_eq!(texts(&spoken.settle(&job(2, 2_100, 4_200), from, words(text, 100))), "ask what you can do");
+    assert_eq!(texts(&settle(&mut spoken, &job(2, 2_100, 4_200), 100, words(text, 100))), "ask what you can do");
     // All of it twice.
     let answer = words(&format!("{text} {text}"), 100);
-    assert_eq!(texts(&spoken.settle(&job(3, 4_100, 8_200), FrameIndex(100), answer)), text);
+    assert_eq!(texts(&settle(&mut spoken, &job(3, 4_100, 8_200), 100, answer)), text);
 }
 
 #[test]
 fn what_an_answer_leaves_out_of_the_words_before_costs_nothing() {
     let mut spoken = Spoken::new(RATE);
-    spoken.settle(&job(1, 0, 2_100), FrameIndex(0), words("he was not an ill", 100));
-    let short = spoken.clone().settle(&job(2, 2_100, 3_300), FrameIndex(100), words("disposed young man", 2_100));
+    settle(&mut spoken, &job(1, 0, 2_100), 0, words("he was not an ill", 100));
+    let short = settle(&mut spoken.clone(), &job(2, 2_100, 3_300), 100, words("disposed young man", 2_100));
     assert_eq!(texts(&short), "disposed young man");
-    let wrong =
-        spoken.settle(&job(2, 2_100, 3_300), FrameIndex(100), words("he was nothing ill disposed young man", 500));
+    let wrong = settle(&mut spoken, &job(2, 2_100, 3_300), 100, words("he was nothing ill disposed young man", 500));
     assert_eq!(texts(&wrong), "disposed young man");
 }
 
@@ -101,14 +117,14 @@ fn what_an_answer_leaves_out_of_the_words_before_costs_nothing() {
 fn a_window_holds_what_is_not_committed_and_some_words_before() {
     let mut spoken = Spoken::new(RATE);
     let long = "a b c d e f g h i j k l m n o p q r s t";
-    spoken.settle(&job(1, 0, 8_100), FrameIndex(0), words(long, 100));
+    settle(&mut spoken, &job(1, 0, 8_100), 0, words(long, 100));
     let text = |(from, prompt): (FrameIndex, String)| (from.0, prompt);
     assert_eq!(text(spoken.window(&job(2, 8_200, 9_000))), (8_200, String::new()));
     // In a long utterance the window follows what is committed, and begins in the longest pause.
     let mut answer = words(long, 20_100);
     answer[12].from = FrameIndex(answer[12].from.0 + 100);
     for to in [28_000, 28_400] {
-        spoken.hear(&job(3, 20_000, to), FrameIndex(20_000), answer.clone());
+        hear(&mut spoken, &job(3, 20_000, to), 20_000, answer.clone());
     }
     assert_eq!(text(spoken.window(&job(3, 20_000, 29_000))), (24_880, "a b c d e f g h i j k l".to_owned()));
     assert_eq!(spoken.window(&job(3, 20_000, 25_000)).0, FrameIndex(20_000), "short enough to be heard as a whole");
@@ -126,10 +142,91 @@ fn a_prompt_is_the_end_of_what_was_said() {
 fn what_is_never_settled_keeps_what_was_committed() {
     let mut spoken = Spoken::new(RATE);
     for to in [1_900, 2_300] {
-        spoken.hear(&job(1, 0, to), FrameIndex(0), words("and so my", 100));
+        hear(&mut spoken, &job(1, 0, to), 0, words("and so my", 100));
     }
-    assert_eq!(texts(&spoken.give_up(JobId::new(1, 1))), "and so");
-    assert_eq!(spoken.give_up(JobId::new(1, 1)), []);
+    let ended = spoken.give_up(JobId::new(1, 1)).expect("an utterance");
+    assert_eq!((texts(&ended.words).as_str(), ended.from.0, ended.to.0, ended.worded), ("and so", 0, 2_300, true));
+    assert_eq!(spoken.give_up(JobId::new(1, 1)), None);
+    assert_eq!(spoken.hear(&job(1, 0, 2_700), FrameIndex(0), words("and so my", 100)), None, "late");
+}
+
+/// "and so my" with two words committed, and its listener is dead.
+fn orphaned() -> Spoken {
+    let mut spoken = Spoken::new(RATE);
+    for to in [1_900, 2_300] {
+        hear(&mut spoken, &job_of(1, 1_000, 1_000 + to), 1_000, words("and so my", 1_100));
+    }
+    spoken
+}
+
+#[test]
+fn the_next_listener_goes_on_with_what_the_one_before_has_heard() {
+    for from in [900, 1_000, 1_300] {
+        let mut spoken = orphaned();
+        let next = job_of(2, from, 3_700);
+        assert_eq!(spoken.meet(&next, nothing_comes), []);
+        assert_eq!(spoken.hear(&job_of(1, 1_000, 3_800), FrameIndex(1_000), words("and so my", 1_100)), None, "late");
+        let heard = hear(&mut spoken, &next, from, words("And so my fellow Americans", 1_100));
+        assert_eq!(texts(&heard.committed), "my", "what was heard before counts");
+        assert_eq!(heard.text, "and so my fellow Americans");
+        let words = settle(&mut spoken, &next, from, words("And so my fellow Americans.", 1_100));
+        assert_eq!(texts(&words), "and so my fellow Americans.");
+    }
+}
+
+#[test]
+fn a_short_utterance_may_have_words_that_were_heard_beyond_it() {
+    // The next listener cuts where the first did not.
+    let mut spoken = orphaned();
+    let (short, rest) = (job_of(2, 1_000, 1_450), Job { id: JobId::new(2, 2), ..job_of(2, 1_460, 4_000) });
+    assert_eq!(spoken.meet(&short, nothing_comes), []);
+    assert_eq!(spoken.meet(&rest, |id| id == short.id), []);
+    assert_eq!(texts(&settle(&mut spoken, &short, 1_000, words("And", 1_100))), "and so");
+    assert_eq!(texts(&settle(&mut spoken, &rest, 1_460, words("so my fellow", 1_500))), "my fellow");
+}
+
+#[test]
+fn what_no_next_listener_hears_ends_with_what_was_committed() {
+    let ended = |ended: Vec<Ended>| ended.iter().map(|ended| texts(&ended.words)).collect::<Vec<_>>();
+    // The next utterance is another one.
+    let mut spoken = orphaned();
+    assert_eq!(ended(spoken.meet(&job_of(2, 3_300, 5_000), nothing_comes)), ["and so"]);
+    assert_eq!(ended(spoken.meet(&job_of(2, 3_300, 5_500), nothing_comes)), [""; 0]);
+    // The place is passed where nobody speaks.
+    let mut spoken = orphaned();
+    assert_eq!(spoken.pass(Epoch(1), FrameIndex(3_299), nothing_comes), []);
+    assert_eq!(spoken.pass(Epoch(1), FrameIndex(3_300), |id| id == JobId::new(1, 1)), [], "its answer comes");
+    assert_eq!(ended(spoken.pass(Epoch(1), FrameIndex(3_300), nothing_comes)), ["and so"]);
+    assert_eq!(spoken.pass(Epoch(1), FrameIndex(9_000), nothing_comes), []);
+    // In a ring that is no more.
+    assert_eq!(ended(orphaned().pass(Epoch(2), FrameIndex(10), nothing_comes)), ["and so"]);
+    let other = Job { epoch: Epoch(2), ..job_of(2, 1_000, 5_000) };
+    assert_eq!(ended(orphaned().meet(&other, nothing_comes)), ["and so"]);
+    // An utterance that lies before it changes nothing.
+    let mut spoken = orphaned();
+    let (before, again) = (job_of(2, 200, 900), Job { id: JobId::new(2, 2), ..job_of(2, 1_000, 3_700) });
+    assert_eq!(spoken.meet(&before, nothing_comes), []);
+    assert_eq!(texts(&settle(&mut spoken, &before, 200, words("oh", 300))), "oh");
+    assert_eq!(spoken.meet(&again, nothing_comes), []);
+    assert_eq!(texts(&settle(&mut spoken, &again, 1_000, words("and so my", 1_100))), "and so my");
+}
+
+#[test]
+fn an_utterance_whose_answer_comes_is_nobody_elses() {
+    let mut spoken = orphaned();
+    let next = Job { id: JobId::new(1, 2), ..job_of(1, 3_300, 5_000) };
+    assert_eq!(spoken.meet(&next, |id| id == JobId::new(1, 1)), []);
+    assert_eq!(texts(&settle(&mut spoken, &job_of(1, 1_000, 3_300), 1_000, words("and so my", 1_100))), "and so my");
+    assert_eq!(texts(&hear(&mut spoken, &next, 3_300, words("fellow", 3_400)).words), "fellow");
+}
+
+#[test]
+fn text_of_which_nothing_stays_is_told() {
+    let mut spoken = Spoken::new(RATE);
+    hear(&mut spoken, &job(1, 0, 1_900), 0, words("you", 100));
+    let ended = spoken.settle(&job(1, 0, 2_500), FrameIndex(0), Vec::new());
+    assert!(ended.words.is_empty() && ended.worded);
+    assert!(!spoken.settle(&job(2, 3_000, 4_000), FrameIndex(0), Vec::new()).worded);
 }
 
 /// Answers that have little to do with one another: words, and when the first of them was spoken.
@@ -142,7 +239,7 @@ proptest! {
     #[test]
     fn committed_text_is_append_only(answers in answers(), from in 0_u64..3_000) {
         let mut spoken = Spoken::new(RATE);
-        spoken.settle(&job(1, 0, 2_000), FrameIndex(0), words("a b c d", 100));
+        settle(&mut spoken, &job(1, 0, 2_000), 0, words("a b c d", 100));
         let mut committed: Vec<Word> = Vec::new();
         let (last, before) = answers.split_last().expect("one at least");
         let said = |(letters, at): &(Vec<u8>, u64)| {
@@ -150,15 +247,47 @@ proptest! {
             words(&text.join(" "), *at)
         };
         for (count, answer) in before.iter().enumerate() {
-            let heard = spoken.hear(&job(2, 2_000, 3_000 + count as u64 * 500), FrameIndex(from), said(answer));
+            let heard = hear(&mut spoken, &job(2, 2_000, 3_000 + count as u64 * 500), from, said(answer));
             committed.extend(heard.committed.iter().cloned());
             prop_assert!(heard.words.starts_with(&committed));
             prop_assert_eq!(&heard.fixed, &text_of(&committed));
             prop_assert!(heard.text.starts_with(&heard.fixed));
         }
-        let settled = spoken.settle(&job(2, 2_000, 9_000), FrameIndex(from), said(last));
+        let settled = settle(&mut spoken, &job(2, 2_000, 9_000), from, said(last));
         prop_assert!(settled.starts_with(&committed));
         prop_assert!(settled.iter().all(|word| word.from <= word.to));
         prop_assert!(settled.is_sorted_by(|a, b| a.to <= b.from));
+    }
+
+    /// Listeners die in the middle of a sentence, again and again, and each finds its beginning a little elsewhere: no word is
+    /// lost, none comes twice, and what was committed is the beginning of the words in the end.
+    #[test]
+    fn no_word_is_lost_or_doubled_by_a_death(deaths in prop::collection::vec((1_200_u64..2_500, 0_u64..300, 0_u64..3), 1..5)) {
+        const SENTENCE: &str = "a b c d e f g h i j k l m n o p q r s t u v w x y z";
+        let sentence = words(SENTENCE, 1_000);
+        let heard_in = |from: u64, to: u64| -> Vec<Word> {
+            sentence.iter().filter(|word| middle(word) >= from && word.to.0 <= to).cloned().collect()
+        };
+        let (mut spoken, mut committed, mut to) = (Spoken::new(RATE), Vec::new(), 1_000);
+        for (life, (length, late, unheard)) in (1_u32..).zip(&deaths) {
+            let end = (to + length).min(11_000);
+            // What was going to be heard when the listener died comes late, or never.
+            while to < end {
+                to += 500;
+                let job = job_of(life, 700 + late, to);
+                prop_assert_eq!(spoken.meet(&job, nothing_comes), []);
+                let (from, _) = spoken.window(&job);
+                let heard = hear(&mut spoken, &job, from.0, heard_in(from.0, to));
+                committed.extend(heard.committed);
+                prop_assert!(heard.words.starts_with(&committed));
+            }
+            to = to.saturating_sub(unheard * 500).max(1_000);
+        }
+        let last = job_of(99, 900, 12_000);
+        prop_assert_eq!(spoken.meet(&last, nothing_comes), []);
+        let (from, _) = spoken.window(&last);
+        let all = settle(&mut spoken, &last, from.0, heard_in(from.0, 12_000));
+        prop_assert!(all.starts_with(&committed));
+        prop_assert_eq!(texts(&all), SENTENCE);
     }
 }

@@ -7,6 +7,7 @@ use super::live::Played;
 use super::machine::Machine;
 use super::normalise::words;
 use super::offline::Offline;
+use super::promises::broken;
 use super::rounded;
 use super::said::{Kind, Said};
 use super::stability::stability;
@@ -76,6 +77,10 @@ pub(super) struct Live {
     pub word_error_rate_percent: Option<f64>,
     /// What these errors are.
     pub differences: Vec<Difference>,
+    /// The same file, as it was played, with its noise: as a recording.
+    pub as_recording: Offline,
+    /// What was said in the events and was not so.
+    pub broken_promises: Vec<String>,
     /// From the first sound of a recording to the first text about it.
     pub first_partial: Option<Latency>,
     /// From the end of a word until it was certain.
@@ -107,13 +112,18 @@ pub(super) struct Live {
 
 /// Reckons what was seen.
 #[expect(clippy::cast_precision_loss, reason = "counts of words")]
-pub(super) fn of_live(joined: &Joined, played: &Played, seed: u64, noise_db: Option<f64>) -> Live {
+pub(super) fn of_live(
+    joined: &Joined,
+    played: &Played,
+    as_recording: Offline,
+    seed: u64,
+    noise_db: Option<f64>,
+) -> Live {
     let said = &played.said;
-    let transcript = joined.clips.iter().map(|clip| clip.transcript.as_str()).collect::<Vec<_>>().join(" ");
     let mut written: Vec<&Said> = said.iter().filter(|text| text.kind == Kind::Final).collect();
     written.sort_by(|one, other| one.start_s.total_cmp(&other.start_s));
     let written = written.iter().map(|text| text.text.as_str()).collect::<Vec<_>>().join(" ");
-    let (heard, written) = (words(&transcript), words(&written));
+    let (heard, written) = (words(&joined.transcript()), words(&written));
     let errors = count(&heard, &written);
     let stability = stability(said);
     let back = 100.0 * stability.taken_back as f64 / stability.words.max(1) as f64;
@@ -126,6 +136,8 @@ pub(super) fn of_live(joined: &Joined, played: &Played, seed: u64, noise_db: Opt
         errors,
         differences: differences(&heard, &written),
         word_error_rate_percent: errors.percent().map(rounded),
+        as_recording,
+        broken_promises: broken(said),
         first_partial: first_partial(joined, said),
         commit: commits(joined, said),
         finals: finals(joined, said),
@@ -174,6 +186,11 @@ impl Live {
         let memory = self.memory_mb.iter().map(|(role, mb)| format!("{role} {mb:.0}")).collect::<Vec<_>>().join(", ");
         let mut rows = vec![
             row("word errors live", percent(self.word_error_rate_percent), by_kind(&self.errors)),
+            row(
+                "... of the same sound as a recording",
+                percent(self.as_recording.word_error_rate_percent),
+                by_kind(&self.as_recording.errors),
+            ),
             latency("first word begins to first partial", self.first_partial, "recordings"),
             latency("word spoken to committed", self.commit, "words"),
             latency("end of speech to final", self.finals, "recordings"),
@@ -212,6 +229,9 @@ impl Live {
         if self.lost_frames > 0 || self.faults > 0 {
             let faults = format!("{} processes ended by a fault", self.faults);
             rows.push(row("lost", format!("{} frames", self.lost_frames), faults));
+        }
+        if let Some(first) = self.broken_promises.first() {
+            rows.push(row("promises broken", self.broken_promises.len().to_string(), first.clone()));
         }
         rows
     }

@@ -94,6 +94,11 @@ impl Joined {
         seconds(self.samples.len())
     }
 
+    /// All that is said.
+    pub(super) fn transcript(&self) -> String {
+        self.clips.iter().map(|clip| clip.transcript.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
     /// How long something is heard.
     pub(super) fn speech_s(&self) -> f64 {
         self.clips.iter().map(|clip| clip.sound_s.end - clip.sound_s.start).sum()

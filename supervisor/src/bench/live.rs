@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// What the stream is called.
 pub(super) const STREAM: &str = "speech";
+/// What is played.
+pub(super) const FILE: &str = "joined.wav";
 /// How often the clock is looked at when nothing is said.
 const STEP: Duration = Duration::from_millis(50);
 /// How long it takes, at the longest, until sound is captured.
@@ -49,7 +51,7 @@ pub(super) struct Played {
 /// # Errors
 /// When it cannot be played to its end.
 pub(super) fn play(asked: &Asked, room: &Room, joined: &Joined, hangover_ms: u32) -> Result<Played> {
-    let file = room.at("joined.wav");
+    let file = room.at(FILE);
     let cannot = || format!("cannot write {}", file.display());
     joined.write_wav(BufWriter::new(std::fs::File::create(&file).with_context(cannot)?)).with_context(cannot)?;
     let mut command = asked.command(room, "run");

@@ -15,6 +15,7 @@ mod machine;
 mod normalise;
 mod numbers;
 mod offline;
+mod promises;
 mod recordings;
 mod room;
 mod said;
@@ -190,6 +191,8 @@ fn measure(args: &BenchArgs, asked: &Asked, setup: Setup, siblings: &Siblings, r
     let offline = offline::measure(asked, room, &recordings, seconds)?;
     let joined = joined(args, &mut all);
     let played = live::play(asked, room, &joined, setup.hangover_ms)?;
+    let same = Recording { path: room.at(live::FILE), transcript: joined.transcript(), times: None };
+    let same = offline::measure(asked, room, &[same], joined.seconds())?;
     Ok(Answer {
         setup,
         machine,
@@ -198,7 +201,7 @@ fn measure(args: &BenchArgs, asked: &Asked, setup: Setup, siblings: &Siblings, r
             recordings: recordings.len(),
             seconds: rounded(seconds),
         },
-        live: answer::of_live(&joined, &played, args.seed, args.noise),
+        live: answer::of_live(&joined, &played, same, args.seed, args.noise),
         offline,
     })
 }

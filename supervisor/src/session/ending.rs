@@ -172,6 +172,7 @@ impl Session<'_> {
             );
             self.notice(text);
         }
+        self.end_texts();
         let lost_frames = self.outcome.lost_frames.values().sum();
         self.reporter.report(Report::Stopped { reason, pending: self.outcome.pending, lost_frames });
         self.phase = Phase::Over;

@@ -28,13 +28,17 @@ impl Session<'_> {
                 self.hand_over();
             }
             FromListener::Utterance(job) => {
-                self.move_mark(&job.stream, Mark { epoch: job.epoch, frame: job.to });
+                self.met(&job);
+                let (stream, mark) = (job.stream.clone(), Mark { epoch: job.epoch, frame: job.to });
+                // Known before the mark says that all before it are.
                 self.queue.push(job);
+                self.move_mark(&stream, mark);
             }
             FromListener::Growing(job) if self.plan.partials || job.kind == JobKind::Tentative => {
                 if let Some(known) = self.streams.get_mut(&job.stream) {
                     known.growing = Some(Growing { from: job.from, to: job.to });
                 }
+                self.met(&job);
                 self.queue.push_early(job);
             }
             FromListener::Growing(_) => {}
@@ -87,6 +91,7 @@ impl Session<'_> {
         if let Some(known) = self.streams.get_mut(stream) {
             known.move_mark(mark);
         }
+        self.passed(stream, mark);
     }
 
     fn report_progress(&mut self, stream: StreamName, position: FrameIndex) {

@@ -10,6 +10,7 @@ mod lags;
 mod listener;
 mod memory;
 mod orders;
+mod pauses;
 mod pausing;
 mod places;
 mod status;

@@ -3,13 +3,12 @@
 //! A pause begins and ends at a frame: where the stream's ring is when it is ordered. So it means the same to a listener
 //! that is behind, and to the next one, which is told the pauses that its mark has not passed.
 
-use super::streams::Pause;
 use super::{Session, Stream};
 use crate::event::Wish;
 use crate::report::Report;
 use control_protocol::{StreamName, ToListener};
 use serde_json::{Value, json};
-use shm_layout::{FrameIndex, RingWarden};
+use shm_layout::RingWarden;
 
 impl Session<'_> {
     /// Pauses these streams, all where none is named, or listens to them again.
@@ -60,11 +59,7 @@ impl Session<'_> {
         if stream.is_paused() == paused {
             return;
         }
-        if paused {
-            stream.pauses.push(Pause { from: at, to: None });
-        } else if let Some(last) = stream.pauses.last_mut() {
-            last.to = Some(at);
-        }
+        stream.pauses.turn(at, paused);
         // A listener that is not ready yet is told all when it is.
         if self.is_ready(super::Part::Listener) {
             self.tell_listener(ToListener::Pause { stream: name.clone(), at, paused });
@@ -79,14 +74,9 @@ impl Session<'_> {
 
     /// Tells a new listener of a stream's pauses.
     pub(super) fn tell_pauses(&self, name: &StreamName) {
-        let tell = |at: FrameIndex, paused| {
+        let orders = self.streams.get(name).into_iter().flat_map(|stream| stream.pauses.orders());
+        for (at, paused) in orders {
             self.tell_listener(ToListener::Pause { stream: name.clone(), at, paused });
-        };
-        for pause in self.streams.get(name).into_iter().flat_map(|stream| &stream.pauses) {
-            tell(pause.from, true);
-            if let Some(to) = pause.to {
-                tell(to, false);
-            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the supervisor knows of each stream.
 
+use super::pauses::Pauses;
 use crate::lag::Lag;
 use control_protocol::Mark;
 use shm_layout::FrameIndex;
@@ -55,7 +56,7 @@ pub(super) struct Stream {
     /// How its words keep pace.
     pub lag: Lag,
     /// When it is not to be listened to, as far as a new listener has to know.
-    pub pauses: Vec<Pause>,
+    pub pauses: Pauses,
 }
 
 /// Frames of an utterance that goes on.
@@ -65,15 +66,6 @@ pub(super) struct Growing {
     pub from: FrameIndex,
     /// One past the last one.
     pub to: FrameIndex,
-}
-
-/// Frames that are not listened to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pause {
-    /// The first one.
-    pub from: FrameIndex,
-    /// One past the last one; none while it lasts.
-    pub to: Option<FrameIndex>,
 }
 
 impl Stream {
@@ -95,7 +87,7 @@ impl Stream {
             growing: None,
             worded: FrameIndex(0),
             lag: Lag::default(),
-            pauses: Vec::new(),
+            pauses: Pauses::default(),
         }
     }
 
@@ -106,7 +98,7 @@ impl Stream {
 
     /// Whether it is not listened to now.
     pub(super) fn is_paused(&self) -> bool {
-        self.pauses.last().is_some_and(|last| last.to.is_none())
+        self.pauses.last()
     }
 
     /// A new listener begins here, where this is further than it was.
@@ -115,7 +107,7 @@ impl Stream {
             self.mark = Some(mark);
             // It is an utterance now, or was none.
             self.growing = self.growing.filter(|growing| growing.from >= mark.frame);
-            self.pauses.retain(|pause| pause.to.is_none_or(|to| to > mark.frame));
+            self.pauses.pass(mark.frame);
         }
     }
 

@@ -1,11 +1,11 @@
 //! Words: what goes with a job to a worker, and what its answer becomes.
 
 use super::Session;
-use crate::agreement::{Heard, Spoken};
+use crate::agreement::{Ended, Heard, Spoken};
 use crate::queue::{Answer, Finished, Unwritten};
 use crate::report::{Report, Span, WordTime};
-use control_protocol::{Job, JobKind, StreamName, Task, Word, text_of};
-use shm_layout::FrameIndex;
+use control_protocol::{Job, JobKind, Mark, StreamName, Task, Word, text_of};
+use shm_layout::{Epoch, FrameIndex};
 
 impl Session<'_> {
     /// A job with what the worker alone cannot know.
@@ -19,14 +19,55 @@ impl Session<'_> {
         Task { job, hear_from, prompt, language, model }
     }
 
+    /// The listener names an utterance.
+    pub(super) fn met(&mut self, job: &Job) {
+        if job.kind == JobKind::Offline {
+            return;
+        }
+        let queue = &self.queue;
+        let ended = self.spoken.get_mut(&job.stream).map(|spoken| spoken.meet(job, |id| queue.comes(id)));
+        self.report_ended(&job.stream, ended.unwrap_or_default());
+    }
+
+    /// Of what is before this mark the listener has named all.
+    pub(super) fn passed(&mut self, stream: &StreamName, mark: Mark) {
+        let queue = &self.queue;
+        let spoken = self.spoken.get_mut(stream);
+        let ended = spoken.map(|spoken| spoken.pass(mark.epoch, mark.frame, |id| queue.comes(id)));
+        self.report_ended(stream, ended.unwrap_or_default());
+    }
+
+    /// The run is over: nothing more comes of any utterance.
+    pub(super) fn end_texts(&mut self) {
+        let end = Mark { epoch: Epoch(u64::MAX), frame: FrameIndex(u64::MAX) };
+        for stream in self.streams.keys().cloned().collect::<Vec<_>>() {
+            self.passed(&stream, end);
+        }
+    }
+
+    /// Utterances that have no last answer: their listener died, or they turned out to lie in a pause.
+    fn report_ended(&mut self, stream: &StreamName, ended: Vec<Ended>) {
+        // Nobody has seen a word of them otherwise.
+        for ended in ended.into_iter().filter(|_| self.plan.partials) {
+            let end = ended.words.last().map_or(ended.to, |last| last.to.max(ended.from));
+            self.report_end(stream, ended.from, end, &ended);
+        }
+    }
+
     /// The answer about an utterance that may go on.
     pub(super) fn heard(&mut self, job: Job, answer: Answer) {
+        // Words never come before those of the utterance before; and what was in a pause is no utterance.
+        let mark = self.streams.get(&job.stream).and_then(|stream| stream.mark);
+        let is_passed = mark.is_some_and(|mark| (job.epoch, job.to) <= (mark.epoch, mark.frame));
+        if is_passed || self.queue.has_open(&job.stream) {
+            return;
+        }
+        let Some(heard) = self.spoken_in(&job.stream).hear(&job, answer.heard_from, answer.words) else { return };
         self.is_worded(&job);
-        let Heard { committed, fixed, text, words } =
-            self.spoken_in(&job.stream).hear(&job, answer.heard_from, answer.words);
         if !self.plan.partials {
             return;
         }
+        let Heard { committed, fixed, text, words } = heard;
         if let (Some(first), Some(last)) = (committed.first(), committed.last()) {
             let span = self.span(&job.stream, first.from, last.to);
             let text = text_of(&committed);
@@ -44,16 +85,17 @@ impl Session<'_> {
         match outcome {
             Err(unwritten) => {
                 // What was said to stay stays.
-                let committed = self.spoken_in(&job.stream).give_up(job.id);
-                self.report_final(&job, &committed);
+                if let Some(ended) = self.spoken_in(&job.stream).give_up(job.id) {
+                    self.report_final(&job, &ended);
+                }
                 if let Unwritten::Lost(why) = unwritten {
                     self.report_lost(job.stream, job.from, job.to, &why);
                 }
             }
             Ok(answer) if job.kind == JobKind::Offline => self.report_lines(&job, &answer.words),
             Ok(answer) => {
-                let words = self.spoken_in(&job.stream).settle(&job, answer.heard_from, answer.words);
-                self.report_final(&job, &words);
+                let ended = self.spoken_in(&job.stream).settle(&job, answer.heard_from, answer.words);
+                self.report_final(&job, &ended);
             }
         }
     }
@@ -65,12 +107,20 @@ impl Session<'_> {
         }
     }
 
-    fn report_final(&mut self, job: &Job, words: &[Word]) {
-        let text = text_of(words);
+    fn report_final(&mut self, job: &Job, ended: &Ended) {
+        // Words that another listener heard may stand before the utterance.
+        let before = ended.words.first().filter(|first| first.to <= job.from).map(|first| first.from);
+        let end = FrameIndex(job.speech_end.0.clamp(job.from.0, job.to.0));
+        self.report_end(&job.stream, before.unwrap_or(job.from), end, ended);
+    }
+
+    /// The end of an utterance: its words, or that those before it are taken back.
+    fn report_end(&mut self, stream: &StreamName, from: FrameIndex, to: FrameIndex, ended: &Ended) {
+        let (span, text) = (self.span(stream, from, to), text_of(&ended.words));
         if !text.is_empty() {
-            let end = FrameIndex(job.speech_end.0.clamp(job.from.0, job.to.0));
-            let span = self.span(&job.stream, job.from, end);
-            self.reporter.report(Report::Final { span, text, words: self.times(words) });
+            self.reporter.report(Report::Final { span, text, words: self.times(&ended.words) });
+        } else if ended.worded && self.plan.partials {
+            self.reporter.report(Report::Partial { span, text, committed: String::new() });
         }
     }
 
