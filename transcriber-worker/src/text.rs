@@ -32,11 +32,16 @@ pub(crate) fn keep_spoken(words: Vec<Word>) -> Vec<Word> {
             if !closes(&word) {
                 let _inside = rest.by_ref().take_while(|word| !closes(word)).count();
             }
-        } else if !text.is_empty() {
+        } else if !text.chars().all(is_mark) {
             kept.push(word);
         }
     }
     kept
+}
+
+/// Whether this marks a change of speakers or music.
+const fn is_mark(c: char) -> bool {
+    matches!(c, '>' | '♪')
 }
 
 /// A text without what stands between two marks. A mark that is never closed is a character like any other.
@@ -58,14 +63,25 @@ const PHRASE_WORDS_MAX: usize = 12;
 /// two five times, a longer one three times.
 #[must_use]
 pub(crate) fn is_stuck(text: &str) -> bool {
-    let words: Vec<String> = text
-        .split_whitespace()
-        .map(|word| word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect())
-        .collect();
-    (1..=PHRASE_WORDS_MAX).any(|length| {
-        let times = if length <= 2 { 5 } else { 3 };
-        words.windows(length * times).any(|window| window.chunks(length).all(|phrase| phrase == &window[..length]))
-    })
+    let words = bare_words(text);
+    (1..=PHRASE_WORDS_MAX).any(|length| repeats(&words, length, if length <= 2 { 5 } else { 3 }))
+}
+
+/// Whether a phrase of three words and more stands there twice in a row: somebody may have said so.
+#[must_use]
+pub(crate) fn echoes(text: &str) -> bool {
+    let words = bare_words(text);
+    (3..=PHRASE_WORDS_MAX).any(|length| repeats(&words, length, 2))
+}
+
+fn bare_words(text: &str) -> Vec<String> {
+    let bare = |word: &str| word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    text.split_whitespace().map(bare).collect()
+}
+
+/// Whether a phrase of so many words stands there so many times in a row.
+fn repeats(words: &[String], length: usize, times: usize) -> bool {
+    words.windows(length * times).any(|window| window.chunks(length).all(|phrase| phrase == &window[..length]))
 }
 
 #[cfg(test)]
@@ -102,6 +118,7 @@ mod tests {
         assert_eq!(kept(&[" Yes.", " [BLANK", "_AUDIO]", " No."]), " Yes. No.");
         assert_eq!(kept(&[" Yes.", " [Music]"]), " Yes.");
         assert_eq!(kept(&[" (wind", " blowing)"]), "");
+        assert_eq!(kept(&[" >>", " Yes", " – no.", " ♪"]), " Yes – no.");
         assert_eq!(kept(&[" a", " [", " b"]), " a [ b");
     }
 
@@ -113,5 +130,7 @@ mod tests {
         assert!(!is_stuck("no, no, no, that is very, very good"));
         assert!(!is_stuck("ask not what your country can do for you, ask what you can do for your country"));
         assert!(!is_stuck(""));
+        assert!(echoes("And so my fellow Americans, and so my fellow Americans."));
+        assert!(!echoes("a man is a man, and what you can do for me you can do for her"));
     }
 }

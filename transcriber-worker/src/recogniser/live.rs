@@ -2,7 +2,7 @@
 
 use super::tokens::{Token, words};
 use super::{CONTEXT_MAX, Recogniser, RecogniserError, SAMPLES_MIN, Speech, Word, context::fitted, fit::fit};
-use crate::text::{is_stuck, keep_spoken};
+use crate::text::{echoes, is_stuck, keep_spoken};
 use crate::vad::SAMPLE_RATE_HZ;
 use std::ffi::c_int;
 
@@ -22,8 +22,8 @@ const ENTROPY_TOKENS: usize = 32;
 const LEFT_SAMPLES_MIN: usize = SAMPLE_RATE_HZ as usize * 3 / 2;
 /// How often it is asked again.
 const AGAIN_MAX: usize = 3;
-/// Parts of a word that follow one another so often are heard again with the full context ("old-est-est"), for somebody may
-/// have said so ("ha-ha-ha"); and are not believed where they do it more often.
+/// Parts of a word that follow one another so often are heard again with the full context ("old-est-est"), as phrases that
+/// are said twice are, for somebody may have said so; and are not believed where they do it more often.
 const DOUBTFUL_TIMES: usize = 2;
 const STUCK_TIMES: usize = 3;
 /// The prompt's last tokens that are used: each costs as much as one that is written.
@@ -62,7 +62,7 @@ impl Recogniser {
         let cap = tokens_max(heard.len());
         let prompt = self.prompt(speech.prompt);
         let mut tokens = self.pass(speech, heard, audio_ctx(heard.len()), cap, &prompt)?;
-        if tokens.len() >= cap || repeats(&tokens) || stutters(&tokens, DOUBTFUL_TIMES) {
+        if tokens.len() >= cap || repeats(&tokens) || is_doubtful(&tokens) {
             tokens = self.pass(speech, heard, CONTEXT_MAX, cap, &[])?;
             if tokens.len() >= cap || repeats(&tokens) {
                 return Ok(Vec::new());
@@ -120,10 +120,19 @@ pub fn audio_ctx(samples: usize) -> usize {
     fitted(samples, CONTEXT_MIN)
 }
 
+/// Whether a text may go round in circles, or be said so.
+fn is_doubtful(tokens: &[Token]) -> bool {
+    echoes(&text_of(tokens)) || stutters(tokens, DOUBTFUL_TIMES)
+}
+
+fn text_of(tokens: &[Token]) -> String {
+    let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.bytes.iter().copied()).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// Whether a text goes round in circles.
 pub(super) fn repeats(tokens: &[Token]) -> bool {
-    let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.bytes.iter().copied()).collect();
-    is_stuck(&String::from_utf8_lossy(&bytes))
+    is_stuck(&text_of(tokens))
         || stutters(tokens, STUCK_TIMES)
         || entropy(tokens).is_some_and(|entropy| entropy < ENTROPY_MIN)
 }
