@@ -41,4 +41,4 @@ pub use listener::{FromListener, ListenerConfig, Mark, ToListener};
 pub use name::{NameError, StreamName};
 pub use role::{BoardPlace, Hello, PROTOCOL_VERSION, Role};
 pub use word::{WORD_BYTES_MAX, WORDS_MAX, Word, text_of};
-pub use worker::{FromWorker, ToWorker, WorkerConfig};
+pub use worker::{FromWorker, Hearing, ToWorker, WorkerConfig};

@@ -40,6 +40,16 @@ pub enum ToWorker {
     Shutdown,
 }
 
+/// What a worker had to hear for a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Hearing {
+    /// Where it began to listen.
+    #[serde(with = "bounds::frame")]
+    pub from: FrameIndex,
+    /// How far the speech stood out of the noise, in dB; 255 is 255 and more.
+    pub snr_db: u8,
+}
+
 /// Worker to supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromWorker {
@@ -65,9 +75,8 @@ pub enum FromWorker {
         /// Its last words.
         #[serde(with = "bounds::words")]
         words: Vec<Word>,
-        /// Where it began to listen.
-        #[serde(with = "bounds::frame")]
-        heard_from: FrameIndex,
+        /// What was heard.
+        hearing: Hearing,
         /// How long the job took.
         compute_ms: u32,
         /// How much of it was the recogniser's own.

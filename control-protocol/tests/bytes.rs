@@ -104,7 +104,13 @@ fn word(text: String) -> Word {
 
 fn words(count: usize, bytes: usize) -> FromWorker {
     let words = vec![word(text(bytes)); count];
-    FromWorker::Done { id: JobId(u64::MAX), words, heard_from: LAST, compute_ms: u32::MAX, recogniser_ms: u32::MAX }
+    FromWorker::Done {
+        id: JobId(u64::MAX),
+        words,
+        hearing: Hearing { from: LAST, snr_db: u8::MAX },
+        compute_ms: u32::MAX,
+        recogniser_ms: u32::MAX,
+    }
 }
 
 fn task(file: String, prompt: String, language: String) -> ToWorker {

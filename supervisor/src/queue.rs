@@ -8,8 +8,7 @@
 //! goes on, and used when it does not. Then partials, of which an utterance has one at work at most: a newer one takes the
 //! place of one that still waits.
 
-use control_protocol::{Job, JobId, JobKind, Samples, StreamName, Word};
-use shm_layout::FrameIndex;
+use control_protocol::{Hearing, Job, JobId, JobKind, Samples, StreamName, Word};
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::time::Instant;
@@ -20,8 +19,8 @@ const TRIES_MAX: u32 = 3;
 /// What a worker made of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Answer {
-    /// Where it began to listen.
-    pub heard_from: FrameIndex,
+    /// What there was to hear.
+    pub hearing: Hearing,
     /// What it heard.
     pub words: Vec<Word>,
 }
@@ -192,9 +191,9 @@ impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
     }
 
     /// The worker is done with its job. For one that came early: its answer, unless the final is known already.
-    pub(crate) fn done(&mut self, worker: W, id: JobId, heard_from: FrameIndex) -> Option<(Job, Answer)> {
+    pub(crate) fn done(&mut self, worker: W, id: JobId, hearing: Hearing) -> Option<(Job, Answer)> {
         let Running { job, words, .. } = self.take(worker, id)?;
-        let answer = Answer { heard_from, words };
+        let answer = Answer { hearing, words };
         if !is_early(job.kind) {
             self.settle(id, Ok(answer));
             return None;
@@ -385,7 +384,7 @@ fn foresaw(early: &Job, job: &Job) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use shm_layout::Epoch;
+    use shm_layout::{Epoch, FrameIndex};
     use std::collections::BTreeMap;
 
     fn job(count: u32, kind: JobKind) -> Job {
@@ -401,7 +400,7 @@ mod tests {
         }
     }
 
-    const HEARD: FrameIndex = FrameIndex(7);
+    const HEARD: Hearing = Hearing { from: FrameIndex(7), snr_db: 40 };
 
     fn word(text: &str) -> Word {
         Word { text: text.into(), from: FrameIndex(0), to: FrameIndex(1), confidence: 90, line: false }
@@ -444,7 +443,7 @@ mod tests {
         queue.done(2, JobId::new(1, 1), HEARD);
         assert_eq!(
             queue.release().unwrap().outcome.unwrap(),
-            Answer { heard_from: HEARD, words: vec![word("who"), word("le")] }
+            Answer { hearing: HEARD, words: vec![word("who"), word("le")] }
         );
     }
 

@@ -14,6 +14,7 @@
 mod context;
 mod fit;
 mod heads;
+mod levels;
 mod live;
 mod offline;
 mod tokens;
@@ -21,6 +22,7 @@ mod tokens;
 use crate::stop;
 use crate::vad::SAMPLE_RATE_HZ;
 use control_protocol::JobKind;
+pub use levels::snr_db;
 pub use live::audio_ctx;
 use std::collections::HashMap;
 use std::ffi::c_int;

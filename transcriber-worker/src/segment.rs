@@ -54,10 +54,10 @@ impl Policy {
     pub const LIVE: Self = Self {
         enter: 0.5,
         leave: 0.35,
-        pause: 352 * MS,
+        pause: 300 * MS,
         short: 800 * MS,
-        pause_short: 704 * MS,
-        settle: 96 * MS,
+        pause_short: 600 * MS,
+        settle: 64 * MS,
         padding: 500 * MS,
         speech_min: 128 * MS,
         longest: 20_000 * MS,

@@ -10,7 +10,8 @@ use crate::timeline::Timeline;
 use crate::vitals::Vitals;
 use control_link::{LinkError, LinkReceiver, LinkSender};
 use control_protocol::{
-    Exit, FromWorker, Job, JobFault, Role, Samples, Task, ToWorker, WORD_BYTES_MAX, WORDS_MAX, Word, WorkerConfig,
+    Exit, FromWorker, Hearing, Job, JobFault, Role, Samples, Task, ToWorker, WORD_BYTES_MAX, WORDS_MAX, Word,
+    WorkerConfig,
 };
 use shm_layout::board::{Counter, Pulse};
 use shm_layout::{Epoch, FrameIndex, ReadError, RingReader};
@@ -132,12 +133,12 @@ impl Worker {
         self.pulse.rest();
         self.vitals.add(Counter::Done, 1);
         match heard {
-            Ok((heard_from, words)) => {
+            Ok((hearing, words)) => {
                 let mut messages = messages(&words);
                 let words = messages.pop().unwrap_or_default();
                 messages.into_iter().try_for_each(|words| say(FromWorker::Words { id, words }))?;
                 let (compute_ms, recogniser_ms) = (millis(begin.elapsed()), millis(self.spent()));
-                say(FromWorker::Done { id, words, heard_from, compute_ms, recogniser_ms })
+                say(FromWorker::Done { id, words, hearing, compute_ms, recogniser_ms })
             }
             Err(fault) => say(FromWorker::Failed { id, fault }),
         }
@@ -148,8 +149,8 @@ impl Worker {
         self.recognisers.iter_mut().map(Recogniser::spent).sum()
     }
 
-    /// Where it began to listen, and what it heard.
-    fn words(&mut self, task: &Task) -> Result<(FrameIndex, Vec<Word>), JobFault> {
+    /// What there was to hear, and the words of it.
+    fn words(&mut self, task: &Task) -> Result<(Hearing, Vec<Word>), JobFault> {
         let job = &task.job;
         let unreadable = |e: SamplesError| JobFault::Unreadable(e.to_string());
         let (heard_from, samples, sample_rate_hz) = match &job.samples {
@@ -175,7 +176,8 @@ impl Worker {
         let recogniser = self.recognisers.get_mut(usize::from(task.model));
         let recogniser = recogniser.ok_or_else(|| JobFault::Recogniser(format!("there is no model {}", task.model)))?;
         let heard = recogniser.transcribe(&speech).map_err(|e: RecogniserError| JobFault::Recogniser(e.to_string()))?;
-        Ok((heard_from, heard.into_iter().flat_map(|word| placed(job, timeline, word)).collect()))
+        let hearing = Hearing { from: heard_from, snr_db: recogniser::snr_db(&samples) };
+        Ok((hearing, heard.into_iter().flat_map(|word| placed(job, timeline, word)).collect()))
     }
 
     /// The samples of a job from `hear_from` on, or from its own beginning where the ring does not go back so far: where

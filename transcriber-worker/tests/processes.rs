@@ -144,8 +144,8 @@ fn words(worker: &Process<ToWorker, FromWorker>, job: &Job) -> Vec<Word> {
     loop {
         match worker.next() {
             FromWorker::Words { id, words } if id == job.id => all.extend(words),
-            FromWorker::Done { id, words, heard_from, .. } if id == job.id => {
-                assert_eq!(heard_from, job.from);
+            FromWorker::Done { id, words, hearing, .. } if id == job.id => {
+                assert_eq!(hearing.from, job.from);
                 all.extend(words);
                 return all;
             }

@@ -41,12 +41,16 @@ fn job_of(life: u32, from: u64, to: u64) -> Job {
     Job { id: JobId::new(life, 1), ..job(1, from, to) }
 }
 
+fn clearly(from: u64) -> Hearing {
+    Hearing { from: FrameIndex(from), snr_db: 40 }
+}
+
 fn hear(spoken: &mut Spoken, job: &Job, heard_from: u64, answer: Vec<Word>) -> Heard {
-    spoken.hear(job, FrameIndex(heard_from), answer).expect("in time")
+    spoken.hear(job, clearly(heard_from), answer).expect("in time")
 }
 
 fn settle(spoken: &mut Spoken, job: &Job, heard_from: u64, answer: Vec<Word>) -> Vec<Word> {
-    spoken.settle(job, FrameIndex(heard_from), answer).words
+    spoken.settle(job, clearly(heard_from), answer).words
 }
 
 /// No last answer is on its way.
@@ -69,10 +73,10 @@ fn a_word_is_committed_when_two_answers_agree_and_another_follows() {
 }
 
 #[test]
-fn what_is_heard_of_a_first_second_is_not_trusted() {
+fn what_is_heard_of_the_first_moments_is_not_trusted() {
     let mut spoken = Spoken::new(RATE);
-    let committed = [500, 900, 1_400, 1_900, 2_400].map(|to| {
-        let answer = if to < 1_200 { words("how do you marry", 100) } else { words("had he married a more", 100) };
+    let committed = [300, 450, 900, 1_400, 1_900].map(|to| {
+        let answer = if to < 500 { words("how do you marry", 100) } else { words("had he married a more", 100) };
         texts(&hear(&mut spoken, &job(1, 0, to), 0, answer).committed)
     });
     assert_eq!(committed, ["", "", "", "had he married a", ""]);
@@ -82,12 +86,25 @@ fn what_is_heard_of_a_first_second_is_not_trusted() {
 fn a_word_in_doubt_needs_three_answers() {
     let mut spoken = Spoken::new(RATE);
     let mut answer = words("unless to be rather", 100);
-    answer[1].confidence = 30;
+    answer[1].confidence = 29;
     let mut committed = Vec::new();
     for to in [1_700, 2_200, 2_700] {
         committed.push(texts(&hear(&mut spoken, &job(1, 0, to), 0, answer.clone()).committed));
     }
     assert_eq!(committed, ["", "unless", "to be"]);
+}
+
+#[test]
+fn in_noise_words_wait_for_what_is_behind_them() {
+    let mut spoken = Spoken::new(RATE);
+    let text = "unless to be rather cold hearted and rather selfish";
+    let noisy = |from| Hearing { from: FrameIndex(from), snr_db: 12 };
+    let mut committed = Vec::new();
+    for to in [1_700, 2_500, 3_000, 3_500, 4_000] {
+        let answer = words(text, 100).into_iter().filter(|word| word.to.0 <= to).collect();
+        committed.push(texts(&spoken.hear(&job(1, 0, to), noisy(0), answer).expect("in time").committed));
+    }
+    assert_eq!(committed, ["", "", "", "", "unless to be rather cold hearted and"]);
 }
 
 #[test]
@@ -147,7 +164,7 @@ fn what_is_never_settled_keeps_what_was_committed() {
     let ended = spoken.give_up(JobId::new(1, 1)).expect("an utterance");
     assert_eq!((texts(&ended.words).as_str(), ended.from.0, ended.to.0, ended.worded), ("and so", 0, 2_300, true));
     assert_eq!(spoken.give_up(JobId::new(1, 1)), None);
-    assert_eq!(spoken.hear(&job(1, 0, 2_700), FrameIndex(0), words("and so my", 100)), None, "late");
+    assert_eq!(spoken.hear(&job(1, 0, 2_700), clearly(0), words("and so my", 100)), None, "late");
 }
 
 /// "and so my" with two words committed, and its listener is dead.
@@ -165,7 +182,7 @@ fn the_next_listener_goes_on_with_what_the_one_before_has_heard() {
         let mut spoken = orphaned();
         let next = job_of(2, from, 3_700);
         assert_eq!(spoken.meet(&next, nothing_comes), []);
-        assert_eq!(spoken.hear(&job_of(1, 1_000, 3_800), FrameIndex(1_000), words("and so my", 1_100)), None, "late");
+        assert_eq!(spoken.hear(&job_of(1, 1_000, 3_800), clearly(1_000), words("and so my", 1_100)), None, "late");
         let heard = hear(&mut spoken, &next, from, words("And so my fellow Americans", 1_100));
         assert_eq!(texts(&heard.committed), "my", "what was heard before counts");
         assert_eq!(heard.text, "and so my fellow Americans");
@@ -224,9 +241,9 @@ fn an_utterance_whose_answer_comes_is_nobody_elses() {
 fn text_of_which_nothing_stays_is_told() {
     let mut spoken = Spoken::new(RATE);
     hear(&mut spoken, &job(1, 0, 1_900), 0, words("you", 100));
-    let ended = spoken.settle(&job(1, 0, 2_500), FrameIndex(0), Vec::new());
+    let ended = spoken.settle(&job(1, 0, 2_500), clearly(0), Vec::new());
     assert!(ended.words.is_empty() && ended.worded);
-    assert!(!spoken.settle(&job(2, 3_000, 4_000), FrameIndex(0), Vec::new()).worded);
+    assert!(!spoken.settle(&job(2, 3_000, 4_000), clearly(0), Vec::new()).worded);
 }
 
 /// Answers that have little to do with one another: words, and when the first of them was spoken.

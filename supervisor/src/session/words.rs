@@ -62,7 +62,7 @@ impl Session<'_> {
         if is_passed || self.queue.has_open(&job.stream) {
             return;
         }
-        let Some(heard) = self.spoken_in(&job.stream).hear(&job, answer.heard_from, answer.words) else { return };
+        let Some(heard) = self.spoken_in(&job.stream).hear(&job, answer.hearing, answer.words) else { return };
         self.is_worded(&job);
         if !self.plan.partials {
             return;
@@ -94,7 +94,7 @@ impl Session<'_> {
             }
             Ok(answer) if job.kind == JobKind::Offline => self.report_lines(&job, &answer.words),
             Ok(answer) => {
-                let ended = self.spoken_in(&job.stream).settle(&job, answer.heard_from, answer.words);
+                let ended = self.spoken_in(&job.stream).settle(&job, answer.hearing, answer.words);
                 self.report_final(&job, &ended);
             }
         }

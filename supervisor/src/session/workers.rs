@@ -25,9 +25,9 @@ impl Session<'_> {
             FromWorker::Hello(_) => {}
             FromWorker::Ready { .. } => self.mark_ready(Part::Worker(worker)),
             FromWorker::Words { id, words } => self.queue.words(worker, id, words),
-            FromWorker::Done { id, words, heard_from, .. } => {
+            FromWorker::Done { id, words, hearing, .. } => {
                 self.queue.words(worker, id, words);
-                if let Some((job, answer)) = self.queue.done(worker, id, heard_from) {
+                if let Some((job, answer)) = self.queue.done(worker, id, hearing) {
                     self.heard(job, answer);
                 }
             }

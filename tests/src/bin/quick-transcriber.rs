@@ -8,8 +8,8 @@
 use anyhow::{Result, bail};
 use control_link::{LinkReceiver, LinkSender};
 use control_protocol::{
-    BoardPlace, FromListener, FromWorker, Job, JobId, JobKind, Mark, Role, Samples, StreamName, Task, ToListener,
-    ToWorker, Word,
+    BoardPlace, FromListener, FromWorker, Hearing, Job, JobId, JobKind, Mark, Role, Samples, StreamName, Task,
+    ToListener, ToWorker, Word,
 };
 use shm_layout::board::{Beat, Heart};
 use shm_layout::{Epoch, FrameIndex};
@@ -132,7 +132,13 @@ fn work() -> Result<()> {
                     line: false,
                 });
                 let words = words.collect();
-                sender.send(&FromWorker::Done { id, words, heard_from: from, compute_ms: 0, recogniser_ms: 0 })?;
+                sender.send(&FromWorker::Done {
+                    id,
+                    words,
+                    hearing: Hearing { from, snr_db: 40 },
+                    compute_ms: 0,
+                    recogniser_ms: 0,
+                })?;
             }
             ToWorker::Shutdown => {
                 drop(heart);

@@ -3,11 +3,9 @@
 //! The alignment says where one word ends and the next begins, and gives a pause to one of the two. Here each word keeps
 //! the loud part of its span.
 
+use super::levels::{STEP, noise_and_speech, powers};
 use super::tokens::Word;
-use crate::vad::SAMPLE_RATE_HZ;
 
-/// What is looked at together: 10 ms.
-const STEP: usize = SAMPLE_RATE_HZ as usize / 100;
 /// A pause between two loud parts of a span that belong to different words, in steps.
 const PAUSE_STEPS: usize = 12;
 /// What a span keeps around its loud part, in steps: the soft beginnings and ends of words.
@@ -17,9 +15,7 @@ const LOUD: f32 = 0.3;
 
 /// Fits the spans of words to the sound they are in.
 pub(super) fn fit(words: &mut [Word], samples: &[f32]) {
-    #[expect(clippy::cast_precision_loss, reason = "160")]
-    let powers: Vec<f32> =
-        samples.chunks(STEP).map(|step| step.iter().map(|s| s * s).sum::<f32>() / STEP as f32 + 1e-12).collect();
+    let powers = powers(samples);
     let Some(loud) = threshold(&powers) else { return };
     for word in words {
         let (first, last) = (word.from / STEP, (word.to / STEP).min(powers.len()));
@@ -31,11 +27,9 @@ pub(super) fn fit(words: &mut [Word], samples: &[f32]) {
     }
 }
 
-/// The power above which a step is loud: between the quiet tenth of the steps and the loud one.
+/// The power above which a step is loud: between noise and speech.
 fn threshold(powers: &[f32]) -> Option<f32> {
-    let mut sorted = powers.to_vec();
-    sorted.sort_by(f32::total_cmp);
-    let (noise, speech) = (sorted.get(sorted.len() / 10)?, sorted.get(sorted.len() * 9 / 10)?);
+    let (noise, speech) = noise_and_speech(powers)?;
     Some(noise * (speech / noise).powf(LOUD))
 }
 
