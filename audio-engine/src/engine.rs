@@ -24,7 +24,7 @@ pub enum Event {
 }
 
 /// How often the control thread looks after a running tick.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long it sleeps at most when nothing goes on: often enough to be seen alive.
 const REST: Duration = Duration::from_millis(200);
 /// How often it looks whether the sources are ready to begin.

@@ -32,8 +32,10 @@ pub struct Reading {
 
 /// Frames that go into the queue at a time.
 const PERIOD_FRAMES: usize = 1_024;
-/// How long to wait while the queue is full. It holds far more than is used up in this time.
-const FULL_WAIT: Duration = Duration::from_millis(2);
+/// How long to wait while the queue is full: not long at first, for it may be used up fast, then twice as long each time. It
+/// holds far more than is used up in real time meanwhile.
+const FULL_WAIT_MIN: Duration = Duration::from_millis(2);
+const FULL_WAIT_MAX: Duration = Duration::from_millis(32);
 
 /// Reads everything into `inlet`, at the engine's rate, waiting while it is full. Ends the source's [`Health`] when
 /// nothing is left, when reading fails, or when the engine wants it to stop. Runs in a thread of its own.
@@ -82,16 +84,26 @@ fn push(out: &mut [Vec<f32>], skip_frames: &mut u64, inlet: &mut Inlet, health: 
     *skip_frames -= at as u64;
     while at < frames {
         let count = (frames - at).min(PERIOD_FRAMES);
-        while inlet.room_frames() < count {
-            if health.stop.load(Ordering::Relaxed) {
-                return;
-            }
-            std::thread::sleep(FULL_WAIT);
+        if inlet.room_frames() < count && !wait_for_room(count.max(inlet.capacity_frames() / 4), inlet, health) {
+            return;
         }
         inlet.push(count, (at..at + count).flat_map(|frame| out.iter().map(move |plane| plane[frame])));
         at += count;
     }
     out.iter_mut().for_each(Vec::clear);
+}
+
+/// Waits until so many frames have room; `false` when nobody wants them any more.
+fn wait_for_room(frames: usize, inlet: &Inlet, health: &Health) -> bool {
+    let mut wait = FULL_WAIT_MIN;
+    while inlet.room_frames() < frames {
+        if health.stop.load(Ordering::Relaxed) {
+            return false;
+        }
+        std::thread::sleep(wait);
+        wait = (2 * wait).min(FULL_WAIT_MAX);
+    }
+    true
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(3);
 const RETRY_EVERY: Duration = Duration::from_millis(500);
 /// How often the backend looks at a device that says nothing.
 const POLL_EVERY: Duration = Duration::from_millis(200);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Queues of a device that is being kept: one now, one more after each time it was opened again.
 pub type Outlets = Receiver<Outlet>;

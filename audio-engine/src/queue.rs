@@ -152,6 +152,12 @@ impl Inlet {
         if self.notes.is_full() { 0 } else { self.samples.slots() / self.channels }
     }
 
+    /// Frames that fit into it when it is empty.
+    #[must_use]
+    pub fn capacity_frames(&self) -> usize {
+        self.samples.buffer().capacity() / self.channels
+    }
+
     /// Counts frames that the device lost before the period that is pushed next.
     pub fn lose(&mut self, frames: u64, cause: GapCause) {
         if frames > 0 {
