@@ -96,18 +96,8 @@ pub fn end_of(instance: &mut Instance, speech: &Speech) -> Result<()> {
     instance.assert_clean()
 }
 
-/// It said what it says undisturbed, and nothing twice.
-///
-/// # Errors
-/// What it said.
-pub fn assert_same_words(instance: &Instance, speech: &Speech) -> Result<()> {
-    instance.assert_once()?;
-    let (expected, words) = (undisturbed(speech)?.words, words_of(instance)?);
-    ensure!(words == expected, "said {words:?}\ninstead of {expected:?}");
-    Ok(())
-}
-
-/// Every word of the undisturbed run is there, and hardly any other.
+/// Every word of the undisturbed run is there, and hardly any other. A word that live text is unsure of depends on when its
+/// answers come, so it may be another one at the same time.
 ///
 /// # Errors
 /// What is missing.

@@ -90,7 +90,7 @@ fn wait_for(file: &Path) {
 fn name_what_is_in_a_pause(sender: &LinkSender<FromListener>, stream: &StreamName, folder: &Path) -> Result<()> {
     let second = |n: u64| FrameIndex(48_000 * n);
     // Of the first one nothing is certain so soon; of the second one most is.
-    for (count, from, ends) in [(1, second(10), [24_000, 30_000]), (2, second(20), [72_000, 96_000])] {
+    for (count, from, ends) in [(1, second(10), [14_400, 18_000]), (2, second(20), [72_000, 96_000])] {
         let from_to =
             |frames| Job { kind: JobKind::Partial, from, to: from.plus(frames), ..job(count, stream, Epoch(1), from) };
         for frames in ends {
@@ -123,9 +123,10 @@ fn work() -> Result<()> {
                 sender.send(&FromWorker::Ready { load_ms: 0 })?;
             }
             ToWorker::Transcribe(Task { job: Job { id, from, to, .. }, .. }) => {
-                let text = format!(" What was said from frame {} on, in a sentence of the usual length.", from.0);
-                let words = text.split_inclusive(' ').map(|text| Word {
-                    text: text.into(),
+                // About as much as is said in three seconds.
+                let text = format!("This was said from frame {} on.", from.0);
+                let words = text.split(' ').map(|text| Word {
+                    text: format!(" {text}"),
                     from,
                     to,
                     confidence: 100,
