@@ -36,7 +36,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(3);
 const RETRY_EVERY: Duration = Duration::from_millis(500);
 /// How often the backend looks at a device that says nothing.
 const POLL_EVERY: Duration = Duration::from_millis(200);
+/// How often its keeper looks after it. Only a virtual device has an end, behind which nothing is missing.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_AT_VIRTUAL_EVERY: Duration = Duration::from_millis(20);
 
 /// Queues of a device that is being kept: one now, one more after each time it was opened again.
 pub type Outlets = Receiver<Outlet>;
@@ -120,8 +122,9 @@ impl Keeper {
     fn watch(&self) {
         let mut periods = self.health.periods.load(Ordering::Relaxed);
         let mut heard = Instant::now();
+        let every = if self.source.virtual_device.is_some() { LOOK_AT_VIRTUAL_EVERY } else { LOOK_EVERY };
         loop {
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::sleep(every);
             let now = self.health.periods.load(Ordering::Relaxed);
             if now != periods {
                 (periods, heard) = (now, Instant::now());
