@@ -125,10 +125,11 @@ fn work() -> Result<()> {
             ToWorker::Transcribe(Task { job: Job { id, from, to, .. }, .. }) => {
                 // About as much as is said in three seconds.
                 let text = format!("This was said from frame {} on.", from.0);
-                let words = text.split(' ').map(|text| Word {
+                let each = to.since(from) / text.split(' ').count() as u64;
+                let words = (0..).zip(text.split(' ')).map(|(n, text)| Word {
                     text: format!(" {text}"),
-                    from,
-                    to,
+                    from: from.plus(n * each),
+                    to: from.plus((n + 1) * each),
                     confidence: 100,
                     line: false,
                 });
