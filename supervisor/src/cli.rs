@@ -195,7 +195,7 @@ impl WordFlags {
 /// How words are made while they are spoken.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct LiveFlags {
-    /// How long a pause ends an utterance, in ms [default: 300]
+    /// How long a pause ends an utterance, in ms [default: 280]
     #[arg(long, value_name = "MS", value_parser = range_of(&keys::HANGOVER))]
     pub hangover: Option<u32>,
 }

@@ -54,9 +54,9 @@ impl Policy {
     pub const LIVE: Self = Self {
         enter: 0.5,
         leave: 0.35,
-        pause: 300 * MS,
+        pause: 280 * MS,
         short: 800 * MS,
-        pause_short: 600 * MS,
+        pause_short: 560 * MS,
         settle: 64 * MS,
         padding: 500 * MS,
         speech_min: 128 * MS,

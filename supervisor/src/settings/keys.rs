@@ -79,7 +79,7 @@ pub(crate) static HANGOVER: Key = Key {
     variable: "TYMPAN_HANGOVER",
     flag: Some("--hangover"),
     kind: Kind::Count(100, 5_000),
-    default: "300",
+    default: "280",
     help: "How long a pause ends an utterance, in ms. Shorter gives the final text sooner, and cuts more sentences in two.",
 };
 pub(crate) static WORKERS: Key = Key {
