@@ -66,6 +66,6 @@ pub use sounds::{SOUNDS_RATE_HZ, Sound};
 pub use speech::{CLIPS, Clip, Speech, clip_file};
 pub use status::{ProcessStatus, Queue, Status, StreamStatus};
 pub use terminal::Terminal;
-pub use undisturbed::{Said, assert_no_word_lost, end_of, short, timed_words, undisturbed, words_of};
+pub use undisturbed::{Said, assert_no_word_lost, end_of, short, timed_words, undisturbed, words_in, words_of};
 pub use watch::{wait_until, watchdog};
 pub use words::{WordErrors, align, errors_of, normalise};

@@ -54,6 +54,7 @@ fn whole_again_after_every_blow() -> Result<()> {
             ensure!(counts.contains_key(&blow), "not once: {blow:?}");
         }
         ensure!(account.same > 0 && account.cut > 0, "it proves little: {account:?}");
+        ensure!(account.errors * 10 <= account.words, "too many other words: {account:?}");
         Ok(())
     })
 }

@@ -1,6 +1,6 @@
 //! The system that is struck: one place, in which sessions follow each other over the same two files of speech.
 
-use crate::account::{Account, Told, Utterance};
+use crate::account::{Account, RATE_HZ, Told, Utterance};
 use crate::clients;
 use crate::clock::WallClock;
 use anyhow::{Context, Result, ensure};
@@ -15,8 +15,6 @@ use system_tests::*;
 const START_S: f64 = 3.0;
 /// Until nobody is left of a supervisor that was killed, or asked to end.
 pub(crate) const END_S: f64 = 2.0;
-/// Frames a second of all rings.
-const RATE_HZ: u64 = 48_000;
 /// The clips of the first file; the second has them in another order.
 const SENTENCES: [&str; 4] = ["librivox_0880.wav", "librivox_0890.wav", "librivox_0930.wav", "librivox_0920.wav"];
 /// A device that never ends, and so neither does a session by itself.
@@ -234,7 +232,7 @@ impl System {
                 End::AllSaid => u64::MAX,
             };
             let of_this = told.compare(&spoken.undisturbed, until, kept - account.kept);
-            account += of_this.with_context(|| format!("{}: {}", spoken.name, text_of(&events)))?;
+            account += of_this.inspect_err(|_| show(&events)).with_context(|| spoken.name)?;
         }
         eprintln!("  session {} ended ({how:?}): {account:?}", self.sessions);
         self.account += account;
@@ -348,8 +346,12 @@ fn children_of(parent: u32) -> Result<Vec<(u32, char)>> {
     Ok(children)
 }
 
-/// All events but the partial texts, a line each.
-fn text_of(events: &[Event]) -> String {
-    let told = events.iter().filter(|event| !event.is("partial"));
-    told.map(|event| format!("\n{}", event.fields)).collect()
+/// All events but the partial texts, a short line each, for whoever looks for a mistake.
+fn show(events: &[Event]) {
+    for event in events.iter().filter(|event| !event.is("partial")) {
+        let fields = event.fields.as_object().into_iter().flatten();
+        let told =
+            fields.filter(|(name, _)| !["words", "emitted_s", "start_frame", "end_frame"].contains(&name.as_str()));
+        eprintln!("  {}", told.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "));
+    }
 }
