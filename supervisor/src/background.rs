@@ -11,6 +11,7 @@ use crate::output::print_json;
 use crate::printer::Printer;
 use crate::report::{Report, Reporter, models_shown};
 use crate::show::JsonLines;
+use crate::voice::Voice;
 use crate::words::{WordsFile, make_latest};
 use anyhow::{Context, Result};
 use control_protocol::Exit;
@@ -135,6 +136,7 @@ pub(crate) struct InBackground {
     lines: Option<JsonLines>,
     starter: Option<Starter>,
     ready: Ready,
+    voice: Voice,
     ending: Arc<AtomicBool>,
     events: Post<Event>,
 }
@@ -148,6 +150,7 @@ impl InBackground {
         starter: Starter,
         words: WordsFile,
         folders: &crate::paths::Folders,
+        voice: Voice,
         events: Post<Event>,
     ) -> Result<Self> {
         let ready = Ready {
@@ -158,7 +161,14 @@ impl InBackground {
         };
         let ending = words.ending();
         let printer = Printer::new(Box::new(words), events.clone())?;
-        Ok(Self { lines: Some(JsonLines::new(printer)), starter: Some(starter), ready, ending, events })
+        Ok(Self {
+            lines: Some(JsonLines::new(printer, voice.clone())),
+            starter: Some(starter),
+            ready,
+            voice,
+            ending,
+            events,
+        })
     }
 }
 
@@ -169,14 +179,16 @@ impl Reporter for InBackground {
             && self.starter.is_some()
         {
             for opened in streams {
-                eprintln!("tympan: listening to {}: {}", opened.stream, opened.description);
+                self.voice.say(&format!("tympan: listening to {}: {}", opened.stream, opened.description));
             }
-            eprintln!("tympan: {sample_rate_hz} Hz, {}", models_shown(model, streams));
+            self.voice.say(&format!("tympan: {sample_rate_hz} Hz, {}", models_shown(model, streams)));
         }
         if let Some(lines) = &mut self.lines {
             lines.report(report);
         }
         if begun && let Some(starter) = self.starter.take() {
+            // What was said so far is for the terminal.
+            self.voice.flush();
             let told = make_latest(&self.ready.words).map_err(Into::into).and_then(|()| starter.tell(&self.ready));
             if told.is_err() {
                 // Whoever wanted it is gone.

@@ -6,7 +6,8 @@
 use crate::event::{ChildEvent, Event, Order, Part, Said};
 use crate::log::{Log, Speaker};
 use crate::mailbox::{Mailbox, Post, Returned, mailbox};
-use crate::stderr::{self, LastWords};
+use crate::stderr::{self, LastWords, Shown};
+use crate::voice::Voice;
 use anyhow::{Context, Result};
 use control_link::{LinkError, LinkReceiver, LinkSender, LinkServer};
 use control_protocol::{FromEngine, FromListener, FromWorker};
@@ -45,8 +46,8 @@ pub(crate) struct Recipe<'a> {
     pub runtime: &'a Path,
     /// Whether it reads the supervisor's standard input.
     pub stdin: bool,
-    /// Whether its standard error is shown as it comes.
-    pub verbose: bool,
+    /// Where its standard error is shown as it comes.
+    pub voice: Option<&'a Voice>,
     /// Where its standard error goes.
     pub log: &'a Log,
 }
@@ -102,9 +103,11 @@ impl Child {
         if let Some(stderr) = process.stderr.take() {
             let (words, log) = (Arc::clone(&last_words), recipe.log.clone());
             let speaker = Speaker::child(recipe.part, pid, recipe.generation);
-            let shown = recipe.verbose.then(|| format!("{}[{pid}]", recipe.part.role()));
+            let shown = recipe
+                .voice
+                .map(|voice| Shown { name: format!("{}[{pid}]", recipe.part.role()), voice: voice.clone() });
             named("stderr", move || {
-                stderr::listen(stderr, speaker, &words, &log, shown.as_deref());
+                stderr::listen(stderr, speaker, &words, &log, shown.as_ref());
                 drop(speaking);
             })?;
         }

@@ -55,6 +55,7 @@ mod stderr;
 mod stop;
 mod transcribe;
 mod transcript;
+mod voice;
 mod words;
 
 use anyhow::Result;

@@ -15,6 +15,7 @@ use crate::session::{Outcome, Plan, Session};
 use crate::settings::{Settings, each, keys};
 use crate::show::{ForPeople, JsonLines};
 use crate::siblings::Siblings;
+use crate::voice::Voice;
 use crate::words::WordsFile;
 use crate::{control, language, models, sources};
 use anyhow::{Context, Result};
@@ -61,11 +62,12 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings, starter: Option<Starte
     each::check_streams(&keys::MODEL, &args.settings.words.model, &sources)?;
     let folders = Folders::of_new(&settings)?;
     let plan = plan(&settings, siblings, folders.clone(), sources)?;
+    let voice = Voice::new()?;
     let plan = Plan {
         clock: if args.fast { ClockKind::Virtual } else { ClockKind::Monotonic },
         // A file keeps what was said in the end.
         partials: !args.fast && starter.is_none(),
-        verbose: args.verbose,
+        voice: args.verbose.then(|| voice.clone()),
         ..plan
     };
 
@@ -99,14 +101,14 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings, starter: Option<Starte
         Some(starter) => {
             starter.watch(events.clone())?;
             let words = WordsFile::create(&folders, log.clone())?;
-            Box::new(InBackground::new(starter, words, &folders, events.clone())?)
+            Box::new(InBackground::new(starter, words, &folders, voice.clone(), events.clone())?)
         }
         None => {
             let printer = Printer::new(Box::new(std::io::stdout()), events.clone())?;
             if args.json {
-                Box::new(JsonLines::new(printer))
+                Box::new(JsonLines::new(printer, voice.clone()))
             } else {
-                Box::new(ForPeople::new(printer, plan.sources.len() > 1))
+                Box::new(ForPeople::new(printer, voice.clone(), plan.sources.len() > 1))
             }
         }
     };
@@ -117,6 +119,7 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings, starter: Option<Starte
         log.note("failed", Some(Level::Error), &error.text);
     }
     drop(reporter);
+    voice.flush();
     log.flush(LOG_FLUSH);
     recovery::clear_runtime(&folders.runtime);
     drop(lock);
@@ -188,7 +191,7 @@ pub(crate) fn plan(
         worker_memory_bytes: worker_memory_bytes(settings.count(&keys::MEMORY), models_bytes),
         partials: false,
         hangover_ms: u16::try_from(settings.count(&keys::HANGOVER)).unwrap_or(u16::MAX),
-        verbose: false,
+        voice: None,
         log: Log::default(),
     })
 }

@@ -1,14 +1,16 @@
-//! Two ways to show a live run: JSON lines for programs, text for people.
+//! Two ways to show a live run: JSON lines for programs, text for people. Nothing here waits for whoever reads it.
 
 use crate::lag::Pace;
 use crate::output::columns;
 use crate::printer::Printer;
 use crate::report::{Report, Reporter, Span, models_shown};
+use crate::voice::Voice;
 use control_protocol::StreamName;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 use unicode_width::UnicodeWidthStr;
 
 /// The gap of a device that is away is told in pieces of a second; a shorter one after others is the last.
@@ -17,6 +19,7 @@ const WHOLE_GAP_S: f64 = 0.999;
 /// An object a line.
 pub(crate) struct JsonLines {
     printer: Printer,
+    voice: Voice,
 }
 
 #[derive(Serialize)]
@@ -34,20 +37,20 @@ fn monotonic_s() -> f64 {
 }
 
 impl JsonLines {
-    /// Prints through this printer.
-    pub(crate) const fn new(printer: Printer) -> Self {
-        Self { printer }
+    /// Prints through this printer, and says notices through this voice too.
+    pub(crate) const fn new(printer: Printer, voice: Voice) -> Self {
+        Self { printer, voice }
     }
 }
 
 impl Reporter for JsonLines {
     fn report(&mut self, report: Report) {
         if let Report::Notice { text } = &report {
-            eprintln!("tympan: {text}");
+            self.voice.say(&format!("tympan: {text}"));
         }
         match serde_json::to_string(&Line { report: &report, emitted_s: monotonic_s() }) {
             Ok(line) => self.printer.print(format!("{line}\n")),
-            Err(e) => eprintln!("tympan: a report that is no JSON: {e}"),
+            Err(e) => self.voice.say(&format!("tympan: a report that is no JSON: {e}")),
         }
     }
 }
@@ -55,7 +58,10 @@ impl Reporter for JsonLines {
 /// Final text a line; partial text redrawn in place, on a terminal only.
 pub(crate) struct ForPeople {
     printer: Printer,
+    voice: Voice,
     terminal: bool,
+    /// Notices stand among the words, and in their order.
+    together: bool,
     named: bool,
     partial_shown: bool,
     /// Streams whose devices are away, and for how many seconds.
@@ -65,10 +71,12 @@ pub(crate) struct ForPeople {
 }
 
 impl ForPeople {
-    /// Prints through this printer; with the stream's name before each line when there are several.
-    pub(crate) fn new(printer: Printer, named: bool) -> Self {
+    /// Prints through this printer, and says notices through this voice; with the stream's name before each line when there
+    /// are several.
+    pub(crate) fn new(printer: Printer, voice: Voice, named: bool) -> Self {
         let terminal = std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Self { printer, terminal, named, partial_shown: false, away: BTreeMap::new(), late: BTreeSet::new() }
+        let (away, late) = (BTreeMap::new(), BTreeSet::new());
+        Self { printer, voice, terminal, together: on_one_terminal(), named, partial_shown: false, away, late }
     }
 
     fn line(&self, stream: &StreamName, text: &str) -> String {
@@ -102,7 +110,11 @@ impl ForPeople {
 
     fn say(&mut self, text: &str) {
         self.clear();
-        eprintln!("tympan: {text}");
+        if self.together {
+            self.printer.print(format!("tympan: {text}\n"));
+        } else {
+            self.voice.say(&format!("tympan: {text}"));
+        }
     }
 }
 
@@ -161,6 +173,14 @@ impl Reporter for ForPeople {
             Report::Stopped { .. } => self.clear(),
         }
     }
+}
+
+/// Whether standard output and standard error are the same terminal.
+fn on_one_terminal() -> bool {
+    let (out, err) = (std::io::stdout(), std::io::stderr());
+    let device = |of| rustix::fs::fstat(of).map(|stat| stat.st_rdev);
+    let same = matches!((device(out.as_fd()), device(err.as_fd())), (Ok(out), Ok(err)) if out == err);
+    same && out.is_terminal() && err.is_terminal()
 }
 
 /// The end of a text that fits a line: the newest words are the ones to see.

@@ -5,6 +5,7 @@
 
 use crate::log::{Entry, Level, Log, Speaker};
 use crate::output::harmless;
+use crate::voice::Voice;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
 use std::sync::Mutex;
@@ -47,8 +48,17 @@ impl LastWords {
     }
 }
 
+/// Who says it, and where it is shown besides.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    /// Stands before each line.
+    pub name: String,
+    /// Takes the lines.
+    pub voice: Voice,
+}
+
 /// Reads to the end.
-pub(crate) fn listen(mut stderr: impl Read, speaker: Speaker, words: &LastWords, log: &Log, shown: Option<&str>) {
+pub(crate) fn listen(mut stderr: impl Read, speaker: Speaker, words: &LastWords, log: &Log, shown: Option<&Shown>) {
     let mut lines = Lines::default();
     let mut allowance = Allowance::new(Instant::now());
     let mut bytes = vec![0; READ_BYTES];
@@ -79,7 +89,7 @@ fn hear(
     speaker: Speaker,
     words: &LastWords,
     log: &Log,
-    shown: Option<&str>,
+    shown: Option<&Shown>,
     allowance: &mut Allowance,
 ) -> u64 {
     let text = String::from_utf8_lossy(line);
@@ -96,8 +106,8 @@ fn hear(
     if cut > 0 {
         text.push_str(&format!(" ... ({cut} bytes more)"));
     }
-    if let Some(name) = shown {
-        eprintln!("{name}: {text}");
+    if let Some(shown) = shown {
+        shown.voice.say(&format!("{}: {text}", shown.name));
     }
     if logged {
         let (level, text) = Level::of(&text);

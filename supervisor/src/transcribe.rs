@@ -14,6 +14,7 @@ use crate::session::{Outcome, Plan};
 use crate::settings::{Settings, each, keys};
 use crate::siblings::Siblings;
 use crate::transcript::{TimedText, Transcript};
+use crate::voice::Voice;
 use anyhow::{Context, Result};
 use control_protocol::{ClockKind, Exit, StreamName};
 use std::collections::BTreeMap;
@@ -93,6 +94,7 @@ fn all_batches(
 ) -> Result<Exit> {
     let mut out = args.output.as_deref().map(OutFile::begin).transpose()?;
     let mut ends = Vec::new();
+    let voice = Voice::new()?;
     for files in args.files.chunks(BATCH) {
         private_dir(&folders.spill(), SET_BY)?;
         let named = name_files(files)?;
@@ -103,13 +105,14 @@ fn all_batches(
             offline: true,
             sample_rate_hz: RATE_HZ,
             history_ms: history_ms(files.len()),
-            verbose: args.verbose,
+            voice: args.verbose.then(|| voice.clone()),
             ..base
         };
-        let mut collector = Collector::new(&named);
+        let mut collector = Collector::new(&named, voice.clone());
         let (events, mut inbox) = event::inbox();
         let outcome = supervise(&plan, &mut collector, events, &mut inbox)?;
         collector.clear_progress();
+        voice.flush();
         let model = models::file_name(plan.models.first());
         for (name, path) in &named {
             let transcript = collector.transcript(name, path, &model, &outcome);
@@ -173,13 +176,14 @@ fn write(transcript: &Transcript, format: Format, args: &TranscribeArgs, out: &m
 struct Collector {
     segments: BTreeMap<StreamName, Vec<TimedText>>,
     progress: BTreeMap<StreamName, (f64, Option<f64>)>,
+    voice: Voice,
     terminal: bool,
 }
 
 impl Collector {
-    fn new(named: &[(StreamName, PathBuf)]) -> Self {
+    fn new(named: &[(StreamName, PathBuf)], voice: Voice) -> Self {
         let segments = named.iter().map(|(name, _)| (name.clone(), Vec::new())).collect();
-        Self { segments, progress: BTreeMap::new(), terminal: std::io::stderr().is_terminal() }
+        Self { segments, progress: BTreeMap::new(), voice, terminal: std::io::stderr().is_terminal() }
     }
 
     fn transcript(&mut self, name: &StreamName, path: &Path, model: &str, outcome: &Outcome) -> Transcript {
@@ -201,19 +205,18 @@ impl Collector {
         }
         let done: f64 = self.progress.values().map(|(done, _)| done).sum();
         let total: Option<f64> = self.progress.values().map(|(_, total)| *total).sum();
-        match total.filter(|&total| total > 0.0) {
-            Some(total) => eprint!(
-                "\r\x1b[K{:3.0} %  {:.0} of {total:.0} s heard",
-                (100.0 * done / total).min(100.0),
-                done.min(total)
-            ),
-            None => eprint!("\r\x1b[K{done:.0} s heard"),
-        }
+        self.voice.print(match total.filter(|&total| total > 0.0) {
+            Some(total) => {
+                let percent = (100.0 * done / total).min(100.0);
+                format!("\r\x1b[K{percent:3.0} %  {:.0} of {total:.0} s heard", done.min(total))
+            }
+            None => format!("\r\x1b[K{done:.0} s heard"),
+        });
     }
 
     fn clear_progress(&self) {
         if self.terminal {
-            eprint!("\r\x1b[K");
+            self.voice.print("\r\x1b[K".to_owned());
         }
     }
 }
@@ -231,7 +234,7 @@ impl Reporter for Collector {
             }
             Report::Process { role, pid, state: "failed", reason: Some(reason), .. } => {
                 self.clear_progress();
-                eprintln!("tympan: {role} {pid}: {reason}");
+                self.voice.say(&format!("tympan: {role} {pid}: {reason}"));
             }
             _ => {}
         }

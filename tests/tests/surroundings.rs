@@ -1,7 +1,10 @@
 //! Where people are: other locales, narrow terminals, readers that leave, two shells of one user.
 
 use anyhow::{Context, Result, ensure};
-use std::io::{BufRead, BufReader};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::Signal;
+use std::fs::File;
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::process::{Command, Stdio};
 use system_tests::*;
 
@@ -108,6 +111,50 @@ fn a_partial_fits_a_narrow_terminal() -> Result<()> {
     ensure!(!partials.is_empty(), "no partial was long enough to be shortened: {shown:?}");
     ensure!(partials.iter().all(|partial| partial.chars().count() < 30), "{partials:?}");
     terminal.folders().assert_clean()
+}
+
+/// A pipe into which nothing goes any more, and which nobody reads while the first of it is kept.
+fn full_pipe() -> Result<(PipeReader, PipeWriter)> {
+    let (reader, mut writer) = std::io::pipe()?;
+    let flags = OFlag::from_bits_truncate(fcntl(&writer, FcntlArg::F_GETFL)?);
+    fcntl(&writer, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    while writer.write(b"x").is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(flags))?;
+    Ok((reader, writer))
+}
+
+#[test]
+fn a_standard_error_that_nobody_reads_holds_nobody() -> Result<()> {
+    let (mut reader, writer) = full_pipe()?;
+    let folders = Folders::new()?;
+    let mut command = tympan(&folders)?;
+    // For people, it tells what it listens to before the first word, and of the pause later.
+    command.args(["run", "--verbose", "--model"]).arg(model()?).arg("demo:");
+    let words = folders.notes().join("words");
+    let mut child = command.stdin(Stdio::null()).stdout(File::create(&words)?).stderr(writer).spawn()?;
+    drop(command);
+    let paused = wait_until("an instance that can be paused", watchdog(5.0), || {
+        let paused = run_to_end(tympan(&folders)?.arg("pause"), watchdog(2.0))?;
+        Ok((paused.code == Some(0)).then_some(()))
+    });
+    let said = paused.and_then(|()| {
+        run_to_end(tympan(&folders)?.arg("resume"), watchdog(2.0))?.expect_success()?;
+        wait_until("its words", watchdog(12.0), || Ok((std::fs::metadata(&words)?.len() > 10).then_some(())))
+    });
+    let asked = end_process(child.id(), Signal::SIGINT);
+    let status = wait_until("its end", watchdog(3.0), || Ok(child.try_wait()?));
+    if status.is_err() {
+        child.kill()?;
+        child.wait()?;
+    }
+    said?;
+    let status = status?;
+    ensure!(asked && status.success(), "{status}");
+    folders.assert_clean()?;
+    let mut pipe = Vec::new();
+    reader.read_to_end(&mut pipe)?;
+    ensure!(pipe.iter().all(|&byte| byte == b'x'), "it was written to after all: it proves nothing");
+    Ok(())
 }
 
 #[test]

@@ -29,6 +29,7 @@ use crate::queue::Queue;
 use crate::refusal::Refusal;
 use crate::report::{Report, Reporter};
 use crate::siblings::Siblings;
+use crate::voice::Voice;
 use anyhow::Result;
 use control_protocol::{ClockKind, Exit, JobId, StreamName};
 use ending::Phase;
@@ -77,8 +78,8 @@ pub(crate) struct Plan {
     pub partials: bool,
     /// How long a pause ends an utterance, in milliseconds.
     pub hangover_ms: u16,
-    /// Whether the children's standard error is shown.
-    pub verbose: bool,
+    /// Where the children's standard error is shown.
+    pub voice: Option<Voice>,
     /// Where the children's standard error goes.
     pub log: Log,
 }

@@ -141,7 +141,7 @@ impl Session<'_> {
             args,
             runtime: &self.plan.folders.runtime,
             stdin: part == Part::Engine && self.plan.sources.iter().any(|(_, uri)| uri.starts_with("stdin:")),
-            verbose: self.plan.verbose,
+            voice: self.plan.voice.as_ref(),
             log: &self.plan.log,
         };
         let child = Child::spawn(&recipe, &self.events)?;

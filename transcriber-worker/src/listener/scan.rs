@@ -23,8 +23,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// A live ring grows by a block every few milliseconds, and the detector wants more than that: this is added to the time
 /// until it has enough.
 const REST_MORE: Duration = Duration::from_millis(2);
-/// While nobody speaks, so many looks are taken together: half as many wake-ups, and none of it is seen, for the first words
-/// of an utterance are waited for much longer.
+/// While nobody speaks, so many looks are taken together: a third of the wake-ups, and none of it is seen, for the first
+/// words of an utterance are waited for much longer.
 const LOOKS_IN_SILENCE: usize = 3;
 /// The same while nobody is to listen. What is said right after the pause is heard as much later, and all of it.
 const PAUSED_REST: Duration = Duration::from_millis(200);
