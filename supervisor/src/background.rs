@@ -160,7 +160,7 @@ impl InBackground {
             log: words.has_log().then(|| folders.log.clone()),
         };
         let ending = words.ending();
-        let printer = Printer::new(Box::new(words), events.clone())?;
+        let printer = Printer::new(words, events.clone())?;
         Ok(Self {
             lines: Some(JsonLines::new(printer, voice.clone())),
             starter: Some(starter),

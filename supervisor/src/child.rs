@@ -6,6 +6,7 @@
 use crate::event::{ChildEvent, Event, Order, Part, Said};
 use crate::log::{Log, Speaker};
 use crate::mailbox::{Mailbox, Post, Returned, mailbox};
+use crate::patient;
 use crate::stderr::{self, LastWords, Shown};
 use crate::voice::Voice;
 use anyhow::{Context, Result};
@@ -191,6 +192,7 @@ fn talk(server: LinkServer, orders: Mailbox<Order>, teller: &Teller) {
 }
 
 fn talk_as<M: DeserializeOwned>(server: LinkServer, mut orders: Mailbox<Order>, teller: &Teller, said: fn(M) -> Said) {
+    patient::interrupt_nobody();
     let accepted = server.accept::<Order, M>(teller.part.role(), teller.generation);
     let (sender, mut receiver): (LinkSender<Order>, LinkReceiver<M>) = match accepted {
         Ok((_, sender, receiver)) => (sender, receiver),
@@ -206,6 +208,7 @@ fn talk_as<M: DeserializeOwned>(server: LinkServer, mut orders: Mailbox<Order>, 
     }
     let writer = teller.clone();
     let writing = named("orders", move || {
+        patient::interrupt_nobody();
         loop {
             let ready = orders.take(OUTBOX, None);
             if ready.is_empty() {

@@ -38,6 +38,7 @@ mod outfile;
 mod output;
 mod owner;
 mod paths;
+mod patient;
 mod policy;
 mod printer;
 mod queue;

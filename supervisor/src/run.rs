@@ -104,7 +104,7 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings, starter: Option<Starte
             Box::new(InBackground::new(starter, words, &folders, voice.clone(), events.clone())?)
         }
         None => {
-            let printer = Printer::new(Box::new(std::io::stdout()), events.clone())?;
+            let printer = Printer::on_stdout(events.clone())?;
             if args.json {
                 Box::new(JsonLines::new(printer, voice.clone()))
             } else {

@@ -25,6 +25,7 @@ use crate::log::Log;
 use crate::mailbox::{Mailbox, Post};
 use crate::models::Models;
 use crate::paths::Folders;
+use crate::patient;
 use crate::queue::Queue;
 use crate::refusal::Refusal;
 use crate::report::{Report, Reporter};
@@ -181,6 +182,7 @@ impl<'a> Session<'a> {
     /// When no child can be started at all.
     pub(crate) fn run(mut self) -> Result<Outcome> {
         self.hang_up_board();
+        patient::interrupt_nobody();
         for part in self.places.keys().copied().collect::<Vec<_>>() {
             self.begin(part);
         }
