@@ -55,27 +55,30 @@ pub fn undisturbed(speech: &Speech) -> Result<Said> {
 pub fn timed_words(instance: &Instance, stream: Option<&str>) -> Result<Vec<TimedWord>> {
     let is_meant = |event: &Event| stream.is_none_or(|stream| event.fields["stream"] == stream);
     let events = instance.log().all()?;
+    let started = events.iter().find(|event| event.is("started")).context("it never started")?;
+    let rate_hz = started.number("sample_rate_hz")?;
     let mut gaps = Vec::new();
     for gap in events.iter().filter(|e| e.is("gap") && e.fields["cause"] == "engine_down" && is_meant(e)) {
-        gaps.push((gap.number("start_s")?, gap.number("end_s")?));
+        gaps.push(gap.span()?);
     }
-    let in_file_s = |at_s: f64| at_s - gaps.iter().filter(|gap| gap.0 < at_s).map(|gap| gap.1 - gap.0).sum::<f64>();
+    let before = |frame| gaps.iter().filter(|gap| gap.start < frame).map(|gap| gap.end - gap.start).sum::<u64>();
+    let in_file_s = |frame: u64| (frame - before(frame)) as f64 / rate_hz;
     let finals = instance.finals()?;
     let meant: Vec<&Event> = finals.iter().filter(|event| is_meant(event)).collect();
     Ok(words_in(&meant, in_file_s)?.concat())
 }
 
-/// The words of each of these finals, at times that `place` makes of the session's seconds.
+/// The words of each of these finals, at seconds that `place` makes of the session's frames.
 ///
 /// # Errors
 /// When an event is malformed.
-pub fn words_in(finals: &[&Event], place: impl Fn(f64) -> f64) -> Result<Vec<Vec<TimedWord>>> {
+pub fn words_in(finals: &[&Event], place: impl Fn(u64) -> f64) -> Result<Vec<Vec<TimedWord>>> {
     let mut raw: Vec<(usize, &str, f64, f64)> = Vec::new();
     for (n, event) in finals.iter().enumerate() {
         for word in event.fields["words"].as_array().into_iter().flatten() {
-            let span = (word["text"].as_str(), word["start_s"].as_f64(), word["end_s"].as_f64());
-            let (Some(text), Some(start_s), Some(end_s)) = span else { anyhow::bail!("a word without times: {word}") };
-            raw.push((n, text, place(start_s), place(end_s)));
+            let span = (word["text"].as_str(), word["start_frame"].as_u64(), word["end_frame"].as_u64());
+            let (Some(text), Some(start), Some(end)) = span else { anyhow::bail!("a word without times: {word}") };
+            raw.push((n, text, place(start), place(end)));
         }
     }
     let texts: Vec<&str> = raw.iter().map(|&(_, text, ..)| text).collect();

@@ -89,7 +89,7 @@ impl Told {
             frame.saturating_sub(first_frame).saturating_sub(without.sum())
         };
         let at = |span: &Range<u64>| position(span.start)..position(span.end);
-        let in_source_s = |at_s: f64| position((at_s * RATE_HZ as f64).round() as u64) as f64 / RATE_HZ as f64;
+        let in_source_s = |frame: u64| position(frame) as f64 / RATE_HZ as f64;
         let events: Vec<&Event> = finals.iter().map(|&(_, event)| event).collect();
         let words = words_in(&events, in_source_s)?;
         let heard = finals.iter().zip(words).map(|((span, _), words)| Utterance { span: at(span), words });
