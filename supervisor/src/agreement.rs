@@ -20,10 +20,7 @@ use control_protocol::{Hearing, Job, JobId, Word, text_of};
 use shm_layout::{Epoch, FrameIndex};
 use std::collections::BTreeMap;
 
-/// Utterances that are no longer than this are heard as a whole. The recogniser's shortest context covers it, with the
-/// margin that it needs.
-const WINDOW_S: f64 = 5.1;
-/// In longer ones so much is heard again before the first word that is not committed, so that the recogniser knows the
+/// Of what is not heard as a whole so much is heard again before the first word that is not committed, so that the recogniser knows the
 /// voice and the sentence.
 const CONTEXT_MIN_S: f64 = 1.5;
 const CONTEXT_MAX_S: f64 = 3.5;
@@ -31,7 +28,7 @@ const CONTEXT_MAX_S: f64 = 3.5;
 const SOFT_S: f64 = 0.12;
 /// What a second between the ends of two texts counts, in edits.
 const EDITS_PER_S: f64 = 2.0;
-/// What two answers must have in common so that it stays.
+/// When words stay.
 struct Care {
     /// How sure the recogniser must be of a word, in percent; else it takes three answers.
     sure: u8,
@@ -40,13 +37,20 @@ struct Care {
     young_s: f64,
     /// How much is heard behind a word, in seconds.
     behind_s: f64,
+    /// Where the recogniser is less sure than this of the first word of all, in percent, nothing stays before so much of the
+    /// utterance is heard, in seconds: a short word before it may be missing (tiny.en leaves out the "And" of "And Mr. John"
+    /// five times in a row, and then knows it).
+    first_sure: u8,
+    first_s: f64,
+    /// An utterance that is no longer than this is heard as a whole, in seconds.
+    whole_s: f64,
 }
-/// In a quiet place.
-const IN_QUIET: Care = Care { sure: 30, young_s: 0.4, behind_s: 0.0 };
-/// Where speech stands out of the noise by less than this, in dB, words settle later: with noise 10 dB below the speech,
-/// tiny.en has 14 % errors so, and 19 % as in a quiet place.
-const CLEAR_DB: u8 = 20;
-const IN_NOISE: Care = Care { sure: 50, young_s: 3.0, behind_s: 1.0 };
+/// In a quiet place. The recogniser's shortest context covers so much as a whole, with the margin that it needs.
+const IN_QUIET: Care = Care { sure: 30, young_s: 0.4, behind_s: 0.0, first_sure: 50, first_s: 4.5, whole_s: 5.1 };
+/// Where speech stands out of the noise by less than this, in dB, words settle later, and more is heard at once: with noise
+/// 10 dB below the speech, tiny.en has 14 % errors so, and 19 % as in a quiet place.
+const CLEAR_DB: u8 = 23;
+const IN_NOISE: Care = Care { sure: 50, young_s: 3.0, behind_s: 1.0, first_sure: 0, first_s: 0.0, whole_s: 8.0 };
 /// Words that are kept for what follows them.
 const KEPT: usize = 120;
 /// Bytes of the prompt.
@@ -76,6 +80,8 @@ struct Utterance {
     tail: Vec<(Word, u32)>,
     /// Whether an answer had any words.
     worded: bool,
+    /// How far it stands out of the noise, by the last answer.
+    snr_db: u8,
 }
 
 /// An utterance that is over.
@@ -147,7 +153,8 @@ impl Spoken {
     /// From where a worker should listen, and what was said before that.
     pub(crate) fn window(&self, job: &Job) -> (FrameIndex, String) {
         let committed = self.own(job);
-        if job.to.since(job.from) <= self.frames(WINDOW_S) || committed.is_empty() {
+        let whole_s = self.open.get(&job.id).map_or(IN_QUIET.whole_s, |utterance| care_in(utterance.snr_db).whole_s);
+        if job.to.since(job.from) <= self.frames(whole_s) || committed.is_empty() {
             // No prompt: with the sentence before it, short models hear that one again ("Had he married" became "How do you
             // marry"; 12 % word errors instead of 6).
             return (job.from, String::new());
@@ -180,19 +187,23 @@ impl Spoken {
         }
         self.enter(job.epoch);
         let new = self.news(job, hearing.from, answer);
-        let care = if hearing.snr_db < CLEAR_DB { IN_NOISE } else { IN_QUIET };
-        let (young, behind) = (self.frames(care.young_s), self.frames(care.behind_s));
+        let care = care_in(hearing.snr_db);
+        let [young, behind, first_s] = [care.young_s, care.behind_s, care.first_s].map(|seconds| self.frames(seconds));
         let utterance = self.open.entry(job.id).or_insert_with(|| Utterance::of(job));
         utterance.to = utterance.to.max(job.to);
+        utterance.snr_db = hearing.snr_db;
         let agreed = new.iter().zip(&utterance.tail).take_while(|(word, (before, _))| same(word, before)).count();
         let young = new.first().is_some_and(|first| job.to.since(first.from) < young);
+        let is_doubtful = |first: &Word| first.confidence < care.first_sure && job.to.since(first.from) < first_s;
+        let doubtful = utterance.committed.is_empty() && new.first().is_some_and(is_doubtful);
         let once = u32::from(!young);
         let times = |at: usize| if at < agreed { utterance.tail[at].1 + once } else { once };
         let mut new: Vec<(Word, u32)> = new.into_iter().enumerate().map(|(at, word)| (word, times(at))).collect();
         let stays = |(word, times): &&(Word, u32)| {
             (*times > 2 || (*times == 2 && word.confidence >= care.sure)) && job.to.since(word.to) >= behind
         };
-        let stay = new.iter().take_while(stays).count().min(new.len().saturating_sub(1));
+        let most = if doubtful { 0 } else { new.len().saturating_sub(1) };
+        let stay = new.iter().take_while(stays).count().min(most);
         utterance.tail = new.split_off(stay);
         let committed: Vec<Word> = new.into_iter().map(|(word, _)| word).collect();
         utterance.committed.extend_from_slice(&committed);
@@ -302,9 +313,22 @@ impl Spoken {
     }
 }
 
+/// The care that so much noise takes.
+const fn care_in(snr_db: u8) -> Care {
+    if snr_db < CLEAR_DB { IN_NOISE } else { IN_QUIET }
+}
+
 impl Utterance {
     const fn of(job: &Job) -> Self {
-        Self { epoch: job.epoch, from: job.from, to: job.to, committed: Vec::new(), tail: Vec::new(), worded: false }
+        Self {
+            epoch: job.epoch,
+            from: job.from,
+            to: job.to,
+            committed: Vec::new(),
+            tail: Vec::new(),
+            worded: false,
+            snr_db: u8::MAX,
+        }
     }
 }
 

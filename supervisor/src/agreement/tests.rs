@@ -95,6 +95,38 @@ fn a_word_in_doubt_needs_three_answers() {
 }
 
 #[test]
+fn where_the_first_word_is_in_doubt_one_before_it_may_be_missing() {
+    let mut spoken = Spoken::new(RATE);
+    let mut mister = words("mr john dashwood had then leisure to consider", 500);
+    mister[0].confidence = 45;
+    let mut and = words("and mr john dashwood had then leisure to consider how", 100);
+    and[0].confidence = 45;
+    let mut committed = Vec::new();
+    for to in [2_500, 3_000, 3_500, 4_000] {
+        committed.push(texts(&hear(&mut spoken, &job(1, 0, to), 0, mister.clone()).committed));
+    }
+    for to in [4_500, 5_000] {
+        committed.push(texts(&hear(&mut spoken, &job(1, 0, to), 0, and.clone()).committed));
+    }
+    assert_eq!(committed, ["", "", "", "", "", "and mr john dashwood had then leisure to consider"]);
+}
+
+#[test]
+fn in_noise_more_is_heard_at_once() {
+    let begin = |snr_db| {
+        let mut spoken = Spoken::new(RATE);
+        for to in [4_500, 5_000] {
+            let answer = words("unless to be rather cold hearted and rather selfish", 100);
+            let hearing = Hearing { from: FrameIndex(0), snr_db };
+            spoken.hear(&job(1, 0, to), hearing, answer).expect("in time");
+        }
+        spoken.window(&job(1, 0, 7_000)).0.0
+    };
+    assert_eq!(begin(12), 0);
+    assert!(begin(40) > 0);
+}
+
+#[test]
 fn in_noise_words_wait_for_what_is_behind_them() {
     let mut spoken = Spoken::new(RATE);
     let text = "unless to be rather cold hearted and rather selfish";
