@@ -105,7 +105,8 @@ impl Witness {
 #[test]
 fn the_engine_killed_between_two_sentences() -> Result<()> {
     let speech = short();
-    let mut instance = Setup::run(&[&speech.uri()]).start()?;
+    // The first sentence ends late enough for the blow to come before, on a busy machine too.
+    let mut instance = Setup::run(&[&speech.uri()]).arg("--hangover").arg("700").start()?;
     let witness = Witness::of(&instance, "file");
     instance.wait_ready()?;
     let ring = instance.ring("file")?;
