@@ -39,10 +39,15 @@ fn errors_over_clips(say: impl Fn(&str) -> Result<String>) -> Result<WordErrors>
     Ok(sum)
 }
 
-/// What an instance must have done with the joined file, however it heard it.
-fn check_words(instance: &Instance, largest_message_bytes: u64) -> Result<()> {
+/// What comes by another way than a file: all clips in the long run, three of them else.
+fn spoken() -> &'static Speech {
+    if long() { joined() } else { short() }
+}
+
+/// What an instance must have done with this speech, however it heard it.
+fn check_words(instance: &Instance, speech: &Speech, largest_message_bytes: u64) -> Result<()> {
     instance.assert_once()?;
-    let errors = errors_of(&joined().transcript(), &instance.said()?)?;
+    let errors = errors_of(&speech.transcript(), &instance.said()?)?;
     let allowed = transcribed().errors() + 2;
     eprintln!("{errors:?}, {allowed} allowed, in: {}", instance.said()?);
     ensure!(errors.errors() <= allowed, "{errors:?}, {allowed} allowed, in: {}", instance.said()?);
@@ -110,7 +115,7 @@ fn a_file_in_real_time() -> Result<()> {
     ensure!(played_s < joined().seconds() / 2.0, "the first final came {played_s} s into the file");
     ensure!(first.whole("end_frame")? <= ring.commit().0, "a final of frames that were not there yet");
     let largest = follow_to_the_end(&mut instance)?;
-    check_words(&instance, largest)?;
+    check_words(&instance, joined(), largest)?;
     check_times(&instance)?;
     instance.assert_clean()
 }
@@ -134,10 +139,10 @@ fn check_times(instance: &Instance) -> Result<()> {
 fn standard_input_in_real_time() -> Result<()> {
     let mut instance = Setup::run(&["stdin:"]).piped().start()?;
     let pipe = instance.take_stdin().context("piped")?;
-    let speaker = std::thread::spawn(move || joined().speak_into(pipe));
+    let speaker = std::thread::spawn(move || spoken().speak_into(pipe));
     let largest = follow_to_the_end(&mut instance)?;
     speaker.join().map_err(|_| anyhow::anyhow!("the speaker panicked"))??;
-    check_words(&instance, largest)?;
+    check_words(&instance, spoken(), largest)?;
     instance.assert_clean()
 }
 
@@ -172,7 +177,7 @@ fn an_alsa_device() -> Result<()> {
     let ring = instance.ring("mic")?;
     let rate_hz = u64::from(ring.info().sample_rate_hz);
     instance.wait_captured(&ring, 0.5)?;
-    pulse.play(&joined().file())?;
+    pulse.play(&spoken().file())?;
     // Two seconds later the last word has been heard, and everything found in it has been written down.
     let heard = ring.commit().plus(2 * rate_hz);
     let status = wait_until("an empty queue", watchdog(10.0), || {
@@ -185,7 +190,7 @@ fn an_alsa_device() -> Result<()> {
     ensure!(status.queue.lost == 0, "{status:?}");
     instance.interrupt()?;
     instance.wait_stopped(watchdog(2.0))?;
-    check_words(&instance, status.largest_message_bytes)?;
+    check_words(&instance, spoken(), status.largest_message_bytes)?;
     instance.assert_clean()
 }
 

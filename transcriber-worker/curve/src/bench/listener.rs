@@ -1,0 +1,68 @@
+//! The listener of one stream, a look at a time: as `transcriber-worker/src/listener/scan.rs`, without a ring.
+
+use anyhow::Result;
+use control_protocol::{Job, JobId, JobKind, Samples, StreamName};
+use shm_layout::{Epoch, FrameIndex};
+use transcriber_worker::segment::{LOOK_SAMPLES, Look, Policy, Segmenter, Utterance};
+use transcriber_worker::vad::{Detector, FRAME_SAMPLES, SAMPLE_RATE_HZ};
+
+/// As `GROWING_EVERY` and `GROWN_MIN` there.
+const GROWING_EVERY: u64 = SAMPLE_RATE_HZ as u64 / 2;
+const GROWN_MIN: u64 = SAMPLE_RATE_HZ as u64 * 4 / 10;
+
+/// What it knows.
+pub(super) struct Listener {
+    segmenter: Segmenter,
+    stream: StreamName,
+    id: Option<JobId>,
+    utterances: u32,
+    growing_said: u64,
+}
+
+impl Listener {
+    /// Nothing was heard yet.
+    ///
+    /// # Errors
+    /// Never: the name is a good one.
+    pub(super) fn new(hangover_ms: u64) -> Result<Self> {
+        let policy = Policy::LIVE.ended_by(hangover_ms * u64::from(SAMPLE_RATE_HZ) / 1_000);
+        let (segmenter, stream) = (Segmenter::new(policy, 0, 0), StreamName::new("mic")?);
+        Ok(Self { segmenter, stream, id: None, utterances: 0, growing_said: 0 })
+    }
+
+    /// What one look makes known.
+    ///
+    /// # Errors
+    /// When the detector fails.
+    pub(super) fn look(&mut self, detector: &mut Detector, frame: &[f32; FRAME_SAMPLES]) -> Result<Option<Job>> {
+        #[expect(clippy::cast_precision_loss, reason = "512")]
+        let power = frame.iter().map(|s| s * s).sum::<f32>() / FRAME_SAMPLES as f32;
+        let probability = detector.probability(frame)?;
+        if let Some(utterance) = self.segmenter.push(Look { probability, power }) {
+            let job = self.job(JobKind::Final, utterance);
+            self.id = None;
+            return Ok(Some(job));
+        }
+        if let Some(utterance) = self.segmenter.tentative() {
+            return Ok(Some(self.job(JobKind::Tentative, utterance)));
+        }
+        let position = self.segmenter.position();
+        let due = match self.segmenter.speaking_since() {
+            Some(from) if self.growing_said > from => self.growing_said + GROWING_EVERY,
+            Some(from) => from + GROWN_MIN,
+            None => return Ok(None),
+        };
+        let growing = self.segmenter.growing().filter(|u| position >= due && u.speech_end + LOOK_SAMPLES >= position);
+        Ok(growing.map(|utterance| self.job(JobKind::Partial, utterance)))
+    }
+
+    fn job(&mut self, kind: JobKind, utterance: Utterance) -> Job {
+        self.growing_said = self.segmenter.position();
+        let id = *self.id.get_or_insert_with(|| {
+            self.utterances += 1;
+            JobId::new(1, self.utterances)
+        });
+        let [from, to, speech_end] = [utterance.from, utterance.to, utterance.speech_end].map(FrameIndex);
+        Job { id, kind, stream: self.stream.clone(), epoch: Epoch(1), from, to, speech_end, samples: Samples::Ring }
+    }
+}

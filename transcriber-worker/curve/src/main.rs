@@ -1,0 +1,56 @@
+//! How soon live words are certain, beside how many of them are wrong.
+//!
+//! Joins of the clips are played to the listener's segmenter, the supervisor's queue and its agreement on a virtual clock, so
+//! that every run has the same answers in the same order, and a minute of speech takes as long as its passes. The recogniser
+//! is the real one; only the time that a pass takes is a formula ([`bench::play`]). To see what a change costs, change the
+//! product's code and run it again: what the recogniser heard is kept, and only new windows are computed.
+
+#[path = "../../../supervisor/src/agreement.rs"]
+#[allow(dead_code, reason = "the supervisor uses all of it")]
+mod agreement;
+mod bench;
+#[path = "../../../supervisor/src/queue.rs"]
+#[allow(dead_code, reason = "the supervisor uses all of it")]
+mod queue;
+#[path = "../../../supervisor/src/refusal.rs"]
+#[allow(dead_code, unused_imports, unused_macros, reason = "the supervisor uses all of it")]
+mod refusal;
+
+use clap::Parser;
+use std::path::PathBuf;
+
+/// Errors and latencies of live words, on a virtual clock.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The recogniser's model file.
+    #[arg(long)]
+    model: PathBuf,
+    /// The voice detector's model file.
+    #[arg(long)]
+    vad: PathBuf,
+    /// The folder of clips.
+    #[arg(long)]
+    speech: PathBuf,
+    /// Where what the recogniser heard is kept.
+    #[arg(long)]
+    kept: PathBuf,
+    /// How many joins: of seeds 0, 1, ….
+    #[arg(long, default_value_t = 6)]
+    joins: u64,
+    /// Noise beside them, so many dB below the speech.
+    #[arg(long)]
+    noise: Option<f64>,
+    /// How long a pause ends an utterance, in ms.
+    #[arg(long, default_value_t = 280)]
+    hangover: u64,
+    /// Nothing is heard before an utterance ends.
+    #[arg(long)]
+    finals_only: bool,
+    /// Tell every text as it comes.
+    #[arg(long)]
+    trace: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    bench::run(&Args::parse())
+}
