@@ -3,8 +3,8 @@
 //! An utterance is recognised again and again while it grows. A word is *committed* when two successive answers agree on
 //! it and on all before it (LocalAgreement-2, Liu et al. 2020, as in `whisper_streaming`), and when another word follows
 //! it: what ends an answer may be half a word, or may still get its full stop. A word that the recogniser itself doubts
-//! needs three answers; in noise all words need more sound behind them. What is committed never changes. The utterance's
-//! last answer settles the rest.
+//! needs three answers; in noise all words need more sound behind them; and where it doubts the first of all, one before it
+//! may be missing, and none stays for a while. What is committed never changes. The utterance's last answer settles the rest.
 //!
 //! Answers are matched with what stays by words *and* times: whichever part of an answer is closest to the words that
 //! stand already, by edits and by where it ends, says the same; the rest is new. So an answer may begin with words that
@@ -20,8 +20,8 @@ use control_protocol::{Hearing, Job, JobId, Word, text_of};
 use shm_layout::{Epoch, FrameIndex};
 use std::collections::BTreeMap;
 
-/// Of what is not heard as a whole so much is heard again before the first word that is not committed, so that the recogniser knows the
-/// voice and the sentence.
+/// Of what is not heard as a whole so much is heard again before the first word that is not committed, so that the
+/// recogniser knows the voice and the sentence.
 const CONTEXT_MIN_S: f64 = 1.5;
 const CONTEXT_MAX_S: f64 = 3.5;
 /// What is heard of the time before a word at least.
