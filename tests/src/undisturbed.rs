@@ -41,7 +41,8 @@ pub fn undisturbed(speech: &Speech) -> Result<Said> {
     let mut instance = Setup::run(&[&speech.uri()]).start()?;
     end_of(&mut instance, speech)?;
     let words = words_of(&instance)?;
-    assert_well_heard(speech, &words).context("undisturbed")?;
+    let errors = align(&normalise(&[&speech.transcript()])?[0], &words);
+    ensure!(errors.errors() * 5 <= errors.words, "undisturbed, and yet {errors:?}: {words:?}");
     let said = Said { words, timed: timed_words(&instance, None)? };
     KNOWN.lock().expect("not poisoned").insert(speech.file(), said.clone());
     Ok(said)
@@ -109,7 +110,7 @@ pub fn end_of(instance: &mut Instance, speech: &Speech) -> Result<()> {
     instance.assert_clean()
 }
 
-/// Every word of the undisturbed run is there, none beside them, and most are the same. A word that live text is unsure of
+/// Every word of the undisturbed run is there, none beside them, and hardly any is another one. A word that live text is unsure of
 /// depends on when its answers come, so it may be another one at the same time.
 ///
 /// # Errors
@@ -119,12 +120,7 @@ pub fn assert_no_word_lost(instance: &Instance, speech: &Speech) -> Result<()> {
     let said = timed_words(instance, None)?;
     let (lost, invented) = (lost_words(&undisturbed.timed, &said), lost_words(&said, &undisturbed.timed));
     ensure!(lost.is_empty() && invented.is_empty(), "lost {lost:?}, invented {invented:?}: {}", instance.said()?);
-    assert_well_heard(speech, &words_of(instance)?)
-}
-
-/// Hardly any other words than those that are said in the file.
-fn assert_well_heard(speech: &Speech, words: &[String]) -> Result<()> {
-    let errors = align(&normalise(&[&speech.transcript()])?[0], words);
-    ensure!(errors.errors() * 5 <= errors.words, "{errors:?}: {words:?}");
+    let errors = align(&undisturbed.words, &words_of(instance)?);
+    ensure!(errors.substitutions + errors.insertions <= 2, "{errors:?}: {}", instance.said()?);
     Ok(())
 }
