@@ -161,13 +161,20 @@ impl<W: Copy + Eq + std::hash::Hash> Queue<W> {
 
     /// The next job for an idle worker; a partial only when `partial_allowed`.
     pub(crate) fn assign(&mut self, worker: W, partial_allowed: bool) -> Option<Job> {
-        let job = match self.waiting.pop_front().or_else(|| self.next_tentative()) {
+        let job = match self.next_waiting().or_else(|| self.next_tentative()) {
             Some(job) => job,
             None if partial_allowed => self.next_partial()?,
             None => return None,
         };
         self.running.insert(worker, Running { job: job.clone(), since: Instant::now(), words: Vec::new() });
         Some(job)
+    }
+
+    /// The first one; of recordings the longest, so that no worker has a long one left when the others have nothing.
+    fn next_waiting(&mut self) -> Option<Job> {
+        let length = |job: &Job| if job.kind == JobKind::Offline { job.to.0 - job.from.0 } else { u64::MAX };
+        let (first, _) = self.waiting.iter().enumerate().rev().max_by_key(|(_, job)| length(job))?;
+        self.waiting.remove(first)
     }
 
     fn next_tentative(&mut self) -> Option<Job> {
@@ -423,6 +430,17 @@ mod tests {
         assert_eq!(queue.release().unwrap().job.id, JobId::new(1, 1));
         assert_eq!(queue.release().unwrap().job.id, JobId::new(1, 2));
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn of_recordings_the_longest_piece_is_begun_first() {
+        let mut queue = Queue::default();
+        for (count, frames) in [(1, 90), (2, 400), (3, 90), (4, 400)] {
+            let job = job(count, JobKind::Offline);
+            queue.push(Job { to: FrameIndex(job.from.0 + frames), ..job });
+        }
+        let begun: Vec<_> = (1..=4).map(|worker| queue.assign(worker, true).unwrap().id).collect();
+        assert_eq!(begun, [2, 4, 1, 3].map(|count| JobId::new(1, count)));
     }
 
     #[test]

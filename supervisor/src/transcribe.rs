@@ -5,7 +5,7 @@ use crate::event;
 use crate::models;
 use crate::outfile::OutFile;
 use crate::output::print;
-use crate::paths::{Folders, SET_BY, private_dir};
+use crate::paths::{Folders, SET_BY, private_dir, room};
 use crate::recovery::{self, RECORDING};
 use crate::refusal::refuse;
 use crate::report::{Report, Reporter};
@@ -24,14 +24,17 @@ use std::path::{Path, PathBuf};
 
 /// The rate Whisper hears: rings at this rate are written down without another conversion.
 const RATE_HZ: u32 = 16_000;
-/// What the rings of all recordings that are open hold together: pieces of up to 28 s for each worker, and room to decode
-/// ahead.
-const HISTORY_MS: u32 = 480_000;
-/// What one of them holds.
+/// What the ring of a recording holds: two pieces of up to 28 s and more, for each worker and to decode ahead.
+const HISTORY_MS_MIN: u32 = 60_000;
+/// What it holds where few are open.
 const HISTORY_MS_MAX: u32 = 120_000;
 /// Recordings that are open at once. Between two batches the processes are started anew, and the last piece of one is
 /// worked on alone.
-const BATCH: usize = 8;
+const BATCH_MAX: usize = 16;
+/// As many are open where there is little room for rings.
+const BATCH_MIN: usize = 8;
+/// What the ring of a recording takes, in bytes. Rings together take a quarter of the room (`shm_layout::fit_history`).
+const RING_BYTES: u64 = 4 * RATE_HZ as u64 * HISTORY_MS_MIN as u64 / 1_000;
 
 /// Writes recordings down.
 ///
@@ -95,7 +98,7 @@ fn all_batches(
     let mut out = args.output.as_deref().map(OutFile::begin).transpose()?;
     let mut ends = Vec::new();
     let voice = Voice::new()?;
-    for files in args.files.chunks(BATCH) {
+    for files in args.files.chunks(batch(room(&folders.runtime))) {
         private_dir(&folders.spill(), SET_BY)?;
         let named = name_files(files)?;
         let sources = named.iter().map(|(name, path)| Ok((name.clone(), format!("file:{}", utf8(path)?))));
@@ -141,9 +144,15 @@ fn all_batches(
     Ok(together(&ends))
 }
 
+/// How many recordings are open at once, where so much room is left for rings.
+fn batch(free_bytes: u64) -> usize {
+    let fitting = free_bytes / 4 / RING_BYTES;
+    usize::try_from(fitting).unwrap_or(BATCH_MAX).clamp(BATCH_MIN, BATCH_MAX)
+}
+
 /// How much of each of so many recordings is kept.
 fn history_ms(files: usize) -> u32 {
-    (HISTORY_MS / u32::try_from(files.max(1)).unwrap_or(u32::MAX)).min(HISTORY_MS_MAX)
+    if files > BATCH_MIN / 2 { HISTORY_MS_MIN } else { HISTORY_MS_MAX }
 }
 
 /// The exit code of several recordings: what all ended with, or that some are missing.
@@ -246,9 +255,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_recordings_take_no_more_memory_than_some() {
-        assert_eq!([1, 4, 8].map(history_ms), [120_000, 120_000, 60_000]);
-        assert!(history_ms(BATCH) >= 60_000, "two pieces and more");
+    fn as_many_recordings_are_open_as_there_is_room_for() {
+        assert_eq!([1, 4, 5, 16].map(history_ms), [120_000, 120_000, 60_000, 60_000]);
+        // A container has 64 MB, a desktop some gigabytes.
+        assert_eq!([0, 64 << 20, 200 << 20, 16 << 30].map(batch), [8, 8, 13, 16]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::recovery::keep_spilled;
 use crate::report::Report;
 use control_protocol::{Samples, ToEngine, ToListener};
 use std::collections::HashSet;
+use std::mem::discriminant;
 use std::time::{Duration, Instant};
 
 /// How long an interrupted run still writes down what was said.
@@ -74,8 +75,19 @@ impl Session<'_> {
         }
     }
 
-    /// Moves on when a phase has reached its goal or its deadline.
-    pub(super) fn advance_phase(&mut self) {
+    /// Moves on while phases have reached their goals or their deadlines: nothing happens that would wake the loop for the
+    /// next one.
+    pub(super) fn advance_phases(&mut self) {
+        loop {
+            let before = discriminant(&self.phase);
+            self.advance_phase();
+            if discriminant(&self.phase) == before {
+                return;
+            }
+        }
+    }
+
+    fn advance_phase(&mut self) {
         let now = Instant::now();
         match &self.phase {
             Phase::Running if self.rings.stopped => {

@@ -204,7 +204,7 @@ impl<'a> Session<'a> {
             self.tick_lives();
             self.dispatch();
             self.give_credit();
-            self.advance_phase();
+            self.advance_phases();
         }
         Ok(self.outcome)
     }
