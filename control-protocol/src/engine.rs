@@ -21,7 +21,7 @@ pub struct EngineConfig {
     pub runtime_dir: String,
     /// The session all frame indices belong to.
     pub session: SessionId,
-    /// Epoch of every ring this engine opens.
+    /// Epoch of every ring this engine opens, unless [`ToEngine::RingEpoch`] names another.
     pub epoch: Epoch,
     /// The first index this engine may write, at `first_frame_ns`.
     #[serde(with = "bounds::frame")]
@@ -60,7 +60,8 @@ pub enum ToEngine {
     Hello(Hello),
     /// First, once.
     Configure(EngineConfig),
-    /// Before [`ToEngine::Start`], once a source.
+    /// Once a source. Before [`ToEngine::Start`] all of them begin together; on the monotonic clock they may also come
+    /// later, while others run.
     AddSource(SourceSpec),
     /// Open the rings and begin.
     Start,
@@ -74,6 +75,22 @@ pub enum ToEngine {
     Close,
     /// End the process.
     Shutdown,
+    /// Which epoch the next ring of this stream has; said before its source is added, or for the mix before the start. A
+    /// stream that comes again in the life of one engine has another epoch each time.
+    RingEpoch {
+        /// Its stream.
+        stream: StreamName,
+        /// Its epoch: no ring of the session has had it before under this name.
+        epoch: Epoch,
+        /// The epoch of the stream's ring before.
+        previous: Option<Epoch>,
+    },
+    /// Capture this source no more: what it has captured is written, its ring closed, its memory freed; then
+    /// [`FromEngine::SourceRemoved`]. The others go on, and without any the mix is silent.
+    RemoveSource {
+        /// Its stream.
+        stream: StreamName,
+    },
 }
 
 /// Why frames are missing.
@@ -101,6 +118,9 @@ pub struct SourceError {
     /// What a process ends with whose work this was.
     pub exit: Exit,
 }
+
+/// The most sources of an engine at a time.
+pub const SOURCES_MAX: usize = 64;
 
 /// Engine to supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,5 +212,13 @@ pub enum FromEngine {
         /// How many, besides those of the gap.
         #[serde(with = "bounds::frames")]
         frames: u64,
+    },
+    /// A source was removed as [`ToEngine::RemoveSource`] asked; its ring, where it had one, is closed at this frame.
+    SourceRemoved {
+        /// Its stream.
+        stream: StreamName,
+        /// One past its last frame.
+        #[serde(with = "bounds::frame")]
+        at: FrameIndex,
     },
 }

@@ -33,7 +33,7 @@ pub use bounds::{
     PATH_BYTES_MAX, PROMPT_BYTES_MAX, REASON_BYTES_MAX, URI_BYTES_MAX,
 };
 pub use codec::{CodecError, MESSAGE_BYTES_MAX, decode, encode};
-pub use engine::{ClockKind, EngineConfig, FromEngine, GapCause, SourceError, SourceSpec, ToEngine};
+pub use engine::{ClockKind, EngineConfig, FromEngine, GapCause, SOURCES_MAX, SourceError, SourceSpec, ToEngine};
 pub use exit::Exit;
 pub use greeting::{greet, greeting, version_of};
 pub use job::{Job, JobFault, JobId, JobKind, Samples, Task};

@@ -74,6 +74,12 @@ pub enum ToListener {
         /// Whether the stream is not listened to from here on.
         paused: bool,
     },
+    /// The stream has ended, all of it was reported, and no later epoch is expected: follow it no further, until
+    /// [`ToListener::Listen`] names it again.
+    Forget {
+        /// Which stream.
+        stream: StreamName,
+    },
 }
 
 /// Listener to supervisor.

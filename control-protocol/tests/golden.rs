@@ -68,6 +68,9 @@ fn to_engine() -> Vec<String> {
         ToEngine::Credit { until: FrameIndex(1) },
         ToEngine::Close,
         ToEngine::Shutdown,
+        ToEngine::RingEpoch { stream: name("mic"), epoch: Epoch(4), previous: Some(Epoch(2)) },
+        ToEngine::RingEpoch { stream: StreamName::mix(), epoch: Epoch(1), previous: None },
+        ToEngine::RemoveSource { stream: name("mic") },
     ];
     lines("ToEngine", &messages)
 }
@@ -102,6 +105,7 @@ fn from_engine() -> Vec<String> {
         FromEngine::Stopped,
         FromEngine::Fault("why".into()),
         FromEngine::Dropped { stream: StreamName::mix(), at: FrameIndex(1), frames: 2 },
+        FromEngine::SourceRemoved { stream: name("mic"), at: FrameIndex(300) },
     ];
     let causes = [GapCause::Underrun, GapCause::Overrun, GapCause::Xrun, GapCause::Disappeared, GapCause::EngineDown];
     // Rings carry these numbers in their tables.
@@ -145,6 +149,7 @@ fn to_listener() -> Vec<String> {
         ToListener::SetAside(JobId::new(2, 7)),
         ToListener::Pause { stream: name("mic"), at: FrameIndex(300), paused: true },
         ToListener::Pause { stream: name("mic"), at: FrameIndex(300), paused: false },
+        ToListener::Forget { stream: name("mic") },
     ];
     lines("ToListener", &messages)
 }

@@ -1,6 +1,6 @@
 //! The status board on the worst day: its owner killed, memory full, garbage in the place of its name.
 
-use shm_layout::board::{Beat, Board, BoardError, Counter, Heart, METERS, Meter, SLOTS, View};
+use shm_layout::board::{Beat, Board, BoardError, Counter, Heart, METERS, Meters, SLOTS, View};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -109,20 +109,27 @@ fn meters_show_what_was_written_last() {
     let folder = tempfile::tempdir().unwrap();
     let board = Board::create(folder.path()).unwrap();
     assert_eq!(board.levels(), []);
-    let long = "x".repeat(65);
-    let meters = Meter::claim(folder.path(), &["mic", "übung", &long]).unwrap();
-    assert!(meters[2].is_none());
-    meters[1].as_ref().unwrap().show(0.5, 0.25);
+    let meters = Meters::claim(folder.path()).unwrap();
+    let (mic, other) = (meters.take("mic").unwrap(), meters.take("übung").unwrap());
+    assert!(meters.take(&"x".repeat(65)).is_none() && meters.take("").is_none());
+    other.show(0.5, 0.25);
     let levels = View::open(folder.path()).unwrap().levels();
     let shown: Vec<_> = levels.iter().map(|level| (level.stream.as_str(), level.peak, level.rms)).collect();
     assert_eq!(shown, [("mic", 0.0, 0.0), ("übung", 0.5, 0.25)]);
     assert!(levels[0].at_ns == 0 && levels[1].at_ns > 0);
-    // The next life has other streams.
-    let names: Vec<_> = (0..=METERS).map(|index| format!("s{index}")).collect();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let meters = Meter::claim(folder.path(), &names).unwrap();
-    assert_eq!((meters.iter().flatten().count(), board.levels().len()), (METERS, METERS));
+    // One stream goes, another comes in its place, and begins without a level.
+    mic.show(1.0, 1.0);
+    drop(mic);
+    let shown = |board: &Board| board.levels().into_iter().map(|level| (level.stream, level.peak)).collect::<Vec<_>>();
+    assert_eq!(shown(&board), [("übung".to_owned(), 0.5)]);
+    let call = meters.take("call").unwrap();
+    assert_eq!(shown(&board), [("call".to_owned(), 0.0), ("übung".to_owned(), 0.5)]);
+    // The next life has other streams, and there is room for so many.
+    let next = Meters::claim(folder.path()).unwrap();
+    let taken: Vec<_> = (0..=METERS).map(|index| next.take(&format!("s{index}"))).collect();
+    assert_eq!((taken.iter().flatten().count(), board.levels().len()), (METERS, METERS));
     assert!(board.levels().iter().all(|level| level.at_ns == 0));
+    drop((call, other));
 }
 
 #[test]

@@ -34,42 +34,67 @@ pub struct Level {
     pub at_ns: u64,
 }
 
-/// One stream's meter, for its writer.
+/// All meters of a board, for the one process that has the sound.
+#[derive(Debug)]
+pub struct Meters {
+    segment: Arc<Segment>,
+}
+
+impl Meters {
+    /// Takes the board's meters, and frees those that another process had before.
+    ///
+    /// # Errors
+    /// [`BoardError`]. A process can do without.
+    pub fn claim(runtime: &Path) -> Result<Self, BoardError> {
+        let segment = Arc::new(open(runtime)?);
+        for at in places() {
+            segment.store(at + word::NAME_BYTES, 0, Ordering::Relaxed);
+        }
+        Ok(Self { segment })
+    }
+
+    /// A free meter for this stream, until it is dropped. Where all [`METERS`] are taken, or the name is too long, there is
+    /// none.
+    #[must_use]
+    pub fn take(&self, stream: &str) -> Option<Meter> {
+        let segment = &self.segment;
+        // Pairs with the Release store in `Meter::drop`.
+        let is_free = |at: &usize| segment.load(at + word::NAME_BYTES, Ordering::Acquire) == 0;
+        let fits = (1..=NAME_BYTES_MAX).contains(&stream.len());
+        let at = places().find(is_free).filter(|_| fits)?;
+        for (place, bytes) in stream.as_bytes().chunks(8).enumerate() {
+            let mut name = [0; 8];
+            name[..bytes.len()].copy_from_slice(bytes);
+            segment.store(at + word::NAME + place, u64::from_le_bytes(name), Ordering::Relaxed);
+        }
+        segment.store(at + word::LEVEL, 0, Ordering::Relaxed);
+        segment.store(at + word::AT, 0, Ordering::Relaxed);
+        // Last: pairs with the Acquire load in `levels`.
+        segment.store(at + word::NAME_BYTES, stream.len() as u64, Ordering::Release);
+        Some(Meter { segment: Arc::clone(segment), at })
+    }
+}
+
+/// The first words of all meters.
+fn places() -> impl Iterator<Item = usize> {
+    (0..METERS).map(|index| FIRST_WORD + index * WORDS)
+}
+
+/// One stream's meter, for its writer. Dropped, it is free for another stream.
 #[derive(Debug)]
 pub struct Meter {
     segment: Arc<Segment>,
     at: usize,
 }
 
-impl Meter {
-    /// Takes the board's meters for these streams, in this order, and frees all others: for the one process that has
-    /// the sound. A stream beyond [`METERS`], or with too long a name, has none.
-    ///
-    /// # Errors
-    /// [`BoardError`]. A process can do without.
-    pub fn claim(runtime: &Path, streams: &[&str]) -> Result<Vec<Option<Self>>, BoardError> {
-        let segment = Arc::new(open(runtime)?);
-        for index in 0..METERS {
-            segment.store(FIRST_WORD + index * WORDS + word::NAME_BYTES, 0, Ordering::Relaxed);
-        }
-        let meter = |(index, stream): (usize, &&str)| {
-            (index < METERS && stream.len() <= NAME_BYTES_MAX).then(|| {
-                let at = FIRST_WORD + index * WORDS;
-                for (place, bytes) in stream.as_bytes().chunks(8).enumerate() {
-                    let mut name = [0; 8];
-                    name[..bytes.len()].copy_from_slice(bytes);
-                    segment.store(at + word::NAME + place, u64::from_le_bytes(name), Ordering::Relaxed);
-                }
-                segment.store(at + word::LEVEL, 0, Ordering::Relaxed);
-                segment.store(at + word::AT, 0, Ordering::Relaxed);
-                // Last: pairs with the Acquire load in `levels`.
-                segment.store(at + word::NAME_BYTES, stream.len() as u64, Ordering::Release);
-                Self { segment: Arc::clone(&segment), at }
-            })
-        };
-        Ok(streams.iter().enumerate().map(meter).collect())
+impl Drop for Meter {
+    fn drop(&mut self) {
+        // Pairs with the Acquire load in `Meters::take`.
+        self.segment.store(self.at + word::NAME_BYTES, 0, Ordering::Release);
     }
+}
 
+impl Meter {
     /// Shows a level.
     ///
     /// # Real time
@@ -83,9 +108,8 @@ impl Meter {
 
 #[expect(clippy::cast_possible_truncation, reason = "halves of a word")]
 pub(super) fn levels(segment: &Segment) -> Vec<Level> {
-    let level = |index: usize| {
-        let at = FIRST_WORD + index * WORDS;
-        // Pairs with the Release store in `Meter::claim`.
+    let level = |at: usize| {
+        // Pairs with the Release store in `Meters::take`.
         let bytes = usize::try_from(segment.load(at + word::NAME_BYTES, Ordering::Acquire)).ok()?;
         let length = (1..=NAME_BYTES_MAX).contains(&bytes).then_some(bytes)?;
         let load = |word: usize| segment.load(at + word, Ordering::Relaxed);
@@ -98,5 +122,5 @@ pub(super) fn levels(segment: &Segment) -> Vec<Level> {
             at_ns: load(word::AT),
         })
     };
-    (0..METERS).filter_map(level).collect()
+    places().filter_map(level).collect()
 }

@@ -27,7 +27,7 @@ mod segment;
 
 pub use beat::{Beat, Counter};
 pub use heart::{Heart, Pulse};
-pub use meter::{Level, METERS, Meter};
+pub use meter::{Level, METERS, Meter, Meters};
 
 use crate::process::{is_alive, start_time_of};
 use segment::Segment;
