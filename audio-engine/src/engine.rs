@@ -2,16 +2,22 @@
 //!
 //! Everything that may block or allocate happens here. The tick has its own thread ([`crate::pace`]).
 
+use crate::arrivals::{Arrivals, Ticket};
+use crate::entrant::{Entrant, Lineage};
 use crate::limits::{SAMPLE_RATES_HZ, short};
 use crate::pace::Orders;
-use crate::rings::{self, Running, StartError};
-use crate::source::{self, OpenError, OpenSource};
+use crate::rings::source_failed;
+use crate::room::StartError;
+use crate::running::Running;
+use crate::source::{OpenError, OpenSource};
 use crate::vitals::Vitals;
-use control_protocol::{ClockKind, EngineConfig, Exit, FromEngine, SourceSpec, StreamName, ToEngine};
+use control_protocol::{ClockKind, EngineConfig, Exit, FromEngine, SOURCES_MAX, SourceSpec, StreamName, ToEngine};
+use shm_layout::FrameIndex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the control thread reacts to.
 pub enum Event {
@@ -20,17 +26,15 @@ pub enum Event {
     /// The supervisor is gone.
     Gone,
     /// Opening a source has ended.
-    Opened(usize, Result<Box<OpenSource>, OpenError>),
+    Opened(Ticket, Result<Box<OpenSource>, OpenError>),
 }
 
 /// How often the control thread looks after a running tick.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long it sleeps at most when nothing goes on: often enough to be seen alive.
 const REST: Duration = Duration::from_millis(200);
-/// How often it looks whether the sources are ready to begin.
-const PRIME_LOOK_EVERY: Duration = Duration::from_millis(2);
-/// How long the others wait for a device that delivers nothing.
-const PRIME_PATIENCE: Duration = Duration::from_secs(1);
+/// How often it looks whether sources are ready to begin, or gone.
+const CHANGE_LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Serves one supervisor until it says [`ToEngine::Shutdown`] or is gone. `own` feeds `events`.
 pub fn serve(events: &Receiver<Event>, own: &Sender<Event>, send: &dyn Fn(FromEngine)) -> Exit {
@@ -38,19 +42,16 @@ pub fn serve(events: &Receiver<Event>, own: &Sender<Event>, send: &dyn Fn(FromEn
         own,
         send,
         config: None,
-        slots: Vec::new(),
+        lineages: BTreeMap::new(),
+        arrivals: Arrivals::default(),
+        some_failed: false,
         orders: Arc::default(),
         phase: Phase::Adding,
         vitals: Vitals::default(),
     };
     loop {
         engine.vitals.turn();
-        let wait = match engine.phase {
-            Phase::Adding | Phase::Opening | Phase::Stopped => REST,
-            Phase::Priming { .. } => PRIME_LOOK_EVERY,
-            Phase::Running(_) => LOOK_EVERY,
-        };
-        let end = match events.recv_timeout(wait) {
+        let end = match events.recv_timeout(engine.rest()) {
             Ok(event) => engine.on(event),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => Some(Exit::Orphaned),
@@ -65,21 +66,13 @@ struct Engine<'a> {
     own: &'a Sender<Event>,
     send: &'a dyn Fn(FromEngine),
     config: Option<EngineConfig>,
-    slots: Vec<Slot>,
+    /// Of streams that are to come, where they were named.
+    lineages: BTreeMap<StreamName, Lineage>,
+    arrivals: Arrivals,
+    some_failed: bool,
     orders: Arc<Orders>,
     phase: Phase,
     vitals: Vitals,
-}
-
-struct Slot {
-    name: StreamName,
-    state: SlotState,
-}
-
-enum SlotState {
-    Opening,
-    Open(Box<OpenSource>),
-    Failed,
 }
 
 enum Phase {
@@ -88,14 +81,24 @@ enum Phase {
     /// Told to start; some sources are still being opened.
     Opening,
     /// Waiting until every source delivers.
-    Priming { sources: Vec<rings::Source>, since: Instant },
-    /// The tick runs.
-    Running(Running),
+    Priming,
+    /// The tick runs; sources come and go.
+    Running(Box<Running>),
     /// All rings are closed.
     Stopped,
 }
 
 impl Engine<'_> {
+    /// How long nothing need be looked at.
+    fn rest(&self) -> Duration {
+        match &self.phase {
+            Phase::Priming => CHANGE_LOOK_EVERY,
+            Phase::Running(running) if running.is_changing() || self.arrivals.are_waited_for() => CHANGE_LOOK_EVERY,
+            Phase::Running(_) => LOOK_EVERY,
+            Phase::Adding | Phase::Opening | Phase::Stopped => REST,
+        }
+    }
+
     fn on(&mut self, event: Event) -> Option<Exit> {
         match event {
             Event::Gone => return Some(Exit::Orphaned),
@@ -107,7 +110,11 @@ impl Engine<'_> {
                 self.vitals = Vitals::claim(&config);
                 self.config = Some(config);
             }
+            Event::Message(ToEngine::RingEpoch { stream, epoch, previous }) => {
+                self.lineages.insert(stream, Lineage { epoch, previous });
+            }
             Event::Message(ToEngine::AddSource(spec)) => self.add(spec),
+            Event::Message(ToEngine::RemoveSource { stream }) => self.remove(stream),
             Event::Message(ToEngine::Start) => {
                 if self.config.is_none() {
                     return Some(self.fault("told to start before it was configured".into(), Exit::Refused));
@@ -121,63 +128,80 @@ impl Engine<'_> {
             }
             Event::Message(ToEngine::Close) => self.close(),
             Event::Message(ToEngine::Shutdown) => return Some(Exit::Clean),
-            Event::Opened(index, result) => self.opened(index, result),
+            Event::Opened(ticket, result) => self.opened(ticket, result),
         }
         None
     }
 
     fn add(&mut self, spec: SourceSpec) {
+        let lineage = self.lineages.remove(&spec.stream);
         let refuse = |reason: &str| {
             let reason = short(format!("{}: {reason}", spec.stream));
             let stream = spec.stream.clone();
             (self.send)(FromEngine::SourceFailed { stream, reason, retry: false, exit: Exit::Refused });
         };
         let Some(config) = &self.config else { return refuse("sources come after the configuration") };
-        if !matches!(self.phase, Phase::Adding) {
-            return refuse("sources come before the start");
+        let (running, sources) = match &self.phase {
+            Phase::Adding | Phase::Opening | Phase::Priming => (None, 0),
+            Phase::Running(running) => (Some(running), running.sources()),
+            Phase::Stopped => return refuse("the engine has stopped"),
+        };
+        if config.clock == ClockKind::Virtual && !matches!(self.phase, Phase::Adding) {
+            return refuse("on a virtual clock sources come before the start");
         }
         if spec.stream == StreamName::mix() {
             return refuse("this name belongs to the sum of all sources; take another");
         }
-        if self.slots.iter().any(|slot| slot.name == spec.stream) {
+        if self.arrivals.has(&spec.stream) || running.is_some_and(|running| running.has(&spec.stream)) {
             return refuse("two sources of this name; give each its own");
         }
-        let (index, rate_hz, own) = (self.slots.len(), config.sample_rate_hz, self.own.clone());
-        let opening = std::thread::Builder::new().name("open source".into());
-        let opening = opening.spawn(move || {
-            let result = source::open(&spec.uri, rate_hz, spec.resume_frames).map(Box::new);
-            // Nobody listens any more when the process is ending.
-            let _ = own.send(Event::Opened(index, result));
-        });
-        let stream = spec.stream;
-        match opening {
-            Ok(_) => self.slots.push(Slot { name: stream, state: SlotState::Opening }),
-            Err(e) => {
-                let reason = format!("{stream}: no thread to open it: {e}");
-                (self.send)(FromEngine::SourceFailed { stream, reason, retry: true, exit: Exit::Refused });
-            }
+        if self.arrivals.count() + sources >= SOURCES_MAX {
+            return refuse(&format!("{SOURCES_MAX} sources are the most"));
+        }
+        let (stream, rate_hz) = (spec.stream.clone(), config.sample_rate_hz);
+        if let Err(e) = self.arrivals.open(spec, lineage.unwrap_or_else(|| Lineage::of(config)), rate_hz, self.own) {
+            let reason = format!("{stream}: no thread to open it: {e}");
+            (self.send)(FromEngine::SourceFailed { stream, reason, retry: true, exit: Exit::Refused });
         }
     }
 
-    fn opened(&mut self, index: usize, result: Result<Box<OpenSource>, OpenError>) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
+    /// Lets a source go, wherever it is. One that is not there has ended by itself, and that was told.
+    fn remove(&mut self, stream: StreamName) {
+        if self.arrivals.remove(&stream) {
+            // It has no frame; the next one that it could have had is told.
+            let at = match &self.phase {
+                Phase::Running(running) => running.now(),
+                _ => self.config.as_ref().map_or(FrameIndex(0), |config| config.first_frame),
+            };
+            (self.send)(FromEngine::SourceRemoved { stream, at });
+        } else if let Phase::Running(running) = &mut self.phase {
+            running.remove(&stream);
+        }
+    }
+
+    fn opened(&mut self, ticket: Ticket, result: Result<Box<OpenSource>, OpenError>) {
+        let name = self.arrivals.name_of(ticket).cloned();
         match result {
             Ok(open) => {
-                (self.send)(FromEngine::SourceOpened {
-                    stream: slot.name.clone(),
-                    description: short(open.description.clone()),
-                    sample_rate_hz: open.sample_rate_hz,
-                    channels: u32::try_from(open.channels).unwrap_or(u32::MAX),
-                    live: open.live,
-                    resume_uri: open.resume_uri.clone(),
-                    total_frames: open.total_frames,
-                });
-                slot.state = SlotState::Open(open);
+                if let Some(stream) = name {
+                    (self.send)(FromEngine::SourceOpened {
+                        stream,
+                        description: short(open.description.clone()),
+                        sample_rate_hz: open.sample_rate_hz,
+                        channels: u32::try_from(open.channels).unwrap_or(u32::MAX),
+                        live: open.live,
+                        resume_uri: open.resume_uri.clone(),
+                        total_frames: open.total_frames,
+                    });
+                }
+                self.arrivals.opened(ticket, open);
             }
             Err(OpenError { reason, retry, exit }) => {
-                let (stream, reason) = (slot.name.clone(), short(reason));
-                (self.send)(FromEngine::SourceFailed { stream, reason, retry, exit });
-                slot.state = SlotState::Failed;
+                self.arrivals.failed(ticket);
+                self.some_failed = true;
+                if let Some(stream) = name {
+                    (self.send)(FromEngine::SourceFailed { stream, reason: short(reason), retry, exit });
+                }
             }
         }
     }
@@ -186,22 +210,24 @@ impl Engine<'_> {
     fn advance(&mut self) -> Option<Exit> {
         match std::mem::replace(&mut self.phase, Phase::Stopped) {
             Phase::Opening => {
-                if self.slots.iter().any(|slot| matches!(slot.state, SlotState::Opening)) {
+                if self.arrivals.are_opening() {
                     self.phase = Phase::Opening;
                     return None;
                 }
                 self.prime()
             }
-            Phase::Priming { mut sources, since } => {
-                if may_begin(&mut sources, since.elapsed()) {
-                    return self.begin(sources);
+            Phase::Priming => match self.arrivals.all_ready() {
+                Some(entrants) => self.begin(entrants),
+                None => {
+                    self.phase = Phase::Priming;
+                    None
                 }
-                self.phase = Phase::Priming { sources, since };
-                None
-            }
+            },
             Phase::Running(mut running) => {
+                self.let_in(&mut running);
                 running.look(&self.vitals, self.send);
                 if running.is_over() {
+                    self.arrivals.clear();
                     (self.send)(FromEngine::Stopped);
                 } else {
                     self.phase = Phase::Running(running);
@@ -216,42 +242,55 @@ impl Engine<'_> {
     }
 
     fn prime(&mut self) -> Option<Exit> {
-        let config = self.config.clone()?;
-        let mut sources = Vec::new();
-        for slot in std::mem::take(&mut self.slots) {
-            let SlotState::Open(open) = slot.state else { continue };
-            match rings::Source::new(slot.name, *open, &config) {
-                Ok(source) => sources.push(source),
-                Err(reason) => return Some(self.fault(reason, Exit::Refused)),
-            }
-        }
-        if sources.is_empty() {
+        self.ask_to_begin();
+        // Where none was wanted, the mix is silent until one comes.
+        if self.arrivals.count() == 0 && self.some_failed {
             return Some(self.fault("no source could be opened".into(), Exit::Refused));
         }
-        sources.iter().for_each(rings::Source::ask_to_begin);
-        if config.clock == ClockKind::Virtual {
-            return self.begin(sources);
+        if self.config.as_ref()?.clock == ClockKind::Virtual {
+            let entrants = self.arrivals.waited_for();
+            return self.begin(entrants);
         }
-        self.phase = Phase::Priming { sources, since: Instant::now() };
+        self.phase = Phase::Priming;
         None
     }
 
-    fn begin(&mut self, sources: Vec<rings::Source>) -> Option<Exit> {
+    fn ask_to_begin(&mut self) {
+        let Some(config) = &self.config else { return };
+        for (stream, reason) in self.arrivals.ask_to_begin(config) {
+            self.some_failed = true;
+            (self.send)(source_failed(stream, StartError::refused(reason)));
+        }
+    }
+
+    fn begin(&mut self, entrants: Vec<Entrant>) -> Option<Exit> {
         let config = self.config.as_ref()?;
-        match Running::start(config, sources, Arc::clone(&self.orders), &self.vitals, self.send) {
+        let mix = self.lineages.remove(&StreamName::mix()).unwrap_or_else(|| Lineage::of(config));
+        match Running::start(config, mix, entrants, Arc::clone(&self.orders), &self.vitals, self.send) {
             Ok(running) => {
-                self.phase = Phase::Running(running);
+                self.phase = Phase::Running(Box::new(running));
                 None
             }
             Err(StartError { reason, exit }) => Some(self.fault(reason, exit)),
         }
     }
 
+    /// Sources that came after the start, each as soon as it delivers.
+    fn let_in(&mut self, running: &mut Running) {
+        self.ask_to_begin();
+        for entrant in self.arrivals.ready() {
+            if let Err((stream, error)) = running.enter(entrant, self.send) {
+                (self.send)(source_failed(stream, error));
+            }
+        }
+    }
+
     fn close(&mut self) {
+        self.arrivals.clear();
         match &mut self.phase {
             Phase::Running(running) => running.close(),
             Phase::Stopped => {}
-            Phase::Adding | Phase::Opening | Phase::Priming { .. } => {
+            Phase::Adding | Phase::Opening | Phase::Priming => {
                 self.phase = Phase::Stopped;
                 (self.send)(FromEngine::Stopped);
             }
@@ -262,17 +301,6 @@ impl Engine<'_> {
         (self.send)(FromEngine::Fault(short(reason)));
         exit
     }
-}
-
-/// Whether all sources deliver, or those that do have waited long enough for those that do not. A file is always
-/// waited for (it will come); a device or a pipe is not, unless it is all there is.
-fn may_begin(sources: &mut [rings::Source], waited: Duration) -> bool {
-    let alone = sources.len() == 1;
-    let patient = waited < PRIME_PATIENCE;
-    sources.iter_mut().all(|source| {
-        let waits = patient || (!source.is_live() && (alone || source.is_file()));
-        source.is_primed() || !waits
-    })
 }
 
 fn check(config: &EngineConfig) -> Result<(), String> {

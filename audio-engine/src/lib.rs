@@ -15,6 +15,7 @@
 //! death, allocate, lock or log on an audio thread. Opening, closing and freeing happen on the control thread
 //! ([`engine`]); calls into the sound system on threads that may be abandoned ([`live`]).
 
+pub mod arrivals;
 pub mod asound;
 pub mod capture;
 pub mod clock;
@@ -22,23 +23,28 @@ mod container;
 pub mod decode;
 pub mod device;
 pub mod engine;
+pub mod entrant;
 pub mod feed;
 pub mod frames;
 pub mod inputs;
 pub mod lane;
 pub mod limits;
 pub mod live;
+pub mod mix;
 mod mpeg;
+pub mod note;
 pub mod pace;
 pub mod queue;
 pub mod raw;
 pub mod rings;
 pub mod room;
 pub mod rt;
+pub mod running;
 pub mod sound_server;
 pub mod source;
 pub mod stdin;
 pub mod tick;
+pub mod track;
 pub mod uri;
 pub mod virtual_device;
 pub mod vitals;

@@ -33,8 +33,10 @@ pub enum Pace {
 /// How long a tick on a virtual clock waits before it looks again.
 const VIRTUAL_WAIT: Duration = Duration::from_micros(500);
 
-/// Ticks until all sources have ended or [`Orders::close`]. A tick that is late catches up block by block and skips none.
-pub fn run(mut tick: Tick, pace: Pace, orders: &Arc<Orders>, pulse: &Pulse) {
+/// Ticks until the last source has ended or [`Orders::close`]. A tick that is late catches up block by block and skips none.
+/// What is left of it is to be freed elsewhere.
+#[must_use]
+pub fn run(mut tick: Tick, pace: Pace, orders: &Arc<Orders>, pulse: &Pulse) -> Tick {
     if matches!(pace, Pace::Monotonic(_)) && !rt::promote(rt::PRIORITY_TICK) {
         eprintln!("no real-time priority (ulimit -r): under load there may be gaps");
     }
@@ -62,4 +64,5 @@ pub fn run(mut tick: Tick, pace: Pace, orders: &Arc<Orders>, pulse: &Pulse) {
     }
     // Pairs with the Acquire load of the control thread: who sees it finished finds all notes and rings.
     orders.finished.store(true, Ordering::Release);
+    tick
 }

@@ -1,64 +1,41 @@
 //! The engine's inner loop: every tick moves one block of every source into its ring, and their sum into the mix.
 //!
 //! It allocates nothing, frees nothing, takes no lock, logs nothing and makes no system call but the futex
-//! wake of each ring. What the supervisor has to know leaves as small `Copy` notes; rings that are done and
-//! queues that are used up leave whole, to be closed and freed elsewhere.
+//! wake of each ring. What the supervisor has to know leaves as small `Copy` notes; tracks that are done and
+//! queues that are used up leave whole, to be closed and freed elsewhere. Tracks come whole, too, into places that
+//! are there from the beginning.
 
-use crate::lane::{GapPart, Lane};
+use crate::mix::Mix;
+use crate::note::{Note, Notes};
 use crate::queue::Outlet;
-use crate::vitals::Gauge;
-use audio_dsp::mix_into;
-use control_protocol::GapCause;
+use crate::track::{Step, Track};
+use control_protocol::SOURCES_MAX;
 use rtrb::{Consumer, Producer, RingBuffer};
-use shm_layout::{FrameIndex, RingWriter};
+use shm_layout::FrameIndex;
 
-/// What the tick tells the control thread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Note {
-    /// Frames of a track are missing. A long gap comes in parts.
-    Gap {
-        /// Which track.
-        track: usize,
-        /// First missing frame.
-        from: FrameIndex,
-        /// One past the last missing frame.
-        to: FrameIndex,
-        /// Why.
-        cause: GapCause,
-    },
-    /// Frames of a track were lost beyond the gaps.
-    Dropped {
-        /// Which track.
-        track: usize,
-        /// In the block that begins here.
-        at: FrameIndex,
-        /// How many.
-        frames: u64,
-    },
-}
-
-impl Note {
-    /// How many frames it tells of.
-    #[must_use]
-    pub const fn frames(&self) -> u64 {
-        match self {
-            Self::Gap { from, to, .. } => to.since(*from),
-            Self::Dropped { frames, .. } => *frames,
-        }
-    }
-}
-
-/// A ring that is written to its end, to be closed by the control thread.
+/// What is to change between two ticks.
 #[derive(Debug)]
-pub struct Done {
-    /// Which track; `None` is the mix.
-    pub track: Option<usize>,
-    /// One past its last frame.
-    pub at: FrameIndex,
-    /// The ring.
-    pub ring: RingWriter,
-    /// Frames of the source that are missing, all together, at the source's rate.
-    pub lost_frames: u64,
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a track comes whole and without a box, which somebody would have to free"
+)]
+pub enum Change {
+    /// A track comes, into a place that is free. It begins when the tick has reached its ring's next frame.
+    Enter(usize, Track),
+    /// The track of this place goes, as soon as all that it has captured is written.
+    Leave(usize),
+    /// The device of this place was opened again, and has this queue.
+    Succeed(usize, Outlet),
+}
+
+/// Who has left the tick, to be closed by the control thread.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "as in `Change`")]
+pub enum Done {
+    /// The track of this place, which is free now.
+    Track(usize, Track),
+    /// The mix; nothing comes after it.
+    Mix(Mix),
 }
 
 /// The control thread's side of a [`Tick`].
@@ -66,72 +43,50 @@ pub struct Done {
 pub struct Control {
     /// Gaps.
     pub notes: Consumer<Note>,
-    /// Rings to close.
+    /// Whom to close.
     pub done: Consumer<Done>,
-    /// Queues of devices that were opened again: track, queue.
-    pub successors: Producer<(usize, Outlet)>,
+    /// What is to change, in this order.
+    pub changes: Producer<Change>,
     /// Queues to free.
     pub retired: Consumer<Outlet>,
 }
 
-struct Track {
-    lane: Lane,
-    ring: Option<RingWriter>,
-    gauge: Gauge,
-    /// The gap under way: reported when it ends, or once a second.
-    gap: Option<(FrameIndex, FrameIndex, GapCause)>,
-}
-
 /// The state of the inner loop.
 pub struct Tick {
-    tracks: Vec<Track>,
-    mix: Option<RingWriter>,
-    mix_gauge: Gauge,
-    mix_channels: usize,
-    mix_planar: Vec<f32>,
+    /// [`SOURCES_MAX`] places.
+    tracks: Vec<Option<Track>>,
+    mix: Option<Mix>,
     block_frames: usize,
-    report_frames: u64,
     next: FrameIndex,
-    notes: Producer<Note>,
+    notes: Notes,
     done: Producer<Done>,
-    successors: Consumer<(usize, Outlet)>,
+    changes: Consumer<Change>,
     retired: Producer<Outlet>,
 }
 
 impl Tick {
-    /// A loop over these lanes, each with its ring, whose next frame must all be the same, and its gauge; and over the
-    /// mix. `report_frames` is how much of a lasting gap one note tells.
+    /// A loop over these tracks, of which the first [`SOURCES_MAX`] have places, and over the mix, with whose next frame it
+    /// begins. `report_frames` is how much of a lasting gap one note tells.
     #[must_use]
-    pub fn new(
-        tracks: Vec<(Lane, RingWriter, Gauge)>,
-        (mix, mix_gauge): (RingWriter, Gauge),
-        block_frames: usize,
-        report_frames: u32,
-    ) -> (Self, Control) {
-        let count = tracks.len();
+    pub fn new(tracks: Vec<Track>, mix: Mix, block_frames: usize, report_frames: u32) -> (Self, Control) {
+        let mut places: Vec<_> = tracks.into_iter().map(Some).collect();
+        places.resize_with(SOURCES_MAX, || None);
         let (notes_in, notes) = RingBuffer::new(1_024);
-        let (done_in, done) = RingBuffer::new(count + 1);
-        let (successors, successors_out) = RingBuffer::new(count.max(1));
-        let (retired_in, retired) = RingBuffer::new(64);
-        let mix_channels = mix.channels() as usize;
+        // A place is taken again only after what has left it was fetched.
+        let (done_in, done) = RingBuffer::new(SOURCES_MAX + 1);
+        let (changes, changes_out) = RingBuffer::new(2 * SOURCES_MAX);
+        let (retired_in, retired) = RingBuffer::new(SOURCES_MAX);
         let tick = Self {
             next: mix.next_frame(),
-            tracks: tracks
-                .into_iter()
-                .map(|(lane, ring, gauge)| Track { lane, ring: Some(ring), gauge, gap: None })
-                .collect(),
+            tracks: places,
             mix: Some(mix),
-            mix_gauge,
-            mix_channels,
-            mix_planar: vec![0.0; mix_channels * block_frames],
             block_frames,
-            report_frames: u64::from(report_frames),
-            notes: notes_in,
+            notes: Notes { queue: notes_in, report_frames: u64::from(report_frames) },
             done: done_in,
-            successors: successors_out,
+            changes: changes_out,
             retired: retired_in,
         };
-        (tick, Control { notes, done, successors, retired })
+        (tick, Control { notes, done, changes, retired })
     }
 
     /// The index of the next block.
@@ -148,7 +103,7 @@ impl Tick {
 
     /// Whether every source can fill a block without a gap, or has ended.
     pub fn can_run(&mut self) -> bool {
-        self.tracks.iter_mut().all(|track| track.lane.can_fill())
+        self.tracks.iter_mut().flatten().all(Track::can_fill)
     }
 
     /// Whether all rings are written to their ends.
@@ -159,129 +114,102 @@ impl Tick {
 
     /// Forgets what is queued of sources without a clock: the engine closes.
     pub fn stop(&mut self) {
-        self.tracks.iter_mut().for_each(|track| track.lane.stop());
+        self.tracks.iter_mut().flatten().for_each(Track::stop);
     }
 
     /// One block of everything. With `draining`, a source that is dry has ended.
     ///
+    /// It is done with the block in which its last source has ended by itself; where the last one was removed, the mix
+    /// goes on in silence, until another source comes.
+    ///
     /// # Real time
     /// As the module says.
     pub fn run(&mut self, draining: bool) {
-        self.take_successors();
-        self.mix_planar.fill(0.0);
-        let mut longest = 0;
-        let mut going = false;
-        for (index, track) in self.tracks.iter_mut().enumerate() {
-            let Some(ring) = &mut track.ring else { continue };
+        self.take_changes();
+        let Some(mix) = &mut self.mix else { return };
+        mix.clear();
+        let (mut longest, mut going, mut ended) = (0, false, draining);
+        for (place, seat) in self.tracks.iter_mut().enumerate() {
+            let Some(track) = seat else { continue };
+            let block = (self.block_frames, draining);
             let retired = &mut self.retired;
-            // The queue for used-up queues is far larger than the number of reopenings between two looks at it; were
-            // it full, leaking one beats freeing it here.
-            let frames = track.lane.fill(draining, |outlet| {
-                if let Err(rtrb::PushError::Full(outlet)) = retired.push(outlet) {
-                    std::mem::forget(outlet);
-                }
-            });
-            for gap in track.lane.gaps() {
-                let (from, to) = (self.next.plus(gap.from as u64), self.next.plus(gap.to as u64));
-                ring.mark_gap(from, to, gap.cause as u32);
-            }
-            ring.write(track.lane.planar(frames), frames);
-            track.gauge.push(track.lane.planar(frames), frames);
-            report(&mut self.notes, index, &mut track.gap, track.lane.gaps(), self.next, self.report_frames);
-            if track.lane.dropped_frames() > 0 {
-                let _ =
-                    self.notes.push(Note::Dropped { track: index, at: self.next, frames: track.lane.dropped_frames() });
-            }
+            let step = track.step(place, self.next, block, &mut self.notes, |outlet| give_back(retired, outlet));
+            let frames = match step {
+                Step::Waits => 0,
+                Step::Goes => self.block_frames,
+                Step::Ended(frames) | Step::Left(frames) => frames,
+            };
             if frames > 0 {
-                add(&mut self.mix_planar, self.mix_channels, self.block_frames, &track.lane, frames);
+                mix.add(track.lane(), frames);
             }
             longest = longest.max(frames);
-            if track.lane.has_ended() {
-                flush(&mut self.notes, index, &mut track.gap);
-                finish(&mut self.done, Some(index), &mut track.ring, track.lane.lost_frames());
-            } else {
-                going = true;
+            ended |= matches!(step, Step::Ended(_));
+            match step {
+                Step::Waits | Step::Goes => going = true,
+                Step::Ended(_) | Step::Left(_) => hand_over(&mut self.done, seat.take().map(|t| Done::Track(place, t))),
             }
         }
-        if let Some(mix) = &mut self.mix {
-            if longest < self.block_frames {
-                crate::feed::pack(&mut self.mix_planar, self.block_frames, longest);
-            }
-            let planar = &self.mix_planar[..self.mix_channels * longest];
-            mix.write(planar, longest);
-            self.mix_gauge.push(planar, longest);
-        }
-        self.next = self.next.plus(longest as u64);
-        if !going {
-            finish(&mut self.done, None, &mut self.mix, 0);
+        let over = ended && !going;
+        // Whoever is still there keeps to the blocks.
+        let frames = if over { longest } else { self.block_frames };
+        mix.write(frames);
+        self.next = self.next.plus(frames as u64);
+        if over {
+            hand_over(&mut self.done, self.mix.take().map(Done::Mix));
         }
     }
 
-    fn take_successors(&mut self) {
-        while let Ok((index, outlet)) = self.successors.pop() {
-            let unused = match self.tracks.get_mut(index) {
-                Some(track) => track.lane.succeed(outlet),
-                None => Some(outlet),
-            };
-            if let Some(unused) = unused
-                && let Err(rtrb::PushError::Full(unused)) = self.retired.push(unused)
-            {
-                std::mem::forget(unused);
+    /// Tracks that were to come when it was done already. Not on the tick's thread.
+    pub fn turned_away(mut self) -> impl Iterator<Item = Track> {
+        std::iter::from_fn(move || {
+            loop {
+                if let Change::Enter(_, track) = self.changes.pop().ok()? {
+                    return Some(track);
+                }
+            }
+        })
+    }
+
+    fn take_changes(&mut self) {
+        while let Ok(change) = self.changes.pop() {
+            match change {
+                Change::Enter(place, track) => match self.tracks.get_mut(place) {
+                    Some(seat @ None) => *seat = Some(track),
+                    // Nobody sends one where somebody is; and to free it here would be wrong in any case.
+                    _ => std::mem::forget(track),
+                },
+                Change::Leave(place) => {
+                    if let Some(Some(track)) = self.tracks.get_mut(place) {
+                        track.leave();
+                    }
+                }
+                Change::Succeed(place, outlet) => {
+                    let unused = match self.tracks.get_mut(place) {
+                        Some(Some(track)) => track.succeed(outlet),
+                        _ => Some(outlet),
+                    };
+                    if let Some(unused) = unused {
+                        give_back(&mut self.retired, unused);
+                    }
+                }
             }
         }
     }
 }
 
-fn add(sum: &mut [f32], sum_channels: usize, stride: usize, lane: &Lane, frames: usize) {
-    let planar = lane.planar(frames);
-    if frames == stride {
-        mix_into(sum, sum_channels, planar, lane.channels(), frames);
-        return;
-    }
-    // A source's last, shorter block: its planes are closer together than the sum's.
-    for (channel, plane) in sum.chunks_exact_mut(stride).enumerate() {
-        let from = if lane.channels() == 1 { 0 } else { channel };
-        if let Some(samples) = planar.chunks_exact(frames).nth(from) {
-            plane.iter_mut().zip(samples).for_each(|(sum, sample)| *sum += sample);
-        }
+/// The queue for used-up queues is far larger than the number of reopenings between two looks at it; were it full, leaking
+/// one beats freeing it here.
+fn give_back(retired: &mut Producer<Outlet>, outlet: Outlet) {
+    if let Err(rtrb::PushError::Full(outlet)) = retired.push(outlet) {
+        std::mem::forget(outlet);
     }
 }
 
-fn finish(done: &mut Producer<Done>, track: Option<usize>, ring: &mut Option<RingWriter>, lost_frames: u64) {
-    if let Some(ring) = ring.take() {
-        let at = ring.next_frame();
-        // There is a place for every ring.
-        if let Err(rtrb::PushError::Full(done)) = done.push(Done { track, at, ring, lost_frames }) {
-            std::mem::forget(done);
-        }
-    }
-}
-
-type OpenGap = Option<(FrameIndex, FrameIndex, GapCause)>;
-
-fn report(notes: &mut Producer<Note>, track: usize, open: &mut OpenGap, gaps: &[GapPart], base: FrameIndex, max: u64) {
-    for gap in gaps {
-        let (from, to) = (base.plus(gap.from as u64), base.plus(gap.to as u64));
-        match open {
-            Some((_, end, cause)) if *end == from && *cause == gap.cause => *end = to,
-            _ => {
-                flush(notes, track, open);
-                *open = Some((from, to, gap.cause));
-            }
-        }
-    }
-    if let Some((from, to, _)) = *open {
-        // It goes on only if it reaches the end of this block; whether it does is known one block later at most.
-        let over = gaps.last().is_none_or(|last| base.plus(last.to as u64) != to);
-        if over || to.since(from) >= max {
-            flush(notes, track, open);
-        }
-    }
-}
-
-/// Without room the note is lost; the ring's own table has the gap in any case.
-fn flush(notes: &mut Producer<Note>, track: usize, open: &mut OpenGap) {
-    if let Some((from, to, cause)) = open.take() {
-        let _ = notes.push(Note::Gap { track, from, to, cause });
+/// There is room for everybody who can be there; nobody is freed here in any case.
+fn hand_over(queue: &mut Producer<Done>, done: Option<Done>) {
+    if let Some(done) = done
+        && let Err(rtrb::PushError::Full(done)) = queue.push(done)
+    {
+        std::mem::forget(done);
     }
 }

@@ -5,11 +5,13 @@
 use audio_engine::capture::{Capture, on_error};
 use audio_engine::feed::Feed;
 use audio_engine::lane::Lane;
+use audio_engine::mix::Mix;
 use audio_engine::queue::{Health, queue};
-use audio_engine::tick::Tick;
+use audio_engine::tick::{Change, Done, Tick};
+use audio_engine::track::Track;
 use audio_engine::vitals::Gauge;
 use cpal::{Data, InputCallbackInfo, InputStreamTimestamp, SampleFormat, StreamInstant};
-use shm_layout::board::{Board, Meter};
+use shm_layout::board::{Board, Meters};
 use shm_layout::{Epoch, FrameIndex, RingReader, RingSpec, RingWriter, SessionId};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -103,10 +105,11 @@ fn callback_and_tick_allocate_nothing_whatever_happens() {
         let rings = (ring(dir.path(), "mic", 2), ring(dir.path(), "mix", 2));
         let reader = RingReader::attach_stream(dir.path(), "mic").unwrap();
         let board = Board::create(dir.path()).unwrap();
-        let meters = Meter::claim(dir.path(), &["mic", "mix"]).unwrap().into_iter();
-        let mut gauges = meters.map(|meter| Gauge::new(meter, 2, RATE_HZ));
-        let mut gauge = || gauges.next().unwrap();
-        let (mut tick, mut control) = Tick::new(vec![(lane, rings.0, gauge())], (rings.1, gauge()), BLOCK, RATE_HZ);
+        let meters = Meters::claim(dir.path()).unwrap();
+        let gauge = |stream: &str| Gauge::new(meters.take(stream), 2, RATE_HZ);
+        let track = Track::new(lane, rings.0, gauge("mic"), false);
+        let mix = Mix::new(rings.1, gauge("mix"), BLOCK);
+        let (mut tick, mut control) = Tick::new(vec![track], mix, BLOCK, RATE_HZ);
         let mut capture = Capture::new(inlet, device_hz);
         let mut samples = vec![1_000_i16; 2 * BLOCK];
         let mut at = 0;
@@ -157,7 +160,7 @@ fn callback_and_tick_allocate_nothing_whatever_happens() {
         });
         // Another queue for a device that was opened again.
         let (inlet, outlet) = queue(2, 24_000, &health);
-        control.successors.push((0, outlet)).unwrap();
+        control.changes.push(Change::Succeed(0, outlet)).unwrap();
         let mut capture = Capture::new(inlet, device_hz);
         let reopened = calls_in(|| {
             for _ in 0..10 {
@@ -191,7 +194,10 @@ fn callback_and_tick_allocate_nothing_whatever_happens() {
         assert_eq!(control.done.slots(), 2);
         assert_eq!(control.retired.slots(), 1);
         while let Ok(done) = control.done.pop() {
-            done.ring.close();
+            match done {
+                Done::Track(_, track) => track.close(),
+                Done::Mix(mix) => mix.close(),
+            }
         }
     }
 }

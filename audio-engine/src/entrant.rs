@@ -1,0 +1,104 @@
+//! A source that is open and about to have a ring: it is waited for until it delivers steadily.
+
+use crate::feed::Feed;
+use crate::lane::Lane;
+use crate::live::Outlets;
+use crate::queue::Health;
+use crate::source::OpenSource;
+use control_protocol::{ClockKind, EngineConfig, StreamName};
+use shm_layout::Epoch;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// What is kept in the queue of a real device: its callbacks jitter, under load by many milliseconds.
+const DEVICE_CUSHION_MS: u32 = 40;
+/// What is kept in the queue of a file or pipe: plenty, and soon there.
+const READ_CUSHION_MS: u32 = 100;
+/// How long the others wait for a device that delivers nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The epoch of a stream's next ring, and the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lineage {
+    /// Of the ring.
+    pub epoch: Epoch,
+    /// Of the stream's ring before.
+    pub previous: Option<Epoch>,
+}
+
+impl Lineage {
+    /// Of every ring of an engine, unless another one is named.
+    #[must_use]
+    pub fn of(config: &EngineConfig) -> Self {
+        Self { epoch: config.epoch, previous: (config.epoch.0 > 1).then(|| Epoch(config.epoch.0 - 1)) }
+    }
+}
+
+/// A source that is about to have a ring.
+pub struct Entrant {
+    pub(crate) name: StreamName,
+    pub(crate) lineage: Lineage,
+    pub(crate) lane: Lane,
+    pub(crate) health: Arc<Health>,
+    pub(crate) successors: Outlets,
+    /// It has delivered since it was opened, and nobody wants what came before its ring begins.
+    pub(crate) trims: bool,
+    waits_for_peer: bool,
+}
+
+impl Entrant {
+    /// Puts a lane behind a source.
+    ///
+    /// # Errors
+    /// In words, when its rate cannot be converted.
+    pub fn new(name: StreamName, lineage: Lineage, open: OpenSource, config: &EngineConfig) -> Result<Self, String> {
+        let (rate_hz, block_frames) = (config.sample_rate_hz, config.block_frames as usize);
+        let feed =
+            Feed::new(open.outlet, open.queue_rate_hz, rate_hz, block_frames).map_err(|e| format!("{name}: {e}"))?;
+        let cushion_ms = match (open.live, open.runs_already) {
+            (true, false) => 0,
+            (true, true) => DEVICE_CUSHION_MS,
+            (false, _) => READ_CUSHION_MS,
+        };
+        let cushion_frames = u64::from(cushion_ms) * u64::from(rate_hz) / 1_000;
+        let mut lane = Lane::new(feed, open.live, block_frames, cushion_frames);
+        if config.clock == ClockKind::Virtual {
+            lane.begin();
+        }
+        Ok(Self {
+            name,
+            lineage,
+            lane,
+            health: open.health,
+            successors: open.successors,
+            trims: open.live && open.runs_already,
+            waits_for_peer: open.waits_for_peer,
+        })
+    }
+
+    /// Tells the source that its frames count from now on.
+    pub fn ask_to_begin(&self) {
+        self.health.begin.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgets what was captured while the engine was not ready.
+    pub fn trim(&mut self) {
+        if self.trims {
+            self.lane.trim();
+        }
+    }
+
+    /// Whether it delivers, or was waited for long enough. A file is always waited for (it will come); a device or a pipe
+    /// is not, unless it is all there is (`alone`).
+    pub fn may_begin(&mut self, waited: Duration, alone: bool) -> bool {
+        let is_live = self.lane.live();
+        let waits = waited < PATIENCE || (!is_live && (alone || !self.waits_for_peer));
+        self.lane.is_primed() || !waits
+    }
+
+    /// Ends a source that gets no ring.
+    pub fn dismiss(self) {
+        self.health.stop.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,295 @@
+//! A running tick, seen from the control thread: where the frame index of an engine begins, who comes, who goes, and what
+//! is told of it.
+
+use crate::clock::Clock;
+use crate::entrant::{Entrant, Lineage};
+use crate::limits::short;
+use crate::live::Outlets;
+use crate::mix::Mix;
+use crate::note::Note;
+use crate::pace::{self, Orders, Pace};
+use crate::queue::Health;
+use crate::rings::{RingMaker, ring_opened};
+use crate::room::StartError;
+use crate::rt;
+use crate::tick::{Change, Control, Done, Tick};
+use crate::track::Track;
+use crate::vitals::Vitals;
+use control_protocol::{ClockKind, EngineConfig, FromEngine, SOURCES_MAX, SourceError, StreamName};
+use shm_layout::board::Counter;
+use shm_layout::{FrameIndex, Prefaulter};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+/// How far beyond the clock a ring begins that is made while the tick runs: this long, and as long as making it may take.
+const LEAD_NS: u64 = 40_000_000;
+/// A slow machine fills 500 MB of memory in a second.
+const MAKING_NS_PER_BYTE: u64 = 2;
+
+/// A running tick.
+pub struct Running {
+    control: Control,
+    orders: Arc<Orders>,
+    thread: Option<JoinHandle<Tick>>,
+    maker: RingMaker,
+    clock: Clock,
+    /// Every block of this engine begins so many blocks after this frame.
+    first_frame: FrameIndex,
+    block_frames: u64,
+    /// Who has which place in the tick.
+    seats: Vec<Option<Seat>>,
+    /// Changes that found no room on their way to the tick.
+    waiting: VecDeque<Change>,
+    /// Glitches of those who have left.
+    past_xruns: u64,
+    closing: bool,
+    over: bool,
+}
+
+struct Seat {
+    name: StreamName,
+    health: Arc<Health>,
+    successors: Outlets,
+    /// It was told to leave.
+    leaving: bool,
+}
+
+impl Running {
+    /// Makes all rings, tells of them, and starts the tick. Without any source the mix is silent.
+    ///
+    /// # Errors
+    /// [`StartError`], when there is no room for the rings or no thread.
+    pub fn start(
+        config: &EngineConfig,
+        mix_lineage: Lineage,
+        mut entrants: Vec<Entrant>,
+        orders: Arc<Orders>,
+        vitals: &Vitals,
+        send: &dyn Fn(FromEngine),
+    ) -> Result<Self, StartError> {
+        let mix_channels = entrants.iter().map(|e| e.lane.channels()).max().unwrap_or(1);
+        let channels_total = entrants.iter().map(|e| e.lane.channels()).sum::<usize>() + mix_channels;
+        let maker = RingMaker::new(config, channels_total)?;
+        entrants.iter_mut().for_each(Entrant::trim);
+
+        // The rings begin now. Making them takes a while; the first ticks catch up with what has come in meanwhile.
+        let clock = Clock {
+            first_frame: config.first_frame,
+            first_frame_ns: config.first_frame_ns,
+            sample_rate_hz: config.sample_rate_hz,
+        };
+        let (first_frame, pace) = match config.clock {
+            ClockKind::Monotonic => (clock.frame_at(rt::now_ns()), Pace::Monotonic(clock)),
+            ClockKind::Virtual => (config.first_frame, Pace::Virtual),
+        };
+        let (mut prefaulters, mut opened) = (Vec::new(), Vec::new());
+        let (mut tracks, mut seats) = (Vec::new(), Vec::new());
+        for Entrant { name, lineage, lane, health, successors, .. } in entrants {
+            let ring = maker.ring(&name, lineage, lane.channels(), first_frame)?;
+            prefaulters.push(ring.prefaulter());
+            opened.push(ring_opened(&name, &ring));
+            let gauge = maker.gauge(&name, lane.channels());
+            tracks.push(Track::new(lane, ring, gauge, false));
+            seats.push(Some(Seat { name, health, successors, leaving: false }));
+        }
+        seats.resize_with(SOURCES_MAX, || None);
+        let mix_name = StreamName::mix();
+        let ring = maker.ring(&mix_name, mix_lineage, mix_channels, first_frame)?;
+        prefaulters.push(ring.prefaulter());
+        opened.push(ring_opened(&mix_name, &ring));
+        let mix = Mix::new(ring, maker.gauge(&mix_name, mix_channels), config.block_frames as usize);
+
+        let (tick, control) = Tick::new(tracks, mix, config.block_frames as usize, config.sample_rate_hz);
+        prefault(prefaulters);
+        let (theirs, pulse) = (Arc::clone(&orders), vitals.pulse());
+        let thread = std::thread::Builder::new()
+            .name("tick".into())
+            .spawn(move || pace::run(tick, pace, &theirs, &pulse))
+            .map_err(|e| StartError::refused(format!("no thread for the tick: {e}")))?;
+        opened.into_iter().for_each(send);
+        Ok(Self {
+            control,
+            orders,
+            thread: Some(thread),
+            maker,
+            clock,
+            first_frame,
+            block_frames: u64::from(config.block_frames),
+            seats,
+            waiting: VecDeque::new(),
+            past_xruns: 0,
+            closing: false,
+            over: false,
+        })
+    }
+
+    /// Lets one more source in: its ring begins with a block in the near future, and the tick takes it in when it is there.
+    /// Live clocks only.
+    ///
+    /// # Errors
+    /// [`StartError`], when there is no room; the others go on.
+    pub fn enter(&mut self, entrant: Entrant, send: &dyn Fn(FromEngine)) -> Result<(), (StreamName, StartError)> {
+        let place = self.seats.iter().position(Option::is_none);
+        let room = place.ok_or_else(|| StartError::refused(format!("{SOURCES_MAX} sources are the most")));
+        let first_frame = |bytes| self.block_after(LEAD_NS.saturating_add(bytes * MAKING_NS_PER_BYTE));
+        let channels = entrant.lane.channels();
+        let made = room
+            .and_then(|place| Ok((place, self.maker.one_more(&entrant.name, entrant.lineage, channels, first_frame)?)));
+        let (place, ring) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                let name = entrant.name.clone();
+                entrant.dismiss();
+                return Err((name, error));
+            }
+        };
+        let Entrant { name, lane, health, successors, trims, .. } = entrant;
+        prefault(vec![ring.prefaulter()]);
+        let opened = ring_opened(&name, &ring);
+        let gauge = self.maker.gauge(&name, channels);
+        self.seats[place] = Some(Seat { name, health, successors, leaving: false });
+        self.change(Change::Enter(place, Track::new(lane, ring, gauge, trims)));
+        send(opened);
+        Ok(())
+    }
+
+    /// Lets a source go; false where there is none of this name. What is left of it is told when it is gone.
+    pub fn remove(&mut self, name: &StreamName) -> bool {
+        let taken = |seat: &Option<Seat>| seat.as_ref().is_some_and(|seat| seat.name == *name);
+        let Some(place) = self.seats.iter().position(taken) else { return false };
+        if let Some(seat) = &mut self.seats[place]
+            && !std::mem::replace(&mut seat.leaving, true)
+        {
+            seat.health.stop.store(true, Ordering::Relaxed);
+            self.change(Change::Leave(place));
+        }
+        true
+    }
+
+    /// Whether there is a source of this name.
+    #[must_use]
+    pub fn has(&self, name: &StreamName) -> bool {
+        self.seats.iter().flatten().any(|seat| seat.name == *name)
+    }
+
+    /// How many sources there are.
+    #[must_use]
+    pub fn sources(&self) -> usize {
+        self.seats.iter().flatten().count()
+    }
+
+    /// Whether somebody is about to leave.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        self.seats.iter().flatten().any(|seat| seat.leaving)
+    }
+
+    /// What the clock says.
+    #[must_use]
+    pub fn now(&self) -> FrameIndex {
+        self.clock.frame_at(rt::now_ns())
+    }
+
+    /// The first block that begins so much later than now.
+    fn block_after(&self, lead_ns: u64) -> FrameIndex {
+        let frame = self.clock.frame_at(rt::now_ns().saturating_add(lead_ns));
+        let blocks = frame.since(self.first_frame).div_ceil(self.block_frames);
+        self.first_frame.plus(blocks * self.block_frames)
+    }
+
+    fn change(&mut self, change: Change) {
+        self.waiting.push_back(change);
+        while let Some(change) = self.waiting.pop_front() {
+            if let Err(rtrb::PushError::Full(change)) = self.control.changes.push(change) {
+                self.waiting.push_front(change);
+                return;
+            }
+        }
+    }
+
+    /// Stops capturing; the tick writes what it has and ends.
+    pub fn close(&mut self) {
+        self.closing = true;
+        for seat in self.seats.iter().flatten() {
+            seat.health.stop.store(true, Ordering::Relaxed);
+        }
+        // Pairs with the Acquire load in `pace::run`.
+        self.orders.close.store(true, Ordering::Release);
+    }
+
+    /// Whether all rings are closed.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Passes on what the tick has reported, closes rings that are written to their end, frees what is used up.
+    pub fn look(&mut self, vitals: &Vitals, send: &dyn Fn(FromEngine)) {
+        // Before the queues are emptied: what was reported before the end is in them then.
+        let finished = self.orders.finished.load(Ordering::Acquire);
+        let reopened =
+            |(place, seat): (usize, &Option<Seat>)| Some((place, seat.as_ref()?.successors.try_recv().ok()?));
+        let successors: Vec<_> = self.seats.iter().enumerate().filter_map(reopened).collect();
+        successors.into_iter().for_each(|(place, outlet)| self.change(Change::Succeed(place, outlet)));
+        while self.control.retired.pop().is_ok() {}
+        vitals.set(Counter::Done, self.orders.blocks.load(Ordering::Relaxed));
+        let present = self.seats.iter().flatten().map(|seat| seat.health.xruns.load(Ordering::Relaxed));
+        vitals.set(Counter::Xruns, self.past_xruns + present.sum::<u64>());
+        // Before the notes: what a track has reported before it left is in them then, and its name is known still.
+        let left: Vec<_> = std::iter::from_fn(|| self.control.done.pop().ok()).collect();
+        while let Ok(note) = self.control.notes.pop() {
+            vitals.add(Counter::Lost, note.frames());
+            self.pass_on(note, send);
+        }
+        for done in left {
+            match done {
+                Done::Track(place, track) => self.has_left(place, track, send),
+                Done::Mix(mix) => mix.close(),
+            }
+        }
+        if finished && let Some(tick) = self.thread.take().and_then(|thread| thread.join().ok()) {
+            // Who came when the tick had ended.
+            tick.turned_away().for_each(Track::close);
+        }
+        self.over = finished;
+    }
+
+    fn pass_on(&self, note: Note, send: &dyn Fn(FromEngine)) {
+        let stream = |place: usize| self.seats.get(place)?.as_ref().map(|seat| seat.name.clone());
+        let told = match note {
+            Note::Gap { place, from, to, cause } => {
+                stream(place).map(|stream| FromEngine::Gap { stream, from, to, cause })
+            }
+            Note::Dropped { place, at, frames } => {
+                stream(place).map(|stream| FromEngine::Dropped { stream, at, frames })
+            }
+        };
+        told.into_iter().for_each(send);
+    }
+
+    fn has_left(&mut self, place: usize, track: Track, send: &dyn Fn(FromEngine)) {
+        let (at, lost_frames) = (track.next_frame(), track.lost_frames());
+        track.close();
+        let Some(Seat { name, health, leaving, .. }) = self.seats.get_mut(place).and_then(Option::take) else { return };
+        let overrun = health.overrun_frames.load(Ordering::Relaxed);
+        let xruns = health.xruns.load(Ordering::Relaxed);
+        self.past_xruns += xruns;
+        if lost_frames > 0 || xruns > 0 {
+            eprintln!("{name}: {lost_frames} frames lost, {overrun} of them to a full queue; {xruns} xruns");
+        }
+        if leaving {
+            send(FromEngine::SourceRemoved { stream: name, at });
+        } else if !self.closing {
+            let error = health.error().map(|error| SourceError { reason: short(error.reason), ..error });
+            send(FromEngine::SourceEnded { stream: name, at, error });
+        }
+    }
+}
+
+/// Touches the pages of rings beside the tick. It only spares page faults: without a thread the rings work as well.
+fn prefault(rings: Vec<Prefaulter>) {
+    let thread = std::thread::Builder::new().name("prefault".into());
+    let _ = thread.spawn(move || rings.iter().for_each(Prefaulter::run));
+}

@@ -1,0 +1,172 @@
+//! One source in the tick: its lane, its ring, its gauge. It comes whole, and leaves whole.
+
+use crate::lane::Lane;
+use crate::note::{Note, Notes, OpenGap};
+use crate::queue::Outlet;
+use crate::vitals::Gauge;
+use control_protocol::GapCause;
+use shm_layout::{FrameIndex, RingWriter};
+
+/// Blocks by which a track that came too late catches up in one tick, so that nobody else is late for it.
+const CAUGHT_UP_AT_ONCE: usize = 4;
+
+/// A source on its way into its ring.
+pub struct Track {
+    lane: Lane,
+    ring: RingWriter,
+    gauge: Gauge,
+    gap: OpenGap,
+    stage: Stage,
+    /// What was captured before it began is forgotten then.
+    trims: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The tick has not reached its first frame, or it has not caught up with the tick.
+    Coming,
+    /// A block for every tick.
+    Going,
+    /// As long as there is something captured.
+    Leaving,
+    /// Nothing more.
+    Gone,
+}
+
+/// What a track has done in a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Its time has not come.
+    Waits,
+    /// Its block is whole.
+    Goes,
+    /// Its source has ended, after so many frames of this block.
+    Ended(usize),
+    /// It was told to leave, and does so after so many frames of this block.
+    Left(usize),
+}
+
+impl Track {
+    /// A track that begins with its ring's next frame, where that is a block's first. With `trims` it forgets then what its
+    /// lane has more than it needs.
+    #[must_use]
+    pub fn new(lane: Lane, ring: RingWriter, gauge: Gauge, trims: bool) -> Self {
+        Self { lane, ring, gauge, gap: OpenGap::default(), stage: Stage::Coming, trims }
+    }
+
+    /// The next frame of its ring.
+    #[must_use]
+    pub const fn next_frame(&self) -> FrameIndex {
+        self.ring.next_frame()
+    }
+
+    /// Frames of the source that are missing, all together, at the source's rate.
+    #[must_use]
+    pub const fn lost_frames(&self) -> u64 {
+        self.lane.lost_frames()
+    }
+
+    /// Closes its ring and frees its source. Frees memory: not on the tick's thread.
+    pub fn close(self) {
+        self.ring.close();
+    }
+
+    pub(crate) const fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    /// Whether a whole block can be filled without a gap, or the source is at its end.
+    pub(crate) fn can_fill(&mut self) -> bool {
+        self.lane.can_fill()
+    }
+
+    /// Hands over the queue of a device that was opened again; returns a queue to be freed elsewhere.
+    pub(crate) fn succeed(&mut self, outlet: Outlet) -> Option<Outlet> {
+        self.lane.succeed(outlet)
+    }
+
+    /// Forgets what is queued of a source without a clock.
+    pub(crate) fn stop(&mut self) {
+        self.lane.stop();
+    }
+
+    /// Writes what a device has captured, and no more.
+    pub(crate) fn leave(&mut self) {
+        self.lane.stop();
+        self.stage = if self.stage == Stage::Coming { Stage::Gone } else { Stage::Leaving };
+    }
+
+    /// One block, the one that begins at `now`; the caller finds it in the lane. With `draining`, a source that is dry
+    /// has ended. Queues that are used up go to `retired`.
+    ///
+    /// # Real time
+    /// Wait-free; allocates and frees nothing.
+    pub(crate) fn step(
+        &mut self,
+        place: usize,
+        now: FrameIndex,
+        (block_frames, draining): (usize, bool),
+        notes: &mut Notes,
+        retired: impl FnMut(Outlet),
+    ) -> Step {
+        if self.stage == Stage::Coming {
+            if draining && self.next_frame() != now {
+                self.stage = Stage::Gone;
+            } else if self.has_come(place, now, block_frames, notes) {
+                self.stage = Stage::Going;
+            } else if self.stage == Stage::Coming {
+                return Step::Waits;
+            }
+        }
+        if self.stage == Stage::Gone {
+            self.gap.tell(place, notes);
+            return Step::Left(0);
+        }
+        let leaving = self.stage == Stage::Leaving;
+        let frames = self.lane.fill(draining || leaving, retired);
+        for part in self.lane.gaps() {
+            let (from, to) = (now.plus(part.from as u64), now.plus(part.to as u64));
+            self.ring.mark_gap(from, to, part.cause as u32);
+            self.gap.miss(from, to, part.cause, place, notes);
+        }
+        self.ring.write(self.lane.planar(frames), frames);
+        self.gauge.push(self.lane.planar(frames), frames);
+        self.gap.pass(self.ring.next_frame(), place, notes);
+        let dropped = self.lane.dropped_frames();
+        if dropped > 0 {
+            notes.say(Note::Dropped { place, at: now, frames: dropped });
+        }
+        if !self.lane.has_ended() {
+            return Step::Goes;
+        }
+        self.gap.tell(place, notes);
+        if leaving { Step::Left(frames) } else { Step::Ended(frames) }
+    }
+
+    /// Whether it begins, or goes on, with this block. Frames that the tick has passed are gaps.
+    fn has_come(&mut self, place: usize, now: FrameIndex, block_frames: usize, notes: &mut Notes) -> bool {
+        for _ in 0..CAUGHT_UP_AT_ONCE {
+            let next = self.next_frame();
+            if next >= now {
+                break;
+            }
+            let frames = usize::try_from(now.since(next)).unwrap_or(block_frames).min(block_frames);
+            let end = next.plus(frames as u64);
+            self.ring.mark_gap(next, end, GapCause::Underrun as u32);
+            self.gap.miss(next, end, GapCause::Underrun, place, notes);
+            // A lane that has filled nothing yet is silent.
+            self.ring.write(self.lane.planar(frames), frames);
+        }
+        let comes = self.next_frame() == now;
+        if comes && self.trims {
+            self.lane.trim();
+        }
+        comes
+    }
+}
+
+impl std::fmt::Debug for Track {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Track").field("next", &self.next_frame()).field("stage", &self.stage).finish_non_exhaustive()
+    }
+}
