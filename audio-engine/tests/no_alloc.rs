@@ -6,15 +6,16 @@ use audio_engine::capture::{Capture, on_error};
 use audio_engine::feed::Feed;
 use audio_engine::lane::Lane;
 use audio_engine::mix::Mix;
-use audio_engine::queue::{Health, queue};
+use audio_engine::queue::{Health, Inlet, queue};
 use audio_engine::tick::{Change, Done, Tick};
 use audio_engine::track::Track;
 use audio_engine::vitals::Gauge;
 use cpal::{Data, InputCallbackInfo, InputStreamTimestamp, SampleFormat, StreamInstant};
 use shm_layout::board::{Board, Meters};
-use shm_layout::{Epoch, FrameIndex, RingReader, RingSpec, RingWriter, SessionId};
+use shm_layout::{Epoch, FrameIndex, RingReader, RingSpec, RingState, RingWriter, SessionId};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -63,16 +64,31 @@ fn calls_in(work: impl FnOnce()) -> u64 {
 const RATE_HZ: u32 = 48_000;
 const BLOCK: usize = 480;
 
-fn ring(dir: &std::path::Path, stream: &str, channels: u32) -> RingWriter {
+fn ring(dir: &Path, stream: &str, channels: u32) -> RingWriter {
+    made(dir, stream, 1, channels, (FrameIndex(0), 1_000_000))
+}
+
+/// One of a guest's, which does not stay long.
+fn ring_from(dir: &Path, stream: &str, epoch: u64, first_frame: FrameIndex) -> RingWriter {
+    made(dir, stream, epoch, 1, (first_frame, 48_000))
+}
+
+fn made(
+    dir: &Path,
+    stream: &str,
+    epoch: u64,
+    channels: u32,
+    (first_frame, capacity_frames): (FrameIndex, u64),
+) -> RingWriter {
     let spec = RingSpec {
         stream: stream.into(),
         session: SessionId([1; 16]),
-        epoch: Epoch(1),
+        epoch: Epoch(epoch),
         previous_epoch: None,
         sample_rate_hz: RATE_HZ,
         channels,
-        capacity_frames: 480_000,
-        first_frame: FrameIndex(0),
+        capacity_frames,
+        first_frame,
         labels: Vec::new(),
         overview: false,
     };
@@ -200,4 +216,171 @@ fn callback_and_tick_allocate_nothing_whatever_happens() {
             }
         }
     }
+}
+
+/// A source of one channel that counts, in steps that floats have exactly.
+struct Counter {
+    inlet: Inlet,
+    health: Arc<Health>,
+    next: u32,
+}
+
+const STEP: f32 = 1.0 / 1_048_576.0;
+
+fn counter(live: bool) -> (Counter, Lane) {
+    let health = Arc::new(Health::default());
+    let (inlet, outlet) = queue(1, 24_000, &health);
+    let feed = Feed::new(outlet, RATE_HZ, RATE_HZ, BLOCK).unwrap();
+    (Counter { inlet, health, next: 1 }, Lane::new(feed, live, BLOCK, 0))
+}
+
+impl Counter {
+    fn block(&mut self) {
+        let numbers = self.next..self.next + u32::try_from(BLOCK).unwrap();
+        self.next = numbers.end;
+        self.inlet.push(BLOCK, numbers.map(|number| number as f32 * STEP));
+    }
+}
+
+/// All of a ring that is still whole: its frames from the first one on.
+fn contents(ring: &RingReader) -> Vec<f32> {
+    let first = ring.info().first_frame;
+    let frames = usize::try_from(ring.commit().since(first)).unwrap();
+    let mut planar = vec![0.0; frames];
+    ring.read(first, &mut planar, frames).unwrap();
+    planar
+}
+
+fn counts_from(samples: &[f32], first: u32) -> bool {
+    samples.iter().zip(first..).all(|(sample, number)| sample.to_bits() == (number as f32 * STEP).to_bits())
+}
+
+#[test]
+fn tracks_come_and_go_and_nobody_else_notices() {
+    const ROUNDS: u64 = 50;
+    let dir = tempfile::tempdir().unwrap();
+    let board = Board::create(dir.path()).unwrap();
+    let meters = Meters::claim(dir.path()).unwrap();
+    let gauge = |stream: &str| Gauge::new(meters.take(stream), 1, RATE_HZ);
+    let (mut own, lane) = counter(true);
+    let track = Track::new(lane, ring(dir.path(), "own", 1), gauge("own"), false);
+    let mix = Mix::new(ring(dir.path(), "mix", 1), gauge("mix"), BLOCK);
+    let (mut tick, mut control) = Tick::new(vec![track], mix, BLOCK, RATE_HZ);
+    let readers = ["own", "mix"].map(|stream| RingReader::attach_stream(dir.path(), stream).unwrap());
+    own.block(); // once more than it is taken, for a steady flow
+    let mut calls = 0;
+    let mut expected_mix = Vec::new();
+    for round in 0..ROUNDS {
+        // Of three, one comes early, one in time, one 5 to 12 blocks too late; one of two is a device.
+        let (live, place) = (round % 2 == 0, 1 + usize::try_from(round % 7).unwrap());
+        let (early, late) = match round % 3 {
+            0 => (3, 0),
+            1 => (0, 0),
+            _ => (0, 5 + round % 8),
+        };
+        let first = tick.next_frame().plus(early * BLOCK as u64);
+        let (mut guest, lane) = counter(live);
+        let ring = ring_from(dir.path(), "guest", round + 1, first);
+        let reader = RingReader::attach_epoch(dir.path(), "guest", ring.info().epoch).unwrap();
+        let mut step = |guest: Option<&mut Counter>| {
+            own.block();
+            if let Some(guest) = guest {
+                guest.block();
+            }
+            calls += calls_in(|| tick.run(false));
+        };
+        (0..late).for_each(|_| step(None));
+        let track = Track::new(lane, ring, gauge("guest"), false);
+        control.changes.push(Change::Enter(place, track)).unwrap();
+        assert!(board.levels().iter().any(|level| level.stream == "guest"));
+        // It has more than it needs, and none of it is trimmed.
+        (0..3).for_each(|_| guest.block());
+        let (begins, blocks) = (early + late.div_ceil(3), 20);
+        (0..blocks).for_each(|_| step(Some(&mut guest)));
+        guest.health.stop.store(true, Ordering::Relaxed);
+        control.changes.push(Change::Leave(place)).unwrap();
+        let mut turns = 0;
+        let gone = loop {
+            step(None);
+            turns += 1;
+            if let Ok(done) = control.done.pop() {
+                break done;
+            }
+            assert!(turns < 20, "it does not leave");
+        };
+        let Done::Track(left, track) = gone else { panic!("the mix has ended") };
+        assert_eq!(left, place);
+        let end = track.next_frame();
+        track.close();
+        assert_eq!(reader.state(), RingState::Closed);
+        assert!(!board.levels().iter().any(|level| level.stream == "guest"), "its meter is free");
+
+        let samples = contents(&reader);
+        let gaps = reader.gaps(first, end);
+        let silent = gaps.iter().map(|gap| usize::try_from(gap.to.since(gap.from)).unwrap()).sum::<usize>();
+        if late == 0 {
+            assert_eq!(gaps, [], "round {round}");
+        } else {
+            assert!(gaps.len() == 1 && gaps[0].from == first && silent >= usize::try_from(late).unwrap() * BLOCK);
+            assert!(silent <= usize::try_from(late + begins).unwrap() * BLOCK, "{silent}");
+        }
+        assert!(counts_from(&samples[silent..], 1) && samples[..silent].iter().all(|sample| *sample == 0.0));
+        // A device's frames are all there; a file's that were not due are not.
+        let heard = samples.len() - silent;
+        if live {
+            assert_eq!(heard, usize::try_from(guest.next - 1).unwrap(), "round {round}");
+        } else {
+            assert_eq!(heard % BLOCK, 0);
+        }
+        let begun = usize::try_from(first.0).unwrap() + silent;
+        expected_mix.resize(begun.max(expected_mix.len()), 0.0);
+        expected_mix.extend_from_slice(&samples[silent..]);
+        while control.retired.pop().is_ok() {}
+    }
+    assert_eq!(calls, 0, "the tick has allocated or freed");
+    // The others: every sample, no gap but of the priming in the beginning, and their sum.
+    let [own_reader, mix_reader] = readers;
+    let (own_samples, mix_samples) = (contents(&own_reader), contents(&mix_reader));
+    assert!(own_samples.len() > 1_000 * BLOCK, "{}", own_samples.len());
+    assert_eq!(own_reader.gaps(FrameIndex(0), own_reader.commit()), []);
+    assert!(counts_from(&own_samples, 1));
+    assert_eq!(mix_samples.len(), own_samples.len());
+    expected_mix.resize(own_samples.len(), 0.0);
+    for (at, ((mix, own), guest)) in mix_samples.iter().zip(&own_samples).zip(&expected_mix).enumerate() {
+        assert_eq!(mix.to_bits(), (own + guest).to_bits(), "at {at}");
+    }
+}
+
+#[test]
+fn the_last_one_removed_leaves_silence_and_the_last_one_ended_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let gauge = || Gauge::new(None, 1, RATE_HZ);
+    let (mut first, lane) = counter(false);
+    let track = Track::new(lane, ring(dir.path(), "first", 1), gauge(), false);
+    let mix = Mix::new(ring(dir.path(), "mix", 1), gauge(), BLOCK);
+    let (mut tick, mut control) = Tick::new(vec![track], mix, BLOCK, RATE_HZ);
+    (0..3).for_each(|_| first.block());
+    tick.run(false);
+    control.changes.push(Change::Leave(0)).unwrap();
+    (0..5).for_each(|_| tick.run(false));
+    assert!(!tick.is_done());
+    assert_eq!(tick.next_frame(), FrameIndex(6 * BLOCK as u64), "silence comes in whole blocks");
+    assert!(matches!(control.done.pop(), Ok(Done::Track(0, track)) if track.next_frame().0 == BLOCK as u64));
+    // Another one comes into the same place, and ends by itself in the middle of a block.
+    let (mut second, lane) = counter(false);
+    let ring = ring_from(dir.path(), "second", 1, tick.next_frame());
+    control.changes.push(Change::Enter(0, Track::new(lane, ring, gauge(), false))).unwrap();
+    second.block();
+    second.inlet.push(100, std::iter::repeat_n(0.5, 100));
+    second.health.end(None);
+    (0..3).for_each(|_| tick.run(false));
+    assert!(tick.is_done());
+    assert_eq!(tick.next_frame(), FrameIndex(7 * BLOCK as u64 + 100));
+    assert!(matches!(control.done.pop(), Ok(Done::Track(0, _))) && matches!(control.done.pop(), Ok(Done::Mix(_))));
+    // Who comes now is turned away whole.
+    let (_, lane) = counter(false);
+    let ring = ring_from(dir.path(), "third", 1, tick.next_frame());
+    control.changes.push(Change::Enter(3, Track::new(lane, ring, gauge(), false))).unwrap();
+    assert_eq!(tick.turned_away().map(Track::close).count(), 1);
+    assert_eq!(RingReader::attach_stream(dir.path(), "third").unwrap().state(), RingState::Closed);
 }
