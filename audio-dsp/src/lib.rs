@@ -15,13 +15,23 @@
 //! # Ok::<(), audio_dsp::RateError>(())
 //! ```
 
+mod gain;
+mod layout;
 mod level;
+mod limiter;
 mod mix;
+mod pan;
 mod rate;
 mod signal;
 mod sinc;
+mod strip;
 
+pub use gain::{Decibels, Ramp};
+pub use layout::{NAMED_CHANNELS_MAX, Routing, Speaker, speakers};
 pub use level::LevelSum;
+pub use limiter::{CEILING, LOOK_AHEAD_SECONDS, Limiter, RELEASE_SECONDS};
 pub use mix::{downmix_to_mono, mix_into};
+pub use pan::balance;
 pub use rate::{RATE_HZ_MAX, RATE_HZ_MIN, RateConverter, RateError};
 pub use signal::{COUNT_MODULUS, SIGNAL_PEAK, Signal, SignalSource, decode_count};
+pub use strip::{GLIDE_SECONDS, Strip};
