@@ -15,23 +15,33 @@
 //! # Ok::<(), audio_dsp::RateError>(())
 //! ```
 
+mod biquad;
+mod drift;
 mod gain;
 mod layout;
 mod level;
 mod limiter;
+mod loudness;
 mod mix;
 mod pan;
 mod rate;
 mod signal;
 mod sinc;
+mod source_clock;
 mod strip;
+mod vari;
 
+pub use biquad::{Biquad, Coefficients};
+pub use drift::{CORRECTION_PPM_MAX, DriftLoop};
 pub use gain::{Decibels, Ramp};
 pub use layout::{NAMED_CHANNELS_MAX, Routing, Speaker, speakers};
 pub use level::LevelSum;
 pub use limiter::{CEILING, LOOK_AHEAD_SECONDS, Limiter, RELEASE_SECONDS};
+pub use loudness::Loudness;
 pub use mix::{downmix_to_mono, mix_into};
 pub use pan::balance;
 pub use rate::{RATE_HZ_MAX, RATE_HZ_MIN, RateConverter, RateError};
 pub use signal::{COUNT_MODULUS, SIGNAL_PEAK, Signal, SignalSource, decode_count};
+pub use source_clock::{MEMORY_SECONDS, SourceClock};
 pub use strip::{GLIDE_SECONDS, Strip};
+pub use vari::{Quality, VariableResampler};
