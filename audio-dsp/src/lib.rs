@@ -16,12 +16,17 @@
 //! ```
 
 mod biquad;
+mod chain;
+mod compressor;
 mod drift;
+mod equaliser;
 mod gain;
+mod high_pass;
 mod layout;
 mod level;
 mod limiter;
 mod loudness;
+mod meter;
 mod mix;
 mod pan;
 mod rate;
@@ -29,19 +34,26 @@ mod signal;
 mod sinc;
 mod source_clock;
 mod strip;
+mod true_peak;
 mod vari;
 
 pub use biquad::{Biquad, Coefficients};
+pub use chain::Chain;
+pub use compressor::{Compression, Compressor};
 pub use drift::{CORRECTION_PPM_MAX, DriftLoop};
+pub use equaliser::{BAND_DB_MAX, Bands, Equaliser};
 pub use gain::{Decibels, Ramp};
+pub use high_pass::{HighPass, Slope};
 pub use layout::{NAMED_CHANNELS_MAX, Routing, Speaker, speakers};
 pub use level::LevelSum;
 pub use limiter::{CEILING, LOOK_AHEAD_SECONDS, Limiter, RELEASE_SECONDS};
 pub use loudness::Loudness;
+pub use meter::{Meters, Reading};
 pub use mix::{downmix_to_mono, mix_into};
 pub use pan::balance;
 pub use rate::{RATE_HZ_MAX, RATE_HZ_MIN, RateConverter, RateError};
 pub use signal::{COUNT_MODULUS, SIGNAL_PEAK, Signal, SignalSource, decode_count};
 pub use source_clock::{MEMORY_SECONDS, SourceClock};
 pub use strip::{GLIDE_SECONDS, Strip};
+pub use true_peak::TruePeak;
 pub use vari::{Quality, VariableResampler};
