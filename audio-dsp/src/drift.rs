@@ -57,8 +57,8 @@ impl DriftLoop {
         self.correction_ppm
     }
 
-    /// Frames by which the delay is longer than its target. Beyond what a correction makes up for in reasonable time (a
-    /// thousandth of real time), skip so many, or wait for them.
+    /// Frames by which the delay is longer than its target. A correction makes up for a millisecond in a second at most: of
+    /// more, as at the beginning, skip so many frames of the source, or wait for them.
     #[must_use]
     pub const fn error_frames(&self) -> f64 {
         self.error_frames

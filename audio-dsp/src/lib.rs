@@ -1,7 +1,20 @@
-//! Pure signal processing: rate conversion with exact frame counts, mixing, levels, test signals.
+//! Pure signal processing.
+//!
+//! | what for | who |
+//! |---|---|
+//! | a source's rate is another one | [`RateConverter`], with exact frame counts |
+//! | a source's clock is another one | [`DriftLoop`] steers a [`VariableResampler`] |
+//! | before the fader | [`Chain`]: [`HighPass`], [`Equaliser`], [`Compressor`] |
+//! | into a sum | [`Strip`]: fader, mute, pan, channel rules ([`Routing`]); [`mix_into`] is the bare sum |
+//! | after the sum | [`Limiter`] |
+//! | to look at | [`Meters`], [`LevelSum`], [`Loudness`], [`TruePeak`] |
+//! | tests | [`SignalSource`] |
 //!
 //! What it does: arithmetic on memory the caller owns. What it never does: I/O, threads, clocks,
 //! and (once constructed, into room that suffices) allocation. It knows no other crate of the project.
+//!
+//! What is set while a signal runs glides to its new value. A sample that is no finite number counts as silence and leaves
+//! nothing behind. No output depends on how a signal is cut into blocks.
 //!
 //! Shapes: *planar* is `[channels][frames]` in one slice, *interleaved* is `[frames][channels]`.
 //!

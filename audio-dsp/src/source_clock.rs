@@ -20,6 +20,9 @@ pub const MEMORY_SECONDS: f64 = WINDOW_SECONDS * WINDOWS as f64;
 const WINDOWS_MIN: usize = 8;
 /// A source that is so far from its line has stopped or jumped: the line begins anew.
 const JUMP_SECONDS: f64 = 0.1;
+/// What lies between source and callback became shorter or longer by this much: so does every window from then on. A line
+/// through both lengths would be no clock.
+const STEP_SECONDS: f64 = 0.003;
 
 /// When a source had delivered which frame, against the clock that its callbacks are timed with.
 #[derive(Debug, Clone)]
@@ -33,6 +36,8 @@ pub struct SourceClock {
     len: usize,
     least: (f64, Point),
     window_began_s: f64,
+    /// Windows on end whose least late callback was late.
+    late_windows: usize,
 }
 
 /// The frame `frames` came at `time_s`.
@@ -59,6 +64,7 @@ impl SourceClock {
             len: 0,
             least: (f64::INFINITY, Point::default()),
             window_began_s: 0.0,
+            late_windows: 0,
         }
     }
 
@@ -84,7 +90,9 @@ impl SourceClock {
         if time_s - self.window_began_s < WINDOW_SECONDS {
             return;
         }
-        if self.least.0.abs() > JUMP_SECONDS {
+        let least_s = self.least.0;
+        self.late_windows = if least_s > STEP_SECONDS { self.late_windows + 1 } else { 0 };
+        if !(-STEP_SECONDS..=JUMP_SECONDS).contains(&least_s) || self.late_windows >= WINDOWS_MIN {
             return self.begin(point);
         }
         self.keep();
@@ -127,6 +135,7 @@ impl SourceClock {
         self.len = 0;
         self.least = (0.0, point);
         self.window_began_s = point.time_s;
+        self.late_windows = 0;
     }
 
     /// Keeps the window's point; the oldest goes.

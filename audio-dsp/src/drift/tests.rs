@@ -170,6 +170,24 @@ fn a_jump_of_the_source_begins_a_new_line_without_being_told() {
     assert!(clock.rate_ppm().abs() < 0.1);
 }
 
+/// What lies between source and callback becomes 5 ms longer, or shorter: a new line, not a bent one.
+#[test]
+fn another_latency_is_not_another_rate() {
+    for step_s in [0.005, -0.005] {
+        let (mut clock, mut dice) = (SourceClock::new(RATE_HZ), Dice(11));
+        for n in 1..6_000_u32 {
+            let latency_s = if n < 3_000 { 0.02 } else { 0.02 + step_s };
+            let due_s = f64::from(n) * 0.01 / (1.0 + 80e-6);
+            clock.observe(due_s + latency_s + jitter(&mut dice), u64::from(n) * PERIOD_FRAMES);
+            if n > 1_500 && !(3_000..4_500).contains(&n) {
+                let learnt = clock.frames_at(due_s + latency_s).expect("it has begun");
+                let error_s = (learnt - f64::from(n) * PERIOD_FRAMES as f64) / f64::from(RATE_HZ);
+                assert!(error_s.abs() < 1e-4 && (clock.rate_ppm() - 80.0).abs() < 5.0, "{n}: {error_s}");
+            }
+        }
+    }
+}
+
 #[test]
 fn corrections_are_bounded_and_nothing_winds_up() {
     let mut drift = DriftLoop::new(RATE_HZ, 0.0);
