@@ -1,7 +1,7 @@
 //! What a mixer costs: 32 stereo strips, limiter and meters, against a bare sum of the same blocks.
 //!
-//! `cargo bench -p audio-dsp`. One line a row: microseconds of a block of 10 ms at 48 kHz (the median), the share of a core that
-//! is, and the ratio to the bare sum.
+//! `cargo bench -p audio-dsp`. One line a row: microseconds of a block of 10 ms at 48 kHz (the median), the share of a
+//! core that is, and the ratio to the bare sum.
 
 use audio_dsp::{
     Bands, CEILING, Chain, Compression, GLIDE_SECONDS, LOOK_AHEAD_SECONDS, Limiter, Loudness, Meters, Quality,

@@ -3,10 +3,10 @@
 //! Coefficients are from R. Bristow-Johnson's "Cookbook formulae for audio equalizer biquad filter coefficients", the
 //! structure is the transposed direct form II. State and coefficients are `f64`: at 20 Hz and 192 kHz `f32` would hiss.
 //!
-//! Coefficients glide on straight lines. The pairs (a1, a2) of stable filters form a triangle, so every filter between two
-//! stable ones is stable.
+//! Coefficients glide on straight lines. The pairs (a1, a2) of stable filters form a triangle, so every filter between
+//! two stable ones is stable.
 
-use crate::strip::finite;
+use crate::sample::finite;
 use std::f64::consts::TAU;
 
 /// Coefficients, divided by a0: `y[n] = b0 x[n] + b1 x[n-1] + b2 x[n-2] - a1 y[n-1] - a2 y[n-2]`.
@@ -161,7 +161,8 @@ impl Biquad {
         }
     }
 
-    /// Filters `frames` in place; `planar` is `[channels][frames]`. Samples that are no finite numbers count as silence.
+    /// Filters `frames` in place; `planar` is `[channels][frames]`. Samples that are no finite numbers count as
+    /// silence.
     ///
     /// # Panics
     /// When `planar` is not `channels * frames` long.

@@ -6,7 +6,8 @@ use crate::gain::frames_of;
 use crate::high_pass::{HighPass, Slope};
 use crate::strip::GLIDE_SECONDS;
 
-/// The processors of one source, in this order. Each is off until it is set, and off it passes every bit; switching glides.
+/// The processors of one source, in this order. Each is off until it is set, and off it passes every bit; switching
+/// glides.
 #[derive(Debug, Clone)]
 pub struct Chain {
     high_pass: HighPass,

@@ -1,11 +1,11 @@
 //! A compressor: what is above a threshold grows more slowly.
 //!
-//! Feed-forward, after Giannoulis, Massberg and Reiss, "Digital dynamic range compressor design: a tutorial and analysis"
-//! (2012): a soft knee (their equation 4), its reduction smoothed in decibels by the smooth, decoupled peak detector
-//! (equation 17), so that neither has a corner. All channels get the gain of the loudest.
+//! Feed-forward, after Giannoulis, Massberg and Reiss, "Digital dynamic range compressor design: a tutorial and
+//! analysis" (2012): a soft knee, its reduction smoothed in decibels by the smooth, decoupled peak
+//! detector, so that neither has a corner. All channels get the gain of the loudest.
 
 use crate::gain::{Decibels, Ramp};
-use crate::strip::finite;
+use crate::sample::finite;
 
 /// What a compressor does.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -89,8 +89,8 @@ impl Compressor {
         self.presence.glide_to(1.0, self.glide_frames);
     }
 
-    /// Compresses in place, `[channels][frames]`. Samples that are no finite numbers count as silence, except while it is
-    /// off: then it touches nothing.
+    /// Compresses in place, `[channels][frames]`. Samples that are no finite numbers count as silence, except while it
+    /// is off: then it touches nothing.
     ///
     /// # Panics
     /// When `planar` is not `channels * frames` long.

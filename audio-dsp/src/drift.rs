@@ -1,8 +1,8 @@
 //! A source with a clock of its own, kept in time with the engine's.
 //!
-//! A loop of two parts. The integral part is the source's rate, which a [`SourceClock`] learns from the
-//! callbacks alone; the proportional part takes what lies between source and engine to its target length, quickly
-//! at first and calmly once the clock is known. Both are bounded, and what is integrated is never the loop's own error: nothing
+//! A loop of two parts. The integral part is the source's rate, which a [`SourceClock`] learns from the callbacks
+//! alone; the proportional part takes what lies between source and engine to its target length, quickly at first and
+//! calmly once the clock is known. Both are bounded, and what is integrated is never the loop's own error: nothing
 //! winds up.
 
 use crate::source_clock::SourceClock;
@@ -23,8 +23,8 @@ pub struct DriftLoop {
 }
 
 impl DriftLoop {
-    /// For a source of a nominal rate, to be read `target_frames` after it delivers: at least the longest period and its
-    /// lateness, and what the resampler holds.
+    /// For a source of a nominal rate, to be read `target_frames` after it delivers: at least the longest period and
+    /// its lateness, and what the resampler holds.
     #[must_use]
     pub fn new(rate_hz: u32, target_frames: f64) -> Self {
         Self { clock: SourceClock::new(rate_hz), target_frames, error_frames: 0.0, correction_ppm: 0.0 }
@@ -35,9 +35,9 @@ impl DriftLoop {
         self.clock.observe(time_s, frames_total);
     }
 
-    /// A tick: `time_s` is when it is *due* by the engine's clock, `position` the source frame (with a fraction, counted as
-    /// the source counts) that the resampler's next output frame lies at. Returns the correction for the resampler, in
-    /// millionths: above 0 the source is to be read faster.
+    /// A tick: `time_s` is when it is *due* by the engine's clock, `position` the source frame (with a fraction,
+    /// counted as the source counts) that the resampler's next output frame lies at. Returns the correction for the
+    /// resampler, in millionths: above 0 the source is to be read faster.
     pub fn steer(&mut self, time_s: f64, position: f64) -> f64 {
         let Some(delivered) = self.clock.frames_at(time_s) else { return self.correction_ppm };
         let error_frames = delivered - position - self.target_frames;
@@ -57,8 +57,8 @@ impl DriftLoop {
         self.correction_ppm
     }
 
-    /// Frames by which the delay is longer than its target. A correction makes up for a millisecond in a second at most: of
-    /// more, as at the beginning, skip so many frames of the source, or wait for them.
+    /// Frames by which the delay is longer than its target. A correction makes up for a millisecond in a second at
+    /// most: of more, as at the beginning, skip so many frames of the source, or wait for them.
     #[must_use]
     pub const fn error_frames(&self) -> f64 {
         self.error_frames

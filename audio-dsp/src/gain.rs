@@ -43,8 +43,8 @@ impl Ramp {
         Self { from: value, to: value, frames: 0, done: 0 }
     }
 
-    /// From where it is now, glides to `target` within so many frames; 0 frames jump. A target that is no finite number,
-    /// or the one that it has already, changes nothing.
+    /// From where it is now, glides to `target` within so many frames; 0 frames jump. A target that is no finite
+    /// number, or the one that it has already, changes nothing.
     ///
     /// # Real time
     /// Wait-free, allocates nothing; so does everything else here.
@@ -138,7 +138,8 @@ mod tests {
         /// Steps are equal, ends exact, and a new target begins where the old glide was.
         #[test]
         fn a_glide_is_even_and_exact_at_its_ends(
-            from in 0.0_f32..4.0, to in 0.0_f32..4.0, then in 0.0_f32..4.0, frames in 1_u32..2_000, stop in 0_usize..2_000,
+            from in 0.0_f32..4.0, to in 0.0_f32..4.0, then in 0.0_f32..4.0,
+            frames in 1_u32..2_000, stop in 0_usize..2_000,
         ) {
             let mut ramp = Ramp::new(from);
             ramp.glide_to(to, frames);

@@ -19,9 +19,9 @@
 //!    again at the first; into mono goes the mean.
 //! 2. A speaker that both have passes at 1.
 //! 3. Mono goes to L and R at 1.
-//! 4. A speaker that the sum lacks goes to its neighbours at 0.7071 (ITU-R BS.775-3, annex 4, for C, Ls and Rs; the same
-//!    for Lb and Rb): C to L and R; Ls to Lb, else L; Lb to Ls, else L; the right ones likewise; Cs to the pair
-//!    of surrounds, and at 0.5 to L and R where there is none. The low-frequency channel is dropped.
+//! 4. A speaker that the sum lacks goes to its neighbours at 0.7071 (ITU-R BS.775-3, downward mixing, for C, Ls and Rs;
+//!    the same for Lb and Rb): C to L and R; Ls to Lb, else L; Lb to Ls, else L; the right ones likewise; Cs to the
+//!    pair of surrounds, and at 0.5 to L and R where there is none. The low-frequency channel is dropped.
 //! 5. Into mono goes the mean of the stereo downmix.
 //!
 //! Pan acts on the sum's side: L, Ls, Lb are its left, R, Rs, Rb its right ([`balance`]). A mono sum has no sides.
@@ -258,7 +258,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_but_bass_is_lost_and_nothing_amplified(from in 1_usize..20, to in 1_usize..20, pan in -1.0_f32..=1.0) {
+        fn nothing_but_bass_is_lost_and_nothing_amplified(
+            from in 1_usize..20, to in 1_usize..20, pan in -1.0_f32..=1.0,
+        ) {
             let routing = Routing::new(from, to, pan);
             prop_assert!(routing.gains().iter().all(|gain| (0.0..=1.0).contains(gain)));
             let centred = Routing::new(from, to, 0.0);

@@ -13,8 +13,8 @@
 //! What it does: arithmetic on memory the caller owns. What it never does: I/O, threads, clocks,
 //! and (once constructed, into room that suffices) allocation. It knows no other crate of the project.
 //!
-//! What is set while a signal runs glides to its new value. A sample that is no finite number counts as silence and leaves
-//! nothing behind. No output depends on how a signal is cut into blocks.
+//! What is set while a signal runs glides to its new value. A sample that is no finite number counts as silence and
+//! leaves nothing behind. How a signal is cut into blocks does not show: only a [`VariableResampler`] glides by blocks.
 //!
 //! Shapes: *planar* is `[channels][frames]` in one slice, *interleaved* is `[frames][channels]`.
 //!
@@ -43,6 +43,7 @@ mod meter;
 mod mix;
 mod pan;
 mod rate;
+mod sample;
 mod signal;
 mod sinc;
 mod source_clock;

@@ -1,15 +1,15 @@
 //! A look-ahead limiter: no sample beyond its ceiling, no sample bent that is below.
 //!
-//! The gain a frame needs is `ceiling / peak`, over all channels. The least of it over the last `L + 1` frames, held back on
-//! its way up by the release, is smoothed by a mean over `L + 1` frames, and what it is multiplied with is `L` frames old.
-//! Each of the values in that mean covers the frame that comes out, so none is above what that frame needs, and their mean
-//! is not either: the gain has arrived when the peak comes, on a line instead of a step.
+//! The gain a frame needs is `ceiling / peak`, over all channels. The least of it over the last `L + 1` frames, held
+//! back on its way up by the release, is smoothed by a mean over `L + 1` frames, and what it is multiplied with is `L`
+//! frames old. Each of the values in that mean covers the frame that comes out, so none is above what that frame needs,
+//! and their mean is not either: the gain has arrived when the peak comes, on a line instead of a step.
 //!
 //! Gains are whole numbers of 2^-30: a running sum of such is exact, so that nothing drifts over days, unity is exactly
 //! 1, and no bit depends on how the signal was cut into blocks.
 
 use crate::gain::{Ramp, frames_of};
-use crate::strip::finite;
+use crate::sample::finite;
 
 /// The ceiling unless told otherwise: -1 dBFS, as EBU R128 wants of a programme.
 pub const CEILING: f32 = 0.891_250_9;
@@ -38,8 +38,8 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// For so many channels: looks `look_ahead_s` ahead, never passes `ceiling` (a factor of full scale), and recovers within
-    /// `release_s` to 1/e of a reduction.
+    /// For so many channels: looks `look_ahead_s` ahead, never passes `ceiling` (a factor of full scale), and recovers
+    /// within `release_s` to 1/e of a reduction.
     ///
     /// # Panics
     /// When the ceiling is not above 0.

@@ -2,12 +2,12 @@
 //!
 //! The signal is K-weighted, squared, and summed over channels with their weights. Energies of 100 ms are the common
 //! currency: four of them are the momentary loudness, thirty the short-term loudness, and each new momentary value is
-//! one of the overlapping blocks of 400 ms that the integrated loudness gates. Blocks go into histograms of 0.1 LU, so that the
-//! memory of a day is that of a minute.
+//! one of the overlapping blocks of 400 ms that the integrated loudness gates. Blocks go into histograms of 0.1 LU, so
+//! that the memory of a day is that of a minute.
 
 use crate::biquad::{Coefficients, State};
 use crate::layout::{Speaker, speakers};
-use crate::strip::finite;
+use crate::sample::finite;
 use std::f64::consts::PI;
 
 /// Blocks quieter than this do not count.
@@ -51,7 +51,7 @@ struct Channel {
 }
 
 /// The weight of a channel: 1.41 for surrounds between 60 and 120 degrees, 0 for low frequencies, 1 for all others
-/// (BS.1770-4, tables 3 and 4). Channels without a name count as front channels.
+/// (BS.1770-4). Channels without a name count as front channels.
 fn weight_of(speaker: Option<Speaker>) -> f64 {
     match speaker {
         Some(Speaker::SideLeft | Speaker::SideRight) => 1.41,
@@ -156,8 +156,8 @@ impl Loudness {
         [self.momentary_max, self.short_term_max]
     }
 
-    /// Loudness since the beginning, in LUFS, without what is quieter than -70 LUFS or 10 LU below the rest; minus infinity when
-    /// nothing counts.
+    /// Loudness since the beginning, in LUFS, without what is quieter than -70 LUFS or 10 LU below the rest; minus
+    /// infinity when nothing counts.
     #[must_use]
     pub fn integrated(&self) -> f64 {
         let gate = lufs(self.blocks.mean_from(ABSOLUTE_GATE_LUFS)) + RELATIVE_GATE_LU;
@@ -233,8 +233,8 @@ fn lufs(energy: f64) -> f64 {
 const BINS: usize = 1_000;
 const BINS_PER_LU: f64 = 10.0;
 
-/// How many blocks of which loudness there were. Each bin has the sum of its blocks' energies too, so only a gate that falls
-/// into a bin is rounded.
+/// How many blocks of which loudness there were. Each bin has the sum of its blocks' energies too, so only a gate that
+/// falls into a bin is rounded.
 #[derive(Debug, Clone)]
 struct Histogram {
     bins: Vec<(u64, f64)>,

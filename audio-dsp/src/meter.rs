@@ -1,7 +1,7 @@
 //! What a channel's meter shows: peak, root mean square, the held peak, and how often it clipped.
 
 use crate::gain::Decibels;
-use crate::strip::finite;
+use crate::sample::finite;
 
 /// How long a peak is held, and how fast it falls then: 20 dB in 1.7 s, as a programme meter of type I does
 /// (IEC 60268-10).
@@ -129,8 +129,8 @@ impl Channel {
     }
 }
 
-/// The largest magnitude and the sum of squares; eight of each side by side, so that the compiler can use vectors. What is
-/// no finite number counts as silence.
+/// The largest magnitude and the sum of squares; eight of each side by side, so that the compiler can use vectors. What
+/// is no finite number counts as silence.
 pub(crate) fn peak_and_squares(samples: &[f32]) -> (f32, f64) {
     let (mut peak, mut squares) = (0.0_f32, 0.0_f64);
     // Sums of `f32` stay exact enough over a thousand squares.

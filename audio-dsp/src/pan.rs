@@ -1,9 +1,10 @@
 //! Left and right.
 //!
 //! One law for every source, the *balance* law: in the middle both sides pass at 0 dB, so that a centred source is
-//! untouched; towards one side that one stays at 0 dB while the other fades along a quarter of a sine. No pan amplifies,
-//! so none makes a sum clip that did not clip before. (A mono source in the middle is thus heard on both sides in full,
-//! 3 dB louder in power than at one side. The constant-power law would take 3 dB off every centred source instead.)
+//! untouched; towards one side that one stays at 0 dB while the other fades along a quarter of a sine. No pan
+//! amplifies, so none makes a sum clip that did not clip before. (A mono source in the middle is thus heard on both
+//! sides in full, 3 dB louder in power than at one side. The constant-power law would take 3 dB off every centred
+//! source instead.)
 
 use std::f64::consts::FRAC_PI_2;
 

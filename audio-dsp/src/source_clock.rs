@@ -1,11 +1,11 @@
 //! A source's clock, learnt from its callbacks.
 //!
-//! A callback can be late and never early. So no mean over the callbacks is taken, as a delay-locked loop would (F. Adriaensen,
-//! "Using a DLL to filter time", 2005): what a busy machine adds would move it. The clock is the line that lies under all
-//! of them, as close as can be: of the lower convex hull of (frames, time) the edge in the middle (Moon, Skelly and
-//! Towsley, "Estimation and removal of clock skew from network delay measurements", 1999; with a hull instead of linear
-//! programming after Zhang, Liu and Xia, 2002). With callbacks evenly up to 2 ms late it knows a rate to 1.3 parts in
-//! a million after 10 s and to 0.2 after 30 s, where that loop with its best gains knows it to 6 and 1.
+//! A callback can be late and never early. So no mean over the callbacks is taken, as a delay-locked loop would (F.
+//! Adriaensen, "Using a DLL to filter time", 2005): what a busy machine adds would move it. The clock is the line that
+//! lies under all of them, as close as can be: of the lower convex hull of (frames, time) the edge in the middle (Moon,
+//! Skelly and Towsley, "Estimation and removal of clock skew from network delay measurements", 1999; with a hull
+//! instead of linear programming after Zhang, Liu and Xia, 2002). With callbacks evenly up to 2 ms late it knows a rate
+//! to 1.3 parts in a million after 10 s and to 0.2 after 30 s, where that loop with its best gains knows it to 6 and 1.
 //!
 //! Only the least late callback of each window is kept, [`MEMORY_SECONDS`] long: the memory is small and
 //! follows a clock that warms up.
@@ -20,8 +20,8 @@ pub const MEMORY_SECONDS: f64 = WINDOW_SECONDS * WINDOWS as f64;
 const WINDOWS_MIN: usize = 8;
 /// A source that is so far from its line has stopped or jumped: the line begins anew.
 const JUMP_SECONDS: f64 = 0.1;
-/// What lies between source and callback became shorter or longer by this much: so does every window from then on. A line
-/// through both lengths would be no clock.
+/// What lies between source and callback became shorter or longer by this much: so does every window from then on. A
+/// line through both lengths would be no clock.
 const STEP_SECONDS: f64 = 0.003;
 
 /// When a source had delivered which frame, against the clock that its callbacks are timed with.
@@ -68,8 +68,8 @@ impl SourceClock {
         }
     }
 
-    /// A callback at `time_s` (`CLOCK_MONOTONIC`, in seconds) that makes it `frames_total` frames since the source began.
-    /// Both only grow. Times that are no numbers are ignored.
+    /// A callback at `time_s` (`CLOCK_MONOTONIC`, in seconds) that makes it `frames_total` frames since the source
+    /// began. Both only grow. Times that are no numbers are ignored.
     ///
     /// # Real time
     /// Wait-free, allocates nothing; so does everything here.

@@ -2,9 +2,10 @@
 
 use crate::gain::{Ramp, frames_of};
 use crate::layout::route;
+use crate::sample::finite;
 
-/// How long a change takes to come into effect, unless told otherwise: too short to be heard as a fade, long enough not to
-/// be heard as a click.
+/// How long a change takes to come into effect, unless told otherwise: too short to be heard as a fade, long enough not
+/// to be heard as a click.
 pub const GLIDE_SECONDS: f64 = 0.010;
 
 /// Fader, mute, pan and channel rules of one source. Each glides to what it is set to.
@@ -33,7 +34,8 @@ pub struct Strip {
 const PIECE_FRAMES: usize = 256;
 
 impl Strip {
-    /// Open, at unity, in the middle; for sources and sums of at most so many channels. A change glides for `glide_s` seconds.
+    /// Open, at unity, in the middle; for sources and sums of at most so many channels. A change glides for `glide_s`
+    /// seconds.
     #[must_use]
     pub fn new(rate_hz: u32, channels_max: usize, sum_channels_max: usize, glide_s: f64) -> Self {
         let cells = channels_max * sum_channels_max;
@@ -90,13 +92,13 @@ impl Strip {
         self.turn.settle();
     }
 
-    /// Adds `frames` of the source to the sum. `planar` is `[channels][frames]`; `sum` is `[sum_channels][stride]` with a
-    /// stride of at least `frames`, of which the first `frames` are added to. With other channels than before, the source
-    /// is routed anew at once.
+    /// Adds `frames` of the source to the sum. `planar` is `[channels][frames]`; `sum` is `[sum_channels][stride]` with
+    /// a stride of at least `frames`, of which the first `frames` are added to. With other channels than before, the
+    /// source is routed anew at once.
     ///
     /// # Panics
-    /// When a channel count is 0 or beyond what the strip was made for, `planar` is not `channels * frames` long, or `sum` is
-    /// not `sum_channels` planes of at least `frames`.
+    /// When a channel count is 0 or beyond what the strip was made for, `planar` is not `channels * frames` long, or
+    /// `sum` is not `sum_channels` planes of at least `frames`.
     ///
     /// # Real time
     /// Wait-free, allocates nothing.
@@ -158,12 +160,6 @@ impl Strip {
 /// Exact at 0 and at 1.
 fn between(past: f32, next: f32, turn: f32) -> f32 {
     past * (1.0 - turn) + next * turn
-}
-
-/// The sample, or silence where it is no finite number.
-#[inline]
-pub(crate) fn finite(sample: f32) -> f32 {
-    if sample.abs() <= f32::MAX { sample } else { 0.0 }
 }
 
 #[cfg(test)]

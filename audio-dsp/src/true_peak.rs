@@ -1,11 +1,11 @@
 //! Peaks between samples.
 //!
-//! Oversampled as ITU-R BS.1770-4, annex 2 asks: four times below 96 kHz, twice below 192 kHz, not at all from there on. The
-//! interpolator is a Kaiser-windowed sinc of 24 taps a phase, twice the annex's, so that noise up to the end of the band is
-//! measured too. The first phase is the samples themselves.
+//! Oversampled as ITU-R BS.1770-4, annex 2 asks: four times below 96 kHz, twice below 192 kHz, not at all from there
+//! on. The interpolator is a Kaiser-windowed sinc of 24 taps a phase, twice the annex's, so that noise up to the end of
+//! the band is measured too. The first phase is the samples themselves.
 
+use crate::sample::finite;
 use crate::sinc::bessel_i0;
-use crate::strip::finite;
 use std::f64::consts::PI;
 
 const TAPS: usize = 24;
@@ -106,8 +106,8 @@ mod tests {
         meter.take()
     }
 
-    /// EBU Tech 3341, cases 15 to 19: a tone of a quarter, a sixth, an eighth of the rate, at the phases whose samples lie
-    /// lowest; +0.2 and -0.4 dB are allowed.
+    /// EBU Tech 3341, cases 15 to 19: a tone of a quarter, a sixth, an eighth of the rate, at the phases whose samples
+    /// lie lowest; +0.2 and -0.4 dB are allowed.
     #[test]
     fn tones_between_samples() {
         for (divisor, phase) in

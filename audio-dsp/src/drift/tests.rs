@@ -122,7 +122,8 @@ proptest! {
     /// One callback in ten is up to 30 ms late: the machine is busy.
     #[test]
     fn late_callbacks_are_not_believed(ppm in -200.0_f64..200.0, seed in any::<u64>()) {
-        let mut world = World::new(ppm, seed, |dice| jitter(dice) + if dice.roll() < 0.1 { 0.03 * dice.roll() } else { 0.0 });
+        let busy = |dice: &mut Dice| if dice.roll() < 0.1 { 0.03 * dice.roll() } else { 0.0 };
+        let mut world = World::new(ppm, seed, |dice| jitter(dice) + busy(dice));
         world.settle(0.0)?;
         let worst = world.worst(30.0, 150.0);
         prop_assert!(worst.error_s < 1e-4 && worst.wobble_ppm < 5.0, "{} {}", worst.error_s, worst.wobble_ppm);
