@@ -1,5 +1,7 @@
 //! How loud a signal is.
 
+use crate::meter::peak_and_squares;
+
 /// Peak and root mean square of planar blocks, over as many of them as it takes until somebody looks.
 #[derive(Debug, Clone)]
 pub struct LevelSum {
@@ -16,7 +18,7 @@ impl LevelSum {
         Self { peak: 0.0, squares: vec![0.0; channels], frames: 0 }
     }
 
-    /// Takes one more block. Samples that are no numbers count as silence.
+    /// Takes one more block. Samples that are no finite numbers count as silence.
     ///
     /// # Panics
     /// When `planar` is not `channels * frames` long.
@@ -29,14 +31,9 @@ impl LevelSum {
             return;
         }
         for (channel, squares) in planar.chunks_exact(frames).zip(&mut self.squares) {
-            let (mut peak, mut sum) = (0.0_f32, 0.0_f32);
-            for &sample in channel {
-                // `max` prefers the number.
-                peak = peak.max(sample.abs());
-                sum += sample * sample;
-            }
+            let (peak, sum) = peak_and_squares(channel);
             self.peak = self.peak.max(peak);
-            *squares += if sum.is_nan() { 0.0 } else { f64::from(sum) };
+            *squares += sum;
         }
         self.frames += frames;
     }
@@ -87,8 +84,9 @@ mod tests {
     #[test]
     fn what_is_no_number_is_silence() {
         let mut level = LevelSum::new(1);
-        level.push(&[f32::NAN, 0.25], 2);
+        level.push(&[f32::NAN, 0.25, f32::INFINITY, 0.25], 4);
         let (peak, rms) = level.take();
-        assert_eq!((peak, rms), (0.25, 0.0));
+        assert_eq!(peak, 0.25);
+        assert!((rms - 0.25 / 2.0_f32.sqrt()).abs() < 1e-6, "the others count: {rms}");
     }
 }

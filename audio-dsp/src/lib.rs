@@ -1,7 +1,20 @@
-//! Pure signal processing: rate conversion with exact frame counts, mixing, levels, test signals.
+//! Pure signal processing.
+//!
+//! | what for | who |
+//! |---|---|
+//! | a source's rate is another one | [`RateConverter`], with exact frame counts |
+//! | a source's clock is another one | [`DriftLoop`] steers a [`VariableResampler`] |
+//! | before the fader | [`Chain`]: [`HighPass`], [`Equaliser`], [`Compressor`] |
+//! | into a sum | [`Strip`]: fader, mute, pan, channel rules ([`Routing`]); [`mix_into`] is the bare sum |
+//! | after the sum | [`Limiter`] |
+//! | to look at | [`Meters`], [`LevelSum`], [`Loudness`], [`TruePeak`] |
+//! | tests | [`SignalSource`] |
 //!
 //! What it does: arithmetic on memory the caller owns. What it never does: I/O, threads, clocks,
 //! and (once constructed, into room that suffices) allocation. It knows no other crate of the project.
+//!
+//! What is set while a signal runs glides to its new value. A sample that is no finite number counts as silence and
+//! leaves nothing behind. How a signal is cut into blocks does not show: only a [`VariableResampler`] glides by blocks.
 //!
 //! Shapes: *planar* is `[channels][frames]` in one slice, *interleaved* is `[frames][channels]`.
 //!
@@ -15,13 +28,46 @@
 //! # Ok::<(), audio_dsp::RateError>(())
 //! ```
 
+mod biquad;
+mod chain;
+mod compressor;
+mod drift;
+mod equaliser;
+mod gain;
+mod high_pass;
+mod layout;
 mod level;
+mod limiter;
+mod loudness;
+mod meter;
 mod mix;
+mod pan;
 mod rate;
+mod sample;
 mod signal;
 mod sinc;
+mod source_clock;
+mod strip;
+mod true_peak;
+mod vari;
 
+pub use biquad::{Biquad, Coefficients};
+pub use chain::Chain;
+pub use compressor::{Compression, Compressor};
+pub use drift::{CORRECTION_PPM_MAX, DriftLoop};
+pub use equaliser::{BAND_DB_MAX, Bands, Equaliser};
+pub use gain::{Decibels, Ramp};
+pub use high_pass::{HighPass, Slope};
+pub use layout::{NAMED_CHANNELS_MAX, Routing, Speaker, speakers};
 pub use level::LevelSum;
+pub use limiter::{CEILING, LOOK_AHEAD_SECONDS, Limiter, RELEASE_SECONDS};
+pub use loudness::Loudness;
+pub use meter::{Meters, Reading};
 pub use mix::{downmix_to_mono, mix_into};
+pub use pan::balance;
 pub use rate::{RATE_HZ_MAX, RATE_HZ_MIN, RateConverter, RateError};
 pub use signal::{COUNT_MODULUS, SIGNAL_PEAK, Signal, SignalSource, decode_count};
+pub use source_clock::{MEMORY_SECONDS, SourceClock};
+pub use strip::{GLIDE_SECONDS, Strip};
+pub use true_peak::TruePeak;
+pub use vari::{Quality, VariableResampler};

@@ -193,7 +193,7 @@ fn kernel_at(x: f64, reach: f64) -> f64 {
 }
 
 /// Modified Bessel function of the first kind, order 0, by its power series, to 200 dB.
-fn bessel_i0(x: f64) -> f64 {
+pub(crate) fn bessel_i0(x: f64) -> f64 {
     let quarter = x * x / 4.0;
     let (mut sum, mut term, mut k) = (1.0, 1.0, 1.0);
     while term > sum * 1e-10 {

@@ -1,7 +1,10 @@
 //! Once constructed, and into room that suffices, nothing allocates.
 #![expect(unsafe_code, reason = "an allocator that counts")]
 
-use audio_dsp::{RateConverter, Signal, SignalSource, mix_into};
+use audio_dsp::{
+    Bands, CEILING, Chain, Compression, DriftLoop, GLIDE_SECONDS, LOOK_AHEAD_SECONDS, Limiter, Loudness, Meters,
+    Quality, RELEASE_SECONDS, RateConverter, Signal, SignalSource, Slope, Strip, TruePeak, VariableResampler, mix_into,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -64,4 +67,60 @@ fn signals_and_sums_do_not_allocate() {
         mix_into(&mut sum, 2, &block, 2, 480);
     });
     assert_eq!(count, 0);
+}
+
+#[test]
+fn a_mixer_does_not_allocate() {
+    let (mut strip, mut chain) = (Strip::new(48_000, 8, 8, GLIDE_SECONDS), Chain::new(48_000, 2));
+    let mut limiter = Limiter::new(48_000, 2, CEILING, LOOK_AHEAD_SECONDS, RELEASE_SECONDS);
+    let (mut meters, mut peak) = (Meters::new(48_000, 2), TruePeak::new(48_000, 2));
+    let mut loudness = Loudness::new(48_000, 2);
+    let (mut planar, mut sum) = (vec![0.7; 8 * 480], vec![0.0; 8 * 480]);
+    for round in 0..100_u8 {
+        let on = round % 20 < 10;
+        let count = allocations_of(|| {
+            chain.set_high_pass(on.then_some((100.0, Slope::Db24)));
+            chain.set_equaliser(on.then_some(Bands { mid_db: 6.0, ..Bands::default() }));
+            chain.set_compressor(on.then_some(Compression::default()));
+            chain.process(&mut planar[..960], 480);
+            strip.set_gain(f32::from(round) / 100.0);
+            strip.set_pan(f32::from(round) / 100.0);
+            strip.set_open(on);
+            let channels = 1 + usize::from(round) % 8; // a source may change its channels
+            strip.add(&mut sum[..960], 2, &planar[..channels * 480], channels, 480);
+            strip.add(&mut sum, 8, &planar[..channels * 480], channels, 480);
+            limiter.set_ceiling(if on { 0.5 } else { CEILING });
+            limiter.process(&mut sum[..960], 480);
+            meters.push(&sum[..960], 480);
+            peak.push(&sum[..960], 480);
+            loudness.push(&sum[..960], 480);
+            assert!(loudness.integrated() + loudness.range_lu() < 50.0);
+            assert!(meters.reading(0).peak < 1.0 && peak.take() < 2.0);
+        });
+        assert_eq!(count, 0, "round {round}");
+    }
+}
+
+#[test]
+fn following_a_foreign_clock_does_not_allocate() {
+    for quality in [Quality::Fast, Quality::Normal, Quality::Best] {
+        let mut resampler = VariableResampler::new(44_100, 48_000, 2, 480, quality).expect("rates");
+        let mut drift = DriftLoop::new(44_100, 1_323.0);
+        let (input, mut out) = (vec![0.5; 2 * resampler.input_frames_max()], vec![0.0; 2 * 480]);
+        for round in 1..500_u32 {
+            let count = allocations_of(|| {
+                let time_s = f64::from(round) * 0.01;
+                drift.observe(time_s, u64::from(round) * 441);
+                resampler.set_correction_ppm(drift.steer(time_s, resampler.position()));
+                let out_frames = if round % 7 == 0 { 97 } else { 480 };
+                let frames = resampler.needed_input_frames(out_frames);
+                resampler.process(&input[..2 * frames], frames, &mut out[..2 * out_frames], out_frames);
+                if round % 100 == 0 {
+                    drift.reset();
+                    resampler.reset();
+                }
+            });
+            assert_eq!(count, 0, "{quality:?}, round {round}");
+        }
+    }
 }
