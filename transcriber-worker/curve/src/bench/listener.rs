@@ -35,29 +35,26 @@ impl Listener {
     }
 
     /// What one look makes known.
-    ///
-    /// # Errors
-    /// When the detector fails.
-    pub(super) fn look(&mut self, detector: &mut Detector, frame: &[f32; FRAME_SAMPLES]) -> Result<Option<Job>> {
+    pub(super) fn look(&mut self, detector: &mut Detector, frame: &[f32; FRAME_SAMPLES]) -> Option<Job> {
         #[expect(clippy::cast_precision_loss, reason = "512")]
         let power = frame.iter().map(|s| s * s).sum::<f32>() / FRAME_SAMPLES as f32;
-        let probability = detector.probability(frame)?;
+        let probability = detector.probability(frame);
         if let Some(utterance) = self.segmenter.push(Look { probability, power }) {
             let job = self.job(JobKind::Final, utterance);
             self.id = None;
-            return Ok(Some(job));
+            return Some(job);
         }
         if let Some(utterance) = self.segmenter.tentative() {
-            return Ok(Some(self.job(JobKind::Tentative, utterance)));
+            return Some(self.job(JobKind::Tentative, utterance));
         }
         let position = self.segmenter.position();
         let due = match self.segmenter.speaking_since() {
             Some(from) if self.growing_said > from => self.growing_said + self.growing_every,
             Some(from) => from + GROWN_MIN,
-            None => return Ok(None),
+            None => return None,
         };
         let growing = self.segmenter.growing().filter(|u| position >= due && u.speech_end + LOOK_SAMPLES >= position);
-        Ok(growing.map(|utterance| self.job(JobKind::Partial, utterance)))
+        growing.map(|utterance| self.job(JobKind::Partial, utterance))
     }
 
     fn job(&mut self, kind: JobKind, utterance: Utterance) -> Job {
