@@ -25,6 +25,7 @@ mod job;
 mod listener;
 mod name;
 mod role;
+mod strip;
 mod word;
 mod worker;
 
@@ -40,5 +41,6 @@ pub use job::{Job, JobFault, JobId, JobKind, Samples, Task};
 pub use listener::{FromListener, ListenerConfig, Mark, ToListener};
 pub use name::{NameError, StreamName};
 pub use role::{BoardPlace, Hello, PROTOCOL_VERSION, Role};
+pub use strip::{GAIN_MAX, Gain, Master, Pan, Strip, StripError};
 pub use word::{WORD_BYTES_MAX, WORDS_MAX, Word, text_of};
 pub use worker::{FromWorker, Hearing, ToWorker, WorkerConfig};

@@ -1,5 +1,6 @@
 //! `tympan transcribe` of many files against what else writes them down on this machine, with the word errors of each
-//! beside its time: whisper-rs called directly, and faster-whisper (CTranslate2), both with two threads.
+//! beside its time: whisper-rs as it builds itself, called directly, and faster-whisper (CTranslate2), both with two
+//! threads.
 //!
 //! Ours is the time of the whole command, start and end included; of the peers what they take once the model is loaded.
 //! The files are the six clips, each alone, and joins of all six with pauses of about a second.
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use system_tests::{
-    CLIPS, Finished, Folders, Speech, WordErrors, align, cache_home, clip_file, normalise, program, run_to_end, tympan,
+    CLIPS, Finished, Folders, Speech, WordErrors, align, cache_home, clip_file, normalise, run_to_end, tympan,
     workspace_root,
 };
 
@@ -21,6 +22,7 @@ pub(crate) const TINY: Measure = Measure {
         "transcribe of many files, tiny.en",
         "transcribe of many files, tiny.en, vs whisper-rs",
         "transcribe of many files, tiny.en-q8_0",
+        "transcribe of many files, tiny.en-q8_0, vs whisper-rs",
     ],
     run: |plan| measure(plan, "tiny.en", TINY.names),
 };
@@ -30,6 +32,7 @@ pub(crate) const BASE: Measure = Measure {
         "transcribe of many files, base",
         "transcribe of many files, base, vs whisper-rs",
         "transcribe of many files, base-q8_0",
+        "transcribe of many files, base-q8_0, vs whisper-rs",
     ],
     run: |plan| if plan.quick { Ok(Vec::new()) } else { measure(plan, "base", BASE.names) },
 };
@@ -51,9 +54,9 @@ fn measure(plan: &Plan, model: &str, names: &[&str]) -> Result<Vec<Row>> {
         ours_small.add(files.ours(&small)?);
     }
     let other = ("faster-whisper int8", files.result(&mut other)?);
-    let direct = ("whisper-rs directly", files.result(&mut direct)?);
+    let direct = ("whisper-rs as it builds itself", files.result(&mut direct)?);
     let (ours, ours_small) = (files.result(&mut ours)?, files.result(&mut ours_small)?);
-    let rows = [(&ours, &other), (&ours, &direct), (&ours_small, &other)];
+    let rows = [(&ours, &other), (&ours, &direct), (&ours_small, &other), (&ours_small, &direct)];
     let row = |(name, (ours, (what, peer))): (&&str, (&Outcome, &(&str, Outcome)))| {
         let mut row = Row::new(name, ours.factor, "s per s of sound", plan.times(3));
         let errors = |of: &WordErrors| format!("{} of {} words wrong", of.errors(), of.words);
@@ -137,7 +140,9 @@ impl Files {
     }
 
     fn direct(&self, model: &str) -> Result<(f64, Vec<String>)> {
-        let mut command = Command::new(program("transcriber-worker")?);
+        let plain = workspace_root().join("target/plain/release/transcriber-worker");
+        ensure!(plain.is_file(), "{} is missing: scripts/bench builds it", plain.display());
+        let mut command = Command::new(plain);
         command.args(["--role", "direct", "--threads", PARALLEL, "--model"]).arg(model_file(model)?);
         let lines: Vec<Direct> = lines_of(&self.run(&mut command)?)?;
         let seconds = lines.iter().map(|line| line.compute_ms / 1_000.0).sum();

@@ -136,7 +136,7 @@ impl<R: Report> Hearing<R> {
                     report: self.report.clone(),
                 };
                 let detector = self.detector.sibling();
-                if let Err(reason) = vital(&name, move || detector.inside(|detector| scan.run(detector))) {
+                if let Err(reason) = vital(&name, move || scan.run(detector)) {
                     self.report.say(FromListener::Fault(reason));
                 }
                 return;

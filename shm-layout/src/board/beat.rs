@@ -56,7 +56,12 @@ impl Beat {
     /// # Real time
     /// Wait-free; no system call where the kernel has a vDSO.
     pub fn beat(&self) {
-        self.segment.store(self.at + word::BEAT, clock_ns(ClockId::Monotonic), Ordering::Relaxed);
+        self.beat_at(clock_ns(ClockId::Monotonic));
+    }
+
+    /// Says until when this process was at work, on `CLOCK_MONOTONIC`.
+    pub(super) fn beat_at(&self, monotonic_ns: u64) {
+        self.segment.store(self.at + word::BEAT, monotonic_ns, Ordering::Relaxed);
     }
 
     /// Adds to a count.

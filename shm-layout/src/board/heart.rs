@@ -1,4 +1,6 @@
-//! A process's heartbeat, which stops when one of its vital threads does.
+//! A process's heartbeat, which is as old as the last turn of the vital thread that has not turned for longest.
+//!
+//! Each thread has its own rhythm: that all of them turn between two looks is not to be expected of many.
 
 use super::Beat;
 use crate::writer::clock_ns;
@@ -58,6 +60,8 @@ struct Watched {
     pulse: Weak<Pulse>,
     /// Its count at the last look.
     seen: u64,
+    /// When it was last seen to go on, on `CLOCK_MONOTONIC`.
+    went_on_ns: u64,
 }
 
 impl Heart {
@@ -73,11 +77,9 @@ impl Heart {
             let mut cpu_ns = clock_ns(ClockId::ProcessCPUTime);
             loop {
                 std::thread::sleep(EVERY);
-                let now_ns = clock_ns(ClockId::ProcessCPUTime);
-                if own.all_go_on(now_ns.saturating_sub(cpu_ns)) {
-                    beat.beat();
-                }
-                cpu_ns = now_ns;
+                let (now_ns, taken_ns) = (clock_ns(ClockId::Monotonic), clock_ns(ClockId::ProcessCPUTime));
+                beat.beat_at(own.all_went_on_ns(now_ns, taken_ns.saturating_sub(cpu_ns)));
+                cpu_ns = taken_ns;
             }
         })?;
         Ok(heart)
@@ -89,29 +91,34 @@ impl Heart {
         let pulse = Arc::new(Pulse::default());
         // One turn ahead of what was seen: the first look finds it alive.
         pulse.turn();
-        self.vital
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Watched { pulse: Arc::downgrade(&pulse), seen: 0 });
+        self.vital.lock().unwrap_or_else(PoisonError::into_inner).push(Watched {
+            pulse: Arc::downgrade(&pulse),
+            seen: 0,
+            went_on_ns: 0,
+        });
         pulse
     }
 
-    /// Whether every vital thread has turned since it was last seen turning, or rests, or computes while the process
-    /// takes so much processor time since the last look.
-    fn all_go_on(&self, cpu_ns: u64) -> bool {
+    /// Until when every vital thread went on: it turns, or rests, or computes while the process takes so much processor
+    /// time since the last look.
+    fn all_went_on_ns(&self, now_ns: u64, cpu_ns: u64) -> u64 {
         let mut vital = self.vital.lock().unwrap_or_else(PoisonError::into_inner);
         vital.retain(|watched| watched.pulse.strong_count() > 0);
-        let mut all = true;
+        let mut all_ns = now_ns;
         for watched in vital.iter_mut() {
             let Some(count) = watched.pulse.upgrade().map(|pulse| pulse.count()) else { continue };
-            all &= match count {
+            let goes_on = match count {
                 RESTING => true,
                 COMPUTING => cpu_ns >= COMPUTING_NS_MIN,
                 turns => turns != watched.seen,
             };
+            if goes_on {
+                watched.went_on_ns = now_ns;
+            }
             watched.seen = count;
+            all_ns = all_ns.min(watched.went_on_ns);
         }
-        all
+        all_ns
     }
 }
 
@@ -122,31 +129,37 @@ mod tests {
     #[test]
     fn one_thread_that_stands_still_stops_the_heart() {
         let heart = Heart::default();
-        assert!(heart.all_go_on(0), "a process without vital threads lives as long as it beats");
+        assert_eq!(heart.all_went_on_ns(1, 0), 1, "a process without vital threads lives as long as it beats");
         let (steady, slow) = (heart.pulse(), heart.pulse());
-        assert!(heart.all_go_on(0));
-        steady.turn();
-        assert!(!heart.all_go_on(0), "the other one stands still");
-        steady.turn();
+        assert_eq!(heart.all_went_on_ns(2, 0), 2);
+        let look = |now_ns, cpu_ns| {
+            steady.turn();
+            heart.all_went_on_ns(now_ns, cpu_ns)
+        };
+        assert_eq!((look(3, 0), look(4, 0)), (2, 2), "the other one stands still");
         slow.rest();
-        assert!(heart.all_go_on(0));
-        steady.turn();
-        assert!(heart.all_go_on(0), "who rests may go on resting");
+        assert_eq!((look(5, 0), look(6, 0)), (5, 6), "who rests may go on resting");
         slow.turn();
-        steady.turn();
-        assert!(heart.all_go_on(0));
-        steady.turn();
-        assert!(!heart.all_go_on(0), "at work again, it must turn");
-        steady.turn();
+        assert_eq!((look(7, 0), look(8, 0)), (7, 7), "at work again, it must turn");
         slow.compute();
-        assert!(heart.all_go_on(COMPUTING_NS_MIN));
-        steady.turn();
-        assert!(!heart.all_go_on(COMPUTING_NS_MIN / 2), "it computes nothing");
+        assert_eq!(look(9, COMPUTING_NS_MIN), 9);
+        assert_eq!(look(10, COMPUTING_NS_MIN / 2), 9, "it computes nothing");
         slow.turn();
-        steady.turn();
-        assert!(heart.all_go_on(0));
+        assert_eq!(look(11, 0), 11);
         drop(slow);
-        steady.turn();
-        assert!(heart.all_go_on(0));
+        assert_eq!((look(12, 0), look(13, 0)), (12, 13));
+    }
+
+    #[test]
+    fn many_threads_may_turn_at_different_times() {
+        let heart = Heart::default();
+        let threads: Vec<_> = (0..64).map(|_| heart.pulse()).collect();
+        assert_eq!(heart.all_went_on_ns(1, 0), 1);
+        for now_ns in 2..20 {
+            // Each at every other look.
+            let turning = threads.iter().skip(usize::from(now_ns % 2 == 0)).step_by(2);
+            turning.for_each(|thread| thread.turn());
+            assert!(heart.all_went_on_ns(now_ns, 0) >= now_ns - 1);
+        }
     }
 }

@@ -43,6 +43,15 @@ struct Args {
     /// How long a pause ends an utterance, in ms.
     #[arg(long, default_value_t = 280)]
     hangover: u64,
+    /// How often a growing utterance is heard, in ms.
+    #[arg(long, default_value_t = 500)]
+    every: u64,
+    /// What a pass takes with the shortest context, in ms; in proportion with a longer one.
+    #[arg(long, default_value_t = 160.0)]
+    pass: f64,
+    /// What each word takes besides, in ms.
+    #[arg(long, default_value_t = 9.0)]
+    word: f64,
     /// Nothing is heard before an utterance ends.
     #[arg(long)]
     finals_only: bool,

@@ -56,7 +56,7 @@ pub(super) struct Scan<R> {
 
 impl<R: Report> Scan<R> {
     /// Follows the stream until nobody hears the reports any more.
-    pub(super) fn run(self, detector: &mut Detector) {
+    pub(super) fn run(self, detector: Detector) {
         let mut follower = self.follower();
         let mut scanner =
             Scanner { scan: &self, detector, floor: None, stretch: None, ring: None, id: None, paused_at: None };
@@ -119,7 +119,7 @@ impl<R: Report> Scan<R> {
 /// The state of a scan.
 struct Scanner<'a, R> {
     scan: &'a Scan<R>,
-    detector: &'a mut Detector,
+    detector: Detector,
     /// Where utterances may begin.
     floor: Option<Mark>,
     ring: Option<RingInfo>,
@@ -254,13 +254,7 @@ impl<R: Report> Scanner<'_, R> {
                 self.detector.pass_over(frame);
                 0.0
             } else {
-                match self.detector.probability(frame) {
-                    Ok(probability) => probability,
-                    Err(e) => {
-                        self.scan.say(FromListener::Fault(e.to_string()));
-                        return false;
-                    }
-                }
+                self.detector.probability(frame)
             };
             let given = stretch.segmenter.push(Look { probability, power });
             if given.is_some_and(|utterance| !self.finished(&mut stretch, utterance)) || !self.may_end(&mut stretch) {

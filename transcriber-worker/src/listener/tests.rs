@@ -2,9 +2,9 @@ use super::keeper::{Errand, Keeper};
 use super::scan::Scan;
 use super::*;
 use crate::samples;
+use crate::vad::tests::model as vad_model;
 use control_protocol::{BoardPlace, Job, JobId, JobKind, Mark, Samples, StreamName};
 use shm_layout::{Epoch, FrameIndex, RingReader, RingSpec, RingWriter, SessionId};
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -89,18 +89,9 @@ impl House {
             report,
         };
         let detector = Detector::load(&vad_model()).expect("the model");
-        std::thread::spawn(move || detector.inside(|detector| scan.run(detector)));
+        std::thread::spawn(move || scan.run(detector));
         (said, list)
     }
-}
-
-fn vad_model() -> PathBuf {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from);
-    let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache");
-    let cache = || variable("XDG_CACHE_HOME").unwrap_or_else(home).join("tympan/models");
-    let path = variable("TYMPAN_MODELS").unwrap_or_else(cache).join("silero_vad_16k_op15.onnx");
-    assert!(path.is_file(), "{} is missing: run scripts/fetch-model", path.display());
-    path
 }
 
 fn mic() -> StreamName {

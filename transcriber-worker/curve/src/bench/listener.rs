@@ -6,9 +6,12 @@ use shm_layout::{Epoch, FrameIndex};
 use transcriber_worker::segment::{LOOK_SAMPLES, Look, Policy, Segmenter, Utterance};
 use transcriber_worker::vad::{Detector, FRAME_SAMPLES, SAMPLE_RATE_HZ};
 
-/// As `GROWING_EVERY` and `GROWN_MIN` there.
-const GROWING_EVERY: u64 = SAMPLE_RATE_HZ as u64 / 2;
+/// As there.
 const GROWN_MIN: u64 = SAMPLE_RATE_HZ as u64 * 4 / 10;
+
+const fn samples(ms: u64) -> u64 {
+    ms * SAMPLE_RATE_HZ as u64 / 1_000
+}
 
 /// What it knows.
 pub(super) struct Listener {
@@ -17,6 +20,7 @@ pub(super) struct Listener {
     id: Option<JobId>,
     utterances: u32,
     growing_said: u64,
+    growing_every: u64,
 }
 
 impl Listener {
@@ -24,36 +28,33 @@ impl Listener {
     ///
     /// # Errors
     /// Never: the name is a good one.
-    pub(super) fn new(hangover_ms: u64) -> Result<Self> {
-        let policy = Policy::LIVE.ended_by(hangover_ms * u64::from(SAMPLE_RATE_HZ) / 1_000);
+    pub(super) fn new(hangover_ms: u64, every_ms: u64) -> Result<Self> {
+        let policy = Policy::LIVE.ended_by(samples(hangover_ms));
         let (segmenter, stream) = (Segmenter::new(policy, 0, 0), StreamName::new("mic")?);
-        Ok(Self { segmenter, stream, id: None, utterances: 0, growing_said: 0 })
+        Ok(Self { segmenter, stream, id: None, utterances: 0, growing_said: 0, growing_every: samples(every_ms) })
     }
 
     /// What one look makes known.
-    ///
-    /// # Errors
-    /// When the detector fails.
-    pub(super) fn look(&mut self, detector: &mut Detector, frame: &[f32; FRAME_SAMPLES]) -> Result<Option<Job>> {
+    pub(super) fn look(&mut self, detector: &mut Detector, frame: &[f32; FRAME_SAMPLES]) -> Option<Job> {
         #[expect(clippy::cast_precision_loss, reason = "512")]
         let power = frame.iter().map(|s| s * s).sum::<f32>() / FRAME_SAMPLES as f32;
-        let probability = detector.probability(frame)?;
+        let probability = detector.probability(frame);
         if let Some(utterance) = self.segmenter.push(Look { probability, power }) {
             let job = self.job(JobKind::Final, utterance);
             self.id = None;
-            return Ok(Some(job));
+            return Some(job);
         }
         if let Some(utterance) = self.segmenter.tentative() {
-            return Ok(Some(self.job(JobKind::Tentative, utterance)));
+            return Some(self.job(JobKind::Tentative, utterance));
         }
         let position = self.segmenter.position();
         let due = match self.segmenter.speaking_since() {
-            Some(from) if self.growing_said > from => self.growing_said + GROWING_EVERY,
+            Some(from) if self.growing_said > from => self.growing_said + self.growing_every,
             Some(from) => from + GROWN_MIN,
-            None => return Ok(None),
+            None => return None,
         };
         let growing = self.segmenter.growing().filter(|u| position >= due && u.speech_end + LOOK_SAMPLES >= position);
-        Ok(growing.map(|utterance| self.job(JobKind::Partial, utterance)))
+        growing.map(|utterance| self.job(JobKind::Partial, utterance))
     }
 
     fn job(&mut self, kind: JobKind, utterance: Utterance) -> Job {

@@ -13,10 +13,8 @@ use std::collections::BTreeMap;
 use transcriber_worker::recogniser::audio_ctx;
 use transcriber_worker::vad::{Detector, FRAME_SAMPLES, SAMPLE_RATE_HZ};
 
-/// What a pass takes: so much with the shortest context, in proportion with a longer one, and for each word.
-const PASS_S: f64 = 0.16;
+/// The context with which a pass takes as long as it is said to.
 const PASS_CONTEXT: f64 = 448.0;
-const WORD_S: f64 = 0.009;
 /// From a sound to the listener: the engine's block, and the wait for a look.
 const CAPTURE_S: f64 = 0.025;
 const WORKERS: u32 = 2;
@@ -73,13 +71,13 @@ impl<'a> Player<'a> {
     /// When a model fails.
     pub(super) fn play(mut self, detector: &mut Detector) -> Result<Heard> {
         detector.reset();
-        let mut listener = Listener::new(self.args.hangover)?;
+        let mut listener = Listener::new(self.args.hangover, self.args.every)?;
         let (looks, _) = self.samples.as_chunks::<FRAME_SAMPLES>();
         let (looks, silence) = (looks.to_vec(), [[0.0; FRAME_SAMPLES]; LAST_LOOKS]);
         for (count, frame) in (1_u64..).zip(looks.iter().chain(&silence)) {
             let now_s = seconds(count * FRAME_SAMPLES as u64) + CAPTURE_S;
             self.until(now_s)?;
-            let job = if count as usize <= looks.len() { listener.look(detector, frame)? } else { None };
+            let job = if count as usize <= looks.len() { listener.look(detector, frame) } else { None };
             if let Some(job) = job {
                 self.spoken.meet(&job, |id| self.queue.comes(id));
                 match job.kind {
@@ -129,7 +127,7 @@ impl<'a> Player<'a> {
             let Some(job) = self.queue.assign(worker, partial_allowed) else { return Ok(()) };
             let (from, prompt) = self.spoken.window(&job);
             let pass = self.passes.of(self.name, &self.samples, &job, from, &prompt)?;
-            let took_s = duration_s(&job, from, &pass);
+            let took_s = duration_s(self.args, &job, from, &pass);
             self.heard.busy_s += took_s;
             self.running.insert(worker, Running { until_s: now_s + took_s, id: job.id, from, pass });
         }
@@ -164,11 +162,11 @@ impl<'a> Player<'a> {
     }
 }
 
-fn duration_s(job: &Job, from: FrameIndex, pass: &Pass) -> f64 {
+fn duration_s(args: &Args, job: &Job, from: FrameIndex, pass: &Pass) -> f64 {
     let samples = usize::try_from(job.to.since(from)).unwrap_or(usize::MAX).max(SAMPLE_RATE_HZ as usize);
     #[expect(clippy::cast_precision_loss, reason = "some hundred")]
     let (context, words) = (audio_ctx(samples) as f64, pass.words.len() as f64);
-    PASS_S * context / PASS_CONTEXT + WORD_S * words
+    (args.pass * context / PASS_CONTEXT + args.word * words) / 1_000.0
 }
 
 #[expect(clippy::cast_precision_loss, reason = "some minutes")]
