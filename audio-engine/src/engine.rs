@@ -3,6 +3,7 @@
 //! Everything that may block or allocate happens here. The tick has its own thread ([`crate::pace`]).
 
 use crate::arrivals::{Arrivals, Ticket};
+use crate::desk::Desk;
 use crate::entrant::{Entrant, Lineage};
 use crate::limits::{SAMPLE_RATES_HZ, short};
 use crate::pace::Orders;
@@ -44,6 +45,7 @@ pub fn serve(events: &Receiver<Event>, own: &Sender<Event>, send: &dyn Fn(FromEn
         config: None,
         lineages: BTreeMap::new(),
         arrivals: Arrivals::default(),
+        desk: Desk::default(),
         some_failed: false,
         orders: Arc::default(),
         phase: Phase::Adding,
@@ -69,6 +71,7 @@ struct Engine<'a> {
     /// Of streams that are to come, where they were named.
     lineages: BTreeMap<StreamName, Lineage>,
     arrivals: Arrivals,
+    desk: Desk,
     some_failed: bool,
     orders: Arc<Orders>,
     phase: Phase,
@@ -125,6 +128,18 @@ impl Engine<'_> {
             }
             Event::Message(ToEngine::Credit { until }) => {
                 self.orders.credit.fetch_max(until.0, Ordering::AcqRel);
+            }
+            Event::Message(ToEngine::SetStrip { stream, strip }) => {
+                self.desk.set(stream, strip);
+                if let Phase::Running(running) = &mut self.phase {
+                    running.set_strips(&self.desk);
+                }
+            }
+            Event::Message(ToEngine::SetMaster(master)) => {
+                self.desk.set_master(master);
+                if let Phase::Running(running) = &mut self.phase {
+                    running.set_master(&self.desk);
+                }
             }
             Event::Message(ToEngine::Close) => self.close(),
             Event::Message(ToEngine::Shutdown) => return Some(Exit::Clean),
@@ -225,7 +240,7 @@ impl Engine<'_> {
             },
             Phase::Running(mut running) => {
                 self.let_in(&mut running);
-                running.look(&self.vitals, self.send);
+                running.look(&mut self.desk, &self.vitals, self.send);
                 if running.is_over() {
                     self.arrivals.clear();
                     (self.send)(FromEngine::Stopped);
@@ -266,7 +281,8 @@ impl Engine<'_> {
     fn begin(&mut self, entrants: Vec<Entrant>) -> Option<Exit> {
         let config = self.config.as_ref()?;
         let mix = self.lineages.remove(&StreamName::mix()).unwrap_or_else(|| Lineage::of(config));
-        match Running::start(config, mix, entrants, Arc::clone(&self.orders), &self.vitals, self.send) {
+        let orders = Arc::clone(&self.orders);
+        match Running::start(config, mix, entrants, &self.desk, orders, &self.vitals, self.send) {
             Ok(running) => {
                 self.phase = Phase::Running(Box::new(running));
                 None
@@ -279,7 +295,7 @@ impl Engine<'_> {
     fn let_in(&mut self, running: &mut Running) {
         self.ask_to_begin();
         for entrant in self.arrivals.ready() {
-            if let Err((stream, error)) = running.enter(entrant, self.send) {
+            if let Err((stream, error)) = running.enter(entrant, &self.desk, self.send) {
                 (self.send)(source_failed(stream, error));
             }
         }

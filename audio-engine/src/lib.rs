@@ -21,6 +21,7 @@ pub mod capture;
 pub mod clock;
 mod container;
 pub mod decode;
+pub mod desk;
 pub mod device;
 pub mod engine;
 pub mod entrant;

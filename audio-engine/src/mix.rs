@@ -1,12 +1,15 @@
 //! The sum of all tracks, block by block: a ring of its own.
 //!
-//! It has as many channels as it was made with: those of the widest source that the engine began with. A wider source that
-//! comes later is folded into them as [`mix_into`] says.
+//! It has as many channels as it was made with: those of the widest source that the engine began with. Each source comes
+//! through its strip, which folds or spreads its channels by the rules of [`audio_dsp::Routing`]. The sum passes the master
+//! fader and a limiter that looks ahead: what it looks ahead the ring is behind the others, and frame for frame the same
+//! instant as they.
 
 use crate::feed::pack;
 use crate::lane::Lane;
 use crate::vitals::Gauge;
-use audio_dsp::mix_into;
+use audio_dsp::{GLIDE_SECONDS, LOOK_AHEAD_SECONDS, Limiter, RELEASE_SECONDS, Ramp, Strip};
+use control_protocol::Master;
 use shm_layout::{FrameIndex, RingWriter};
 
 /// The mix, and the block of it that is being summed.
@@ -17,14 +20,36 @@ pub struct Mix {
     block_frames: usize,
     /// `[channels][block_frames]`.
     planar: Vec<f32>,
+    fader: Ramp,
+    /// The fader's gain in each frame, while it glides.
+    gains: Vec<f32>,
+    glide_frames: u32,
+    limiter: Limiter,
+    /// Frames that come out of the limiter before the first one that went in.
+    ahead: usize,
 }
 
 impl Mix {
     /// A mix into this ring.
     #[must_use]
-    pub fn new(ring: RingWriter, gauge: Gauge, block_frames: usize) -> Self {
-        let channels = ring.channels() as usize;
-        Self { ring, gauge, channels, block_frames, planar: vec![0.0; channels * block_frames] }
+    pub fn new(ring: RingWriter, gauge: Gauge, block_frames: usize, master: Master) -> Self {
+        let (channels, rate_hz) = (ring.channels() as usize, ring.info().sample_rate_hz);
+        let ceiling = master.ceiling.factor();
+        let limiter = Limiter::new(rate_hz, channels, ceiling, LOOK_AHEAD_SECONDS, RELEASE_SECONDS);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds of frames")]
+        let glide_frames = (GLIDE_SECONDS * f64::from(rate_hz)) as u32;
+        Self {
+            ring,
+            gauge,
+            channels,
+            block_frames,
+            planar: vec![0.0; channels * block_frames],
+            fader: Ramp::new(master.gain.factor()),
+            gains: vec![0.0; block_frames],
+            glide_frames,
+            ahead: limiter.latency_frames(),
+            limiter,
+        }
     }
 
     /// The next frame of its ring.
@@ -32,38 +57,72 @@ impl Mix {
         self.ring.next_frame()
     }
 
-    /// Begins a block, with nothing in it.
+    /// Sets fader and ceiling, which glide there.
     ///
     /// # Real time
     /// Wait-free, as all below.
+    pub(crate) fn set(&mut self, master: Master) {
+        self.fader.glide_to(master.gain.factor(), self.glide_frames);
+        self.limiter.set_ceiling(master.ceiling.factor());
+    }
+
+    /// Begins a block, with nothing in it.
     pub(crate) fn clear(&mut self) {
         self.planar.fill(0.0);
     }
 
-    /// Adds the first `frames` frames of a track's block.
-    pub(crate) fn add(&mut self, lane: &Lane, frames: usize) {
-        let planar = lane.planar(frames);
-        if frames == self.block_frames {
-            mix_into(&mut self.planar, self.channels, planar, lane.channels(), frames);
-            return;
-        }
-        // A source's last, shorter block: its planes are closer together than the sum's.
-        for (channel, plane) in self.planar.chunks_exact_mut(self.block_frames).enumerate() {
-            let from = if lane.channels() == 1 { 0 } else { channel };
-            if let Some(samples) = planar.chunks_exact(frames.max(1)).nth(from) {
-                plane.iter_mut().zip(samples).for_each(|(sum, sample)| *sum += sample);
-            }
-        }
+    /// Adds the first `frames` frames of a track's block, as its strip says.
+    pub(crate) fn add(&mut self, strip: &mut Strip, lane: &Lane, frames: usize) {
+        strip.add(&mut self.planar, self.channels, lane.planar(frames), lane.channels(), frames);
     }
 
-    /// Writes the first `frames` frames of the block.
+    /// Takes the first `frames` frames of the block, and writes as many of those before.
     pub(crate) fn write(&mut self, frames: usize) {
         if frames < self.block_frames {
             pack(&mut self.planar, self.block_frames, frames);
         }
-        let planar = &self.planar[..self.channels * frames];
-        self.ring.write(planar, frames);
-        self.gauge.push(planar, frames);
+        self.fade(frames);
+        self.limiter.process(&mut self.planar[..self.channels * frames], frames);
+        let dropped = self.ahead.min(frames);
+        self.ahead -= dropped;
+        let written = frames - dropped;
+        if dropped > 0 {
+            for channel in 0..self.channels {
+                self.planar.copy_within(channel * frames + dropped..(channel + 1) * frames, channel * written);
+            }
+        }
+        let planar = &self.planar[..self.channels * written];
+        self.ring.write(planar, written);
+        self.gauge.push(planar, written);
+    }
+
+    /// Writes what the limiter still has.
+    pub(crate) fn finish(&mut self) {
+        let mut left = self.limiter.latency_frames();
+        while left > 0 {
+            let frames = left.min(self.block_frames);
+            self.clear();
+            self.write(frames);
+            left -= frames;
+        }
+    }
+
+    fn fade(&mut self, frames: usize) {
+        if frames == 0 {
+            return;
+        }
+        let planes = self.planar[..self.channels * frames].chunks_exact_mut(frames);
+        if self.fader.is_settled() {
+            let gain = self.fader.value();
+            if gain != 1.0 {
+                planes.flatten().for_each(|sample| *sample *= gain);
+            }
+            return;
+        }
+        self.fader.fill(&mut self.gains[..frames]);
+        for plane in planes {
+            plane.iter_mut().zip(&self.gains).for_each(|(sample, gain)| *sample *= gain);
+        }
     }
 
     /// Closes its ring. Frees memory: not on the tick's thread.

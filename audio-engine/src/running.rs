@@ -2,6 +2,7 @@
 //! is told of it.
 
 use crate::clock::Clock;
+use crate::desk::Desk;
 use crate::entrant::{Entrant, Lineage};
 use crate::limits::short;
 use crate::live::Outlets;
@@ -15,6 +16,7 @@ use crate::rt;
 use crate::tick::{Change, Control, Done, Tick};
 use crate::track::Track;
 use crate::vitals::Vitals;
+use audio_dsp::{GLIDE_SECONDS, Strip};
 use control_protocol::{ClockKind, EngineConfig, FromEngine, SOURCES_MAX, SourceError, StreamName};
 use shm_layout::board::Counter;
 use shm_layout::{FrameIndex, Prefaulter};
@@ -40,6 +42,8 @@ pub struct Running {
     block_frames: u64,
     /// Who has which place in the tick.
     seats: Vec<Option<Seat>>,
+    /// Channels of the mix.
+    mix_channels: usize,
     /// Changes that found no room on their way to the tick.
     waiting: VecDeque<Change>,
     /// Glitches of those who have left.
@@ -65,6 +69,7 @@ impl Running {
         config: &EngineConfig,
         mix_lineage: Lineage,
         mut entrants: Vec<Entrant>,
+        desk: &Desk,
         orders: Arc<Orders>,
         vitals: &Vitals,
         send: &dyn Fn(FromEngine),
@@ -86,12 +91,17 @@ impl Running {
         };
         let (mut prefaulters, mut opened) = (Vec::new(), Vec::new());
         let (mut tracks, mut seats) = (Vec::new(), Vec::new());
-        for Entrant { name, lineage, lane, health, successors, .. } in entrants {
+        let present: Vec<StreamName> = entrants.iter().map(|entrant| entrant.name.clone()).collect();
+        let settings = desk.settings(&present.iter().collect::<Vec<_>>());
+        for (Entrant { name, lineage, lane, health, successors, .. }, setting) in entrants.into_iter().zip(settings) {
             let ring = maker.ring(&name, lineage, lane.channels(), first_frame)?;
             prefaulters.push(ring.prefaulter());
             opened.push(ring_opened(&name, &ring));
             let gauge = maker.gauge(&name, lane.channels());
-            tracks.push(Track::new(lane, ring, gauge, false));
+            let mut strip = strip(config.sample_rate_hz, lane.channels(), mix_channels);
+            setting.turn(&mut strip);
+            strip.settle();
+            tracks.push(Track::new(lane, ring, gauge, strip, false));
             seats.push(Some(Seat { name, health, successors, leaving: false }));
         }
         seats.resize_with(SOURCES_MAX, || None);
@@ -99,7 +109,8 @@ impl Running {
         let ring = maker.ring(&mix_name, mix_lineage, mix_channels, first_frame)?;
         prefaulters.push(ring.prefaulter());
         opened.push(ring_opened(&mix_name, &ring));
-        let mix = Mix::new(ring, maker.gauge(&mix_name, mix_channels), config.block_frames as usize);
+        let gauge = maker.gauge(&mix_name, mix_channels);
+        let mix = Mix::new(ring, gauge, config.block_frames as usize, desk.master());
 
         let (tick, control) = Tick::new(tracks, mix, config.block_frames as usize, config.sample_rate_hz);
         prefault(prefaulters);
@@ -118,6 +129,7 @@ impl Running {
             first_frame,
             block_frames: u64::from(config.block_frames),
             seats,
+            mix_channels,
             waiting: VecDeque::new(),
             past_xruns: 0,
             closing: false,
@@ -130,7 +142,12 @@ impl Running {
     ///
     /// # Errors
     /// [`StartError`], when there is no room; the others go on.
-    pub fn enter(&mut self, entrant: Entrant, send: &dyn Fn(FromEngine)) -> Result<(), (StreamName, StartError)> {
+    pub fn enter(
+        &mut self,
+        entrant: Entrant,
+        desk: &Desk,
+        send: &dyn Fn(FromEngine),
+    ) -> Result<(), (StreamName, StartError)> {
         let place = self.seats.iter().position(Option::is_none);
         let room = place.ok_or_else(|| StartError::refused(format!("{SOURCES_MAX} sources are the most")));
         let first_frame = |bytes| self.block_after(LEAD_NS.saturating_add(bytes * MAKING_NS_PER_BYTE));
@@ -150,7 +167,9 @@ impl Running {
         let opened = ring_opened(&name, &ring);
         let gauge = self.maker.gauge(&name, channels);
         self.seats[place] = Some(Seat { name, health, successors, leaving: false });
-        self.change(Change::Enter(place, Track::new(lane, ring, gauge, trims)));
+        let strip = strip(ring.info().sample_rate_hz, channels, self.mix_channels);
+        self.change(Change::Enter(place, Track::new(lane, ring, gauge, strip, trims)));
+        self.set_strips(desk);
         send(opened);
         Ok(())
     }
@@ -166,6 +185,19 @@ impl Running {
             self.change(Change::Leave(place));
         }
         true
+    }
+
+    /// Sets all strips as they are wished: one that is solo closes others.
+    pub fn set_strips(&mut self, desk: &Desk) {
+        let present = |(place, seat): (usize, &Option<Seat>)| Some((place, seat.as_ref()?.name.clone()));
+        let present: Vec<_> = self.seats.iter().enumerate().filter_map(present).collect();
+        let settings = desk.settings(&present.iter().map(|(_, name)| name).collect::<Vec<_>>());
+        present.iter().zip(settings).for_each(|((place, _), setting)| self.change(Change::Set(*place, setting)));
+    }
+
+    /// Sets what is done to the sum.
+    pub fn set_master(&mut self, desk: &Desk) {
+        self.change(Change::SetMaster(desk.master()));
     }
 
     /// Whether there is a source of this name.
@@ -226,7 +258,7 @@ impl Running {
     }
 
     /// Passes on what the tick has reported, closes rings that are written to their end, frees what is used up.
-    pub fn look(&mut self, vitals: &Vitals, send: &dyn Fn(FromEngine)) {
+    pub fn look(&mut self, desk: &mut Desk, vitals: &Vitals, send: &dyn Fn(FromEngine)) {
         // Before the queues are emptied: what was reported before the end is in them then.
         let finished = self.orders.finished.load(Ordering::Acquire);
         let reopened =
@@ -243,11 +275,20 @@ impl Running {
             vitals.add(Counter::Lost, note.frames());
             self.pass_on(note, send);
         }
+        let some_left = !left.is_empty();
         for done in left {
             match done {
-                Done::Track(place, track) => self.has_left(place, track, send),
+                Done::Track(place, track) => {
+                    if let Some(removed) = self.has_left(place, track, send) {
+                        desk.forget(&removed);
+                    }
+                }
                 Done::Mix(mix) => mix.close(),
             }
+        }
+        if some_left && !finished {
+            // Who was solo may be among them.
+            self.set_strips(desk);
         }
         if finished && let Some(tick) = self.thread.take().and_then(|thread| thread.join().ok()) {
             // Who came when the tick had ended.
@@ -269,10 +310,11 @@ impl Running {
         told.into_iter().for_each(send);
     }
 
-    fn has_left(&mut self, place: usize, track: Track, send: &dyn Fn(FromEngine)) {
+    /// Closes a track; its name, where it was removed.
+    fn has_left(&mut self, place: usize, track: Track, send: &dyn Fn(FromEngine)) -> Option<StreamName> {
         let (at, lost_frames) = (track.next_frame(), track.lost_frames());
         track.close();
-        let Some(Seat { name, health, leaving, .. }) = self.seats.get_mut(place).and_then(Option::take) else { return };
+        let Seat { name, health, leaving, .. } = self.seats.get_mut(place).and_then(Option::take)?;
         let overrun = health.overrun_frames.load(Ordering::Relaxed);
         let xruns = health.xruns.load(Ordering::Relaxed);
         self.past_xruns += xruns;
@@ -280,12 +322,20 @@ impl Running {
             eprintln!("{name}: {lost_frames} frames lost, {overrun} of them to a full queue; {xruns} xruns");
         }
         if leaving {
-            send(FromEngine::SourceRemoved { stream: name, at });
-        } else if !self.closing {
+            send(FromEngine::SourceRemoved { stream: name.clone(), at });
+            return Some(name);
+        }
+        if !self.closing {
             let error = health.error().map(|error| SourceError { reason: short(error.reason), ..error });
             send(FromEngine::SourceEnded { stream: name, at, error });
         }
+        None
     }
+}
+
+/// A strip of the mixer for a source of so many channels: open, at unity.
+fn strip(rate_hz: u32, channels: usize, mix_channels: usize) -> Strip {
+    Strip::new(rate_hz, channels, mix_channels, GLIDE_SECONDS)
 }
 
 /// Touches the pages of rings beside the tick. It only spares page faults: without a thread the rings work as well.

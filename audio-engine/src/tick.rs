@@ -5,11 +5,12 @@
 //! queues that are used up leave whole, to be closed and freed elsewhere. Tracks come whole, too, into places that
 //! are there from the beginning.
 
+use crate::desk::Setting;
 use crate::mix::Mix;
 use crate::note::{Note, Notes};
 use crate::queue::Outlet;
 use crate::track::{Step, Track};
-use control_protocol::SOURCES_MAX;
+use control_protocol::{Master, SOURCES_MAX};
 use rtrb::{Consumer, Producer, RingBuffer};
 use shm_layout::FrameIndex;
 
@@ -26,6 +27,10 @@ pub enum Change {
     Leave(usize),
     /// The device of this place was opened again, and has this queue.
     Succeed(usize, Outlet),
+    /// The strip of this place is set.
+    Set(usize, Setting),
+    /// The sum is set.
+    SetMaster(Master),
 }
 
 /// Who has left the tick, to be closed by the control thread.
@@ -74,7 +79,7 @@ impl Tick {
         let (notes_in, notes) = RingBuffer::new(1_024);
         // A place is taken again only after what has left it was fetched.
         let (done_in, done) = RingBuffer::new(SOURCES_MAX + 1);
-        let (changes, changes_out) = RingBuffer::new(2 * SOURCES_MAX);
+        let (changes, changes_out) = RingBuffer::new(4 * SOURCES_MAX);
         let (retired_in, retired) = RingBuffer::new(SOURCES_MAX);
         let tick = Self {
             next: mix.next_frame(),
@@ -140,7 +145,7 @@ impl Tick {
                 Step::Ended(frames) | Step::Left(frames) => frames,
             };
             if frames > 0 {
-                mix.add(track.lane(), frames);
+                track.add_to(mix, frames);
             }
             longest = longest.max(frames);
             ended |= matches!(step, Step::Ended(_));
@@ -155,6 +160,7 @@ impl Tick {
         mix.write(frames);
         self.next = self.next.plus(frames as u64);
         if over {
+            mix.finish();
             hand_over(&mut self.done, self.mix.take().map(Done::Mix));
         }
     }
@@ -173,6 +179,16 @@ impl Tick {
     fn take_changes(&mut self) {
         while let Ok(change) = self.changes.pop() {
             match change {
+                Change::Set(place, setting) => {
+                    if let Some(Some(track)) = self.tracks.get_mut(place) {
+                        track.set(setting);
+                    }
+                }
+                Change::SetMaster(master) => {
+                    if let Some(mix) = &mut self.mix {
+                        mix.set(master);
+                    }
+                }
                 Change::Enter(place, track) => match self.tracks.get_mut(place) {
                     Some(seat @ None) => *seat = Some(track),
                     // Nobody sends one where somebody is; and to free it here would be wrong in any case.

@@ -1,9 +1,12 @@
-//! One source in the tick: its lane, its ring, its gauge. It comes whole, and leaves whole.
+//! One source in the tick: its lane, its ring, its gauge, its strip of the mixer. It comes whole, and leaves whole.
 
+use crate::desk::Setting;
 use crate::lane::Lane;
+use crate::mix::Mix;
 use crate::note::{Note, Notes, OpenGap};
 use crate::queue::Outlet;
 use crate::vitals::Gauge;
+use audio_dsp::Strip;
 use control_protocol::GapCause;
 use shm_layout::{FrameIndex, RingWriter};
 
@@ -15,6 +18,7 @@ pub struct Track {
     lane: Lane,
     ring: RingWriter,
     gauge: Gauge,
+    strip: Strip,
     gap: OpenGap,
     stage: Stage,
     /// What was captured before it began is forgotten then.
@@ -50,8 +54,8 @@ impl Track {
     /// A track that begins with its ring's next frame, where that is a block's first. With `trims` it forgets then what its
     /// lane has more than it needs.
     #[must_use]
-    pub fn new(lane: Lane, ring: RingWriter, gauge: Gauge, trims: bool) -> Self {
-        Self { lane, ring, gauge, gap: OpenGap::default(), stage: Stage::Coming, trims }
+    pub fn new(lane: Lane, ring: RingWriter, gauge: Gauge, strip: Strip, trims: bool) -> Self {
+        Self { lane, ring, gauge, strip, gap: OpenGap::default(), stage: Stage::Coming, trims }
     }
 
     /// The next frame of its ring.
@@ -71,8 +75,14 @@ impl Track {
         self.ring.close();
     }
 
-    pub(crate) const fn lane(&self) -> &Lane {
-        &self.lane
+    /// Sets its strip.
+    pub(crate) fn set(&mut self, setting: Setting) {
+        setting.turn(&mut self.strip);
+    }
+
+    /// Adds the first `frames` frames of its block to the mix.
+    pub(crate) fn add_to(&mut self, mix: &mut Mix, frames: usize) {
+        mix.add(&mut self.strip, &self.lane, frames);
     }
 
     /// Whether a whole block can be filled without a gap, or the source is at its end.

@@ -2,7 +2,9 @@
 
 #![expect(unsafe_code, reason = "a counting allocator, and samples by raw pointer as a device gives them")]
 
+use audio_dsp::{GLIDE_SECONDS, Strip};
 use audio_engine::capture::{Capture, on_error};
+use audio_engine::desk::{Desk, Setting};
 use audio_engine::feed::Feed;
 use audio_engine::lane::Lane;
 use audio_engine::mix::Mix;
@@ -10,6 +12,7 @@ use audio_engine::queue::{Health, Inlet, queue};
 use audio_engine::tick::{Change, Done, Tick};
 use audio_engine::track::Track;
 use audio_engine::vitals::Gauge;
+use control_protocol::{Gain, Master, Pan, StreamName, Strip as Wished};
 use cpal::{Data, InputCallbackInfo, InputStreamTimestamp, SampleFormat, StreamInstant};
 use shm_layout::board::{Board, Meters};
 use shm_layout::{Epoch, FrameIndex, RingReader, RingSpec, RingState, RingWriter, SessionId};
@@ -95,6 +98,23 @@ fn made(
     RingWriter::create(dir, &spec).unwrap()
 }
 
+fn strip() -> Strip {
+    Strip::new(RATE_HZ, 2, 2, GLIDE_SECONDS)
+}
+
+/// What a strip may be set to.
+fn settings() -> Vec<Setting> {
+    let name = StreamName::new("mic").unwrap();
+    let wished = [(0.5, 0.3, false), (2.0, -1.0, false), (1.0, 0.0, true), (1.0, 0.0, false)];
+    let setting = |(gain, pan, mute)| {
+        let mut desk = Desk::default();
+        let (gain, pan) = (Gain::of_factor(gain).unwrap(), Pan::new(pan).unwrap());
+        desk.set(name.clone(), Wished { gain, pan, mute, solo: false });
+        desk.settings(&[&name])[0]
+    };
+    wished.map(setting).to_vec()
+}
+
 /// Gives the callback one period of 16-bit stereo, as a device does.
 fn period(capture: &mut Capture, samples: &mut [i16], at: u64, rate_hz: u32) {
     let instant = StreamInstant::from_nanos(at * 1_000_000_000 / u64::from(rate_hz));
@@ -123,8 +143,8 @@ fn callback_and_tick_allocate_nothing_whatever_happens() {
         let board = Board::create(dir.path()).unwrap();
         let meters = Meters::claim(dir.path()).unwrap();
         let gauge = |stream: &str| Gauge::new(meters.take(stream), 2, RATE_HZ);
-        let track = Track::new(lane, rings.0, gauge("mic"), false);
-        let mix = Mix::new(rings.1, gauge("mix"), BLOCK);
+        let track = Track::new(lane, rings.0, gauge("mic"), strip(), false);
+        let mix = Mix::new(rings.1, gauge("mix"), BLOCK, Master::default());
         let (mut tick, mut control) = Tick::new(vec![track], mix, BLOCK, RATE_HZ);
         let mut capture = Capture::new(inlet, device_hz);
         let mut samples = vec![1_000_i16; 2 * BLOCK];
@@ -185,6 +205,18 @@ fn callback_and_tick_allocate_nothing_whatever_happens() {
                 tick.run(false);
             }
         });
+        // Faders, pan, mute and ceiling, each while the last change still glides.
+        let settings = settings();
+        let mixed = calls_in(|| {
+            for (round, &setting) in (0..100).zip(settings.iter().cycle()) {
+                control.changes.push(Change::Set(0, setting)).unwrap();
+                let gain = if round % 2 == 0 { Gain::SILENCE } else { Gain::UNITY };
+                control.changes.push(Change::SetMaster(Master { gain, ceiling: Gain::UNITY })).unwrap();
+                period(&mut capture, &mut samples, at, device_hz);
+                at += frames;
+                tick.run(false);
+            }
+        });
         // The end: the rings leave whole.
         let end = calls_in(|| {
             while !tick.is_done() {
@@ -192,7 +224,7 @@ fn callback_and_tick_allocate_nothing_whatever_happens() {
             }
         });
 
-        assert_eq!([steady, xruns, full, dry, reopened, end], [0; 6], "at {device_hz} Hz");
+        assert_eq!([steady, xruns, full, dry, reopened, mixed, end], [0; 7], "at {device_hz} Hz");
         // The cases did occur.
         let levels = board.levels();
         assert!(levels.iter().all(|level| level.at_ns > 0) && levels[0].peak > 0.03, "{levels:?}");
@@ -263,8 +295,8 @@ fn tracks_come_and_go_and_nobody_else_notices() {
     let meters = Meters::claim(dir.path()).unwrap();
     let gauge = |stream: &str| Gauge::new(meters.take(stream), 1, RATE_HZ);
     let (mut own, lane) = counter(true);
-    let track = Track::new(lane, ring(dir.path(), "own", 1), gauge("own"), false);
-    let mix = Mix::new(ring(dir.path(), "mix", 1), gauge("mix"), BLOCK);
+    let track = Track::new(lane, ring(dir.path(), "own", 1), gauge("own"), strip(), false);
+    let mix = Mix::new(ring(dir.path(), "mix", 1), gauge("mix"), BLOCK, Master::default());
     let (mut tick, mut control) = Tick::new(vec![track], mix, BLOCK, RATE_HZ);
     let readers = ["own", "mix"].map(|stream| RingReader::attach_stream(dir.path(), stream).unwrap());
     own.block(); // once more than it is taken, for a steady flow
@@ -290,7 +322,7 @@ fn tracks_come_and_go_and_nobody_else_notices() {
             calls += calls_in(|| tick.run(false));
         };
         (0..late).for_each(|_| step(None));
-        let track = Track::new(lane, ring, gauge("guest"), false);
+        let track = Track::new(lane, ring, gauge("guest"), strip(), false);
         control.changes.push(Change::Enter(place, track)).unwrap();
         assert!(board.levels().iter().any(|level| level.stream == "guest"));
         // It has more than it needs, and none of it is trimmed.
@@ -337,6 +369,12 @@ fn tracks_come_and_go_and_nobody_else_notices() {
         expected_mix.extend_from_slice(&samples[silent..]);
         while control.retired.pop().is_ok() {}
     }
+    own.health.end(None);
+    calls += calls_in(|| {
+        while !tick.is_done() {
+            tick.run(true);
+        }
+    });
     assert_eq!(calls, 0, "the tick has allocated or freed");
     // The others: every sample, no gap but of the priming in the beginning, and their sum.
     let [own_reader, mix_reader] = readers;
@@ -356,8 +394,8 @@ fn the_last_one_removed_leaves_silence_and_the_last_one_ended_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let gauge = || Gauge::new(None, 1, RATE_HZ);
     let (mut first, lane) = counter(false);
-    let track = Track::new(lane, ring(dir.path(), "first", 1), gauge(), false);
-    let mix = Mix::new(ring(dir.path(), "mix", 1), gauge(), BLOCK);
+    let track = Track::new(lane, ring(dir.path(), "first", 1), gauge(), strip(), false);
+    let mix = Mix::new(ring(dir.path(), "mix", 1), gauge(), BLOCK, Master::default());
     let (mut tick, mut control) = Tick::new(vec![track], mix, BLOCK, RATE_HZ);
     (0..3).for_each(|_| first.block());
     tick.run(false);
@@ -369,7 +407,7 @@ fn the_last_one_removed_leaves_silence_and_the_last_one_ended_leaves_nothing() {
     // Another one comes into the same place, and ends by itself in the middle of a block.
     let (mut second, lane) = counter(false);
     let ring = ring_from(dir.path(), "second", 1, tick.next_frame());
-    control.changes.push(Change::Enter(0, Track::new(lane, ring, gauge(), false))).unwrap();
+    control.changes.push(Change::Enter(0, Track::new(lane, ring, gauge(), strip(), false))).unwrap();
     second.block();
     second.inlet.push(100, std::iter::repeat_n(0.5, 100));
     second.health.end(None);
@@ -380,7 +418,7 @@ fn the_last_one_removed_leaves_silence_and_the_last_one_ended_leaves_nothing() {
     // Who comes now is turned away whole.
     let (_, lane) = counter(false);
     let ring = ring_from(dir.path(), "third", 1, tick.next_frame());
-    control.changes.push(Change::Enter(3, Track::new(lane, ring, gauge(), false))).unwrap();
+    control.changes.push(Change::Enter(3, Track::new(lane, ring, gauge(), strip(), false))).unwrap();
     assert_eq!(tick.turned_away().map(Track::close).count(), 1);
     assert_eq!(RingReader::attach_stream(dir.path(), "third").unwrap().state(), RingState::Closed);
 }

@@ -1,6 +1,6 @@
 //! Supervisor and audio engine.
 
-use crate::{BoardPlace, Exit, Hello, StreamName, bounds};
+use crate::{BoardPlace, Exit, Hello, Master, StreamName, Strip, bounds};
 use serde::{Deserialize, Serialize};
 use shm_layout::{Epoch, FrameIndex, SessionId};
 
@@ -91,6 +91,15 @@ pub enum ToEngine {
         /// Its stream.
         stream: StreamName,
     },
+    /// How a stream goes into the mix, from the next block on; of a stream that is not there, when it comes.
+    SetStrip {
+        /// The stream.
+        stream: StreamName,
+        /// How.
+        strip: Strip,
+    },
+    /// What is done to the sum, from the next block on.
+    SetMaster(Master),
 }
 
 /// Why frames are missing.

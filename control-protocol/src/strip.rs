@@ -47,11 +47,11 @@ pub struct Strip {
 }
 
 /// What is done to the sum.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Master {
     /// How loud.
     pub gain: Gain,
-    /// What no sample of the mix exceeds.
+    /// What no sample of the mix exceeds; full scale, where nothing else is wished.
     pub ceiling: Gain,
 }
 
@@ -128,13 +128,6 @@ impl Pan {
     }
 }
 
-impl Default for Master {
-    /// As it is, 1 dB below full scale at most: what is converted to another rate or format later overshoots by less.
-    fn default() -> Self {
-        Self { gain: Gain::UNITY, ceiling: Gain(0.891_250_9) }
-    }
-}
-
 impl TryFrom<f32> for Gain {
     type Error = StripError;
     fn try_from(factor: f32) -> Result<Self, StripError> {
@@ -207,7 +200,8 @@ mod tests {
     #[test]
     fn gains_are_written_in_decibels_or_as_factors() {
         let gain = |text: &str| text.parse::<Gain>().map(|gain| gain.to_string());
-        let same = [("-6dB", "-6.0 dB"), ("-6 dB", "-6.0 dB"), ("20db", "20.0 dB"), ("0.5", "-6.0 dB"), ("2", "6.0 dB")];
+        let same =
+            [("-6dB", "-6.0 dB"), ("-6 dB", "-6.0 dB"), ("20db", "20.0 dB"), ("0.5", "-6.0 dB"), ("2", "6.0 dB")];
         for (text, shown) in same {
             assert_eq!(gain(text).unwrap(), shown, "{text}");
         }
