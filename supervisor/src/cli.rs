@@ -63,6 +63,8 @@ pub(crate) enum Command {
     /// Pause, or listen again where all is paused: for a hotkey
     #[command(after_help = TOGGLE_HELP)]
     Toggle(StreamsArgs),
+    /// Add and remove sources while it runs, and list them
+    Source(SourceArgs),
     /// Show the rings that programs can read
     #[command(after_help = RINGS_EXAMPLES, args_conflicts_with_subcommands = true)]
     Rings(RingsArgs),
@@ -139,6 +141,22 @@ Examples:
   tympan bench
   tympan bench --model base
   tympan bench ~/recordings --json | jq .live.final";
+
+const SOURCE_ADD_HELP: &str = "\
+What `tympan run` takes, but stdin:. Returns when it is open. Its name is free
+again when it was removed; 64 sources are the most at a time.
+
+Examples:
+  tympan source add device:USB
+  tympan source add call=device:monitor
+  tympan source add guest=file:guest.flac";
+
+const SOURCE_REMOVE_HELP: &str = "\
+Returns when it is captured no more. What was said in it is written down. Without
+any source the run goes on and waits for another one; `tympan stop` ends it.
+
+Examples:
+  tympan source remove call";
 
 const RINGS_EXAMPLES: &str = "\
 Examples:
@@ -332,6 +350,35 @@ pub(crate) struct RingsArgs {
     pub command: Option<RingsCommand>,
     #[command(flatten)]
     pub json: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SourceArgs {
+    #[command(subcommand)]
+    pub command: SourceCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SourceCommand {
+    /// Listen to one more
+    #[command(after_help = SOURCE_ADD_HELP)]
+    Add {
+        /// What to listen to, as URI or NAME=URI
+        #[arg(value_name = "SOURCE")]
+        source: String,
+    },
+    /// Listen to one no more
+    #[command(after_help = SOURCE_REMOVE_HELP)]
+    Remove {
+        /// Its name, as `tympan source list` shows it
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Show the sources there are
+    #[command(
+        after_help = "Examples:\n  tympan source list\n  tympan source list --json | jq -r '.[] | select(.state==\"failed\").reason'"
+    )]
+    List(JsonArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -136,6 +136,20 @@ pub(crate) enum Request {
         #[serde(default)]
         streams: Vec<String>,
     },
+    /// Have one more source.
+    SourceAdd {
+        /// Its name.
+        stream: String,
+        /// What it is.
+        uri: String,
+    },
+    /// Have a source no more. What was said in it is written down.
+    SourceRemove {
+        /// Its name.
+        stream: String,
+    },
+    /// The sources there are.
+    SourceList {},
 }
 
 /// What is wished for streams.

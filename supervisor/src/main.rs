@@ -51,6 +51,7 @@ mod settings;
 mod show;
 mod siblings;
 mod slips;
+mod source_orders;
 mod sources;
 mod stderr;
 mod stop;
@@ -118,6 +119,7 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
         Command::Pause(args) => orders::pause("pause", args, &load()?),
         Command::Resume(args) => orders::pause("resume", args, &load()?),
         Command::Toggle(args) => orders::pause("toggle", args, &load()?),
+        Command::Source(args) => source_orders::source(&args.command, &load()?),
         Command::Devices(args) => devices::devices(args),
     };
     done.map(|()| Exit::Clean)

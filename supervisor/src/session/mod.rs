@@ -13,6 +13,7 @@ mod orders;
 mod pauses;
 mod pausing;
 mod places;
+mod sources;
 mod status;
 mod streams;
 mod words;
@@ -92,6 +93,8 @@ pub(crate) struct Outcome {
     pub failed: Vec<Failure>,
     /// Frames that were lost, by stream.
     pub lost_frames: BTreeMap<StreamName, u64>,
+    /// How many sources it had, all together.
+    pub sources: usize,
     /// Utterances kept for later.
     pub pending: usize,
     /// What ended the run before its end.
@@ -133,6 +136,8 @@ pub(crate) struct Session<'a> {
     credit: FrameIndex,
     /// How many workers there should be.
     workers_wanted: u32,
+    /// Whether the last source was removed: the run goes on, and waits for another one.
+    idle: bool,
     phase: Phase,
     outcome: Outcome,
 }
@@ -140,6 +145,11 @@ pub(crate) struct Session<'a> {
 /// An answer on the control socket.
 fn answer_of(done: Result<serde_json::Value, String>) -> serde_json::Value {
     done.unwrap_or_else(|error| serde_json::json!({"error": error}))
+}
+
+/// The same, with the code that a command is to end with.
+fn answer_with_exit(done: Result<serde_json::Value, Refusal>) -> serde_json::Value {
+    done.unwrap_or_else(|Refusal { exit, text }| serde_json::json!({"error": text, "exit": exit.code()}))
 }
 
 impl<'a> Session<'a> {
@@ -171,8 +181,9 @@ impl<'a> Session<'a> {
             done_untold: Vec::new(),
             credit: FrameIndex(0),
             workers_wanted: plan.workers,
+            idle: false,
             phase: Phase::Running,
-            outcome: Outcome::default(),
+            outcome: Outcome { sources: plan.sources.len(), ..Outcome::default() },
         }
     }
 
@@ -197,6 +208,7 @@ impl<'a> Session<'a> {
                 self.look_at_hearts();
                 self.look_at_memory();
                 self.remove_old_rings();
+                self.forget_removed();
                 self.tell_all_done();
                 self.look_at_lags();
                 housekeeping = Instant::now() + hearts::LOOK_EVERY;
@@ -230,6 +242,9 @@ impl<'a> Session<'a> {
                     Request::Pause { streams } => answer_of(self.pause(Wish::Pause, &streams)),
                     Request::Resume { streams } => answer_of(self.pause(Wish::Resume, &streams)),
                     Request::Toggle { streams } => answer_of(self.pause(Wish::Toggle, &streams)),
+                    Request::SourceAdd { stream, uri } => answer_with_exit(self.add_source(&stream, uri)),
+                    Request::SourceRemove { stream } => answer_with_exit(self.remove_source(&stream)),
+                    Request::SourceList {} => self.list_sources(),
                 };
                 // A client that left does not get its answer.
                 let _ = answer.try_send(reply);
