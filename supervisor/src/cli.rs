@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Toggle(StreamsArgs),
     /// Add and remove sources while it runs, and list them
     Source(SourceArgs),
+    /// Set gain, pan, mute and solo of the streams in the mix, and show them
+    Mix(MixArgs),
     /// Show the rings that programs can read
     #[command(after_help = RINGS_EXAMPLES, args_conflicts_with_subcommands = true)]
     Rings(RingsArgs),
@@ -158,6 +160,21 @@ any source the run goes on and waits for another one; `tympan stop` ends it.
 Examples:
   tympan source remove call";
 
+const MIX_SET_HELP: &str = "\
+  gain=-6dB    or a factor, 0 to 10; up to 20dB; -inf is silence
+  pan=-0.3     -1 is left, 0 the middle, 1 right
+  mute=on      not heard in the mix; its own ring goes on
+  solo=on      only those that are solo are heard
+  ceiling=-1dB (of mix) what no sample of the mix exceeds
+
+A change takes 10 ms, without a click. The same line, as in
+mix = [\"mic gain=-6dB\"], can stand in the configuration.
+
+Examples:
+  tympan mix set mic gain=-6dB
+  tympan mix set guest mute=on
+  tympan mix set mix gain=-3dB ceiling=-1dB";
+
 const RINGS_EXAMPLES: &str = "\
 Examples:
   tympan rings
@@ -234,6 +251,9 @@ pub(crate) struct SettingFlags {
     /// Seconds of history in each ring [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = range_of(&keys::HISTORY))]
     pub history: Option<u32>,
+    /// How a stream goes into the mix, as in --mix "mic gain=-6dB"; once more for another stream
+    #[arg(long, value_name = "LINE")]
+    pub mix: Vec<String>,
     #[command(flatten)]
     pub hearing: LiveFlags,
     #[command(flatten)]
@@ -245,6 +265,7 @@ impl SettingFlags {
     pub(crate) fn over(&self, settings: &mut Settings) {
         settings.flag(&keys::RATE, self.rate.map(Value::Count));
         settings.flag(&keys::HISTORY, self.history.map(Value::Count));
+        settings.flag(&keys::MIX, (!self.mix.is_empty()).then(|| Value::List(self.mix.clone())));
         self.hearing.over(settings);
         self.words.over(settings);
     }
@@ -379,6 +400,29 @@ pub(crate) enum SourceCommand {
         after_help = "Examples:\n  tympan source list\n  tympan source list --json | jq -r '.[] | select(.state==\"failed\").reason'"
     )]
     List(JsonArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MixArgs {
+    #[command(subcommand)]
+    pub command: MixCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MixCommand {
+    /// Set a stream's strip, or the mix itself
+    #[command(after_help = MIX_SET_HELP)]
+    Set {
+        /// The stream, as `tympan mix show` shows it; mix is the sum
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// gain, pan, mute and solo of a stream; gain and ceiling of the mix
+        #[arg(value_name = "KEY=VALUE", required = true)]
+        changes: Vec<String>,
+    },
+    /// Show all strips
+    #[command(after_help = "Examples:\n  tympan mix show\n  tympan mix show --json | jq .master")]
+    Show(JsonArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -30,6 +30,8 @@ mod last_exit;
 mod log;
 mod logs;
 mod mailbox;
+mod mix_orders;
+mod mix_wish;
 mod model;
 mod models;
 mod oneshot;
@@ -120,6 +122,7 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
         Command::Resume(args) => orders::pause("resume", args, &load()?),
         Command::Toggle(args) => orders::pause("toggle", args, &load()?),
         Command::Source(args) => source_orders::source(&args.command, &load()?),
+        Command::Mix(args) => mix_orders::mix(&args.command, &load()?),
         Command::Devices(args) => devices::devices(args),
     };
     done.map(|()| Exit::Clean)

@@ -17,7 +17,7 @@ use crate::show::{ForPeople, JsonLines};
 use crate::siblings::Siblings;
 use crate::voice::Voice;
 use crate::words::WordsFile;
-use crate::{control, language, models, sources};
+use crate::{control, language, mix_wish, models, sources};
 use anyhow::{Context, Result};
 use control_protocol::{ClockKind, Exit, MODELS_BYTES_MAX, PATH_BYTES_MAX};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -179,6 +179,7 @@ pub(crate) fn plan(
         folders,
         siblings,
         sources,
+        mix: mix_wish::configured(settings)?,
         clock: ClockKind::Monotonic,
         offline: false,
         sample_rate_hz: settings.count(&keys::RATE),

@@ -139,6 +139,7 @@ impl Session<'_> {
             board: self.board_place(Part::Engine),
         }));
         self.tell_epoch(&StreamName::mix(), epoch);
+        self.tell_strip(&StreamName::mix());
         for (name, stream) in self.streams.iter().filter(|(_, stream)| stream.wants_source()) {
             self.tell_source(name, stream, epoch);
         }
@@ -155,6 +156,7 @@ impl Session<'_> {
 
     fn tell_source(&self, name: &StreamName, stream: &Stream, epoch: Epoch) {
         self.tell_epoch(name, epoch);
+        self.tell_strip(name);
         self.tell_engine(ToEngine::AddSource(SourceSpec {
             stream: name.clone(),
             uri: stream.resume_uri.clone().unwrap_or_else(|| stream.uri.clone()),

@@ -9,6 +9,7 @@ mod hearts;
 mod lags;
 mod listener;
 mod memory;
+mod mixing;
 mod orders;
 mod pauses;
 mod pausing;
@@ -24,6 +25,7 @@ use crate::event::{ChildEvent, Event, Part, Request, Said, Wish};
 use crate::language::Languages;
 use crate::log::Log;
 use crate::mailbox::{Mailbox, Post};
+use crate::mix_wish::MixWish;
 use crate::models::Models;
 use crate::paths::Folders;
 use crate::patient;
@@ -37,6 +39,7 @@ use control_protocol::{ClockKind, Exit, JobId, StreamName};
 use ending::Phase;
 use engine::Rings;
 use hearts::Hearts;
+use mixing::Desk;
 use places::Place;
 use shm_layout::{FrameIndex, SessionId};
 use std::collections::BTreeMap;
@@ -60,6 +63,8 @@ pub(crate) struct Plan {
     pub clock: ClockKind,
     /// Whether utterances are as long as the recogniser takes.
     pub offline: bool,
+    /// How streams go into the mix.
+    pub mix: Vec<(StreamName, MixWish)>,
     /// The rate of all rings.
     pub sample_rate_hz: u32,
     /// History wanted in each ring.
@@ -128,6 +133,7 @@ pub(crate) struct Session<'a> {
     streams: BTreeMap<StreamName, Stream>,
     rings: Rings,
     hearts: Hearts,
+    desk: Desk,
     queue: Queue<u32>,
     /// What was said in each stream.
     spoken: BTreeMap<StreamName, Spoken>,
@@ -176,6 +182,7 @@ impl<'a> Session<'a> {
             streams: streams.collect(),
             rings: Rings::new(),
             hearts: Hearts::default(),
+            desk: Desk::new(&plan.mix),
             queue: Queue::default(),
             spoken: BTreeMap::new(),
             done_untold: Vec::new(),
@@ -245,6 +252,8 @@ impl<'a> Session<'a> {
                     Request::SourceAdd { stream, uri } => answer_with_exit(self.add_source(&stream, uri)),
                     Request::SourceRemove { stream } => answer_with_exit(self.remove_source(&stream)),
                     Request::SourceList {} => self.list_sources(),
+                    Request::MixSet { stream, wish } => answer_with_exit(self.set_mix(&stream, wish)),
+                    Request::MixShow {} => serde_json::json!({"mix": self.mix()}),
                 };
                 // A client that left does not get its answer.
                 let _ = answer.try_send(reply);

@@ -149,7 +149,7 @@ impl Session<'_> {
         }
     }
 
-    fn listed(&self) -> impl Iterator<Item = (&StreamName, &Stream)> {
+    pub(super) fn listed(&self) -> impl Iterator<Item = (&StreamName, &Stream)> {
         self.streams.iter().filter(|(_, stream)| stream.state != SourceState::Removed)
     }
 
