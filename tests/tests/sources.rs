@@ -148,8 +148,9 @@ fn a_guest_that_comes_and_goes_fifty_times_disturbs_nobody() -> Result<()> {
     let (seen, times) = std::thread::scope(|scope| {
         let count = scope.spawn(|| follow_count(&runtime, &over));
         let guest = scope.spawn(|| follow_guest(&runtime, &over));
-        let done = (0..TIMES).try_for_each(|time| {
-            add(&instance, ["guest=test:tone", "guest=demo:", "guest=test:noise?channels=2"][time as usize % 3])?;
+        let guests = ["guest=test:tone", "guest=demo:", "guest=test:noise?channels=2"];
+        let done = (0..TIMES).zip(guests.into_iter().cycle()).try_for_each(|(_, source)| {
+            add(&instance, source)?;
             remove(&instance, "guest")
         });
         std::thread::sleep(Duration::from_millis(500));
