@@ -34,7 +34,9 @@ pub(crate) fn source(command: &SourceCommand, settings: &Settings) -> Result<()>
 /// Returns when it is open.
 fn add(socket: &Path, text: &str) -> Result<()> {
     let there = rows(socket)?;
-    let names = there.iter().filter_map(|row| StreamName::new(row["stream"].as_str()?).ok());
+    // The name of one that never came is free.
+    let here = there.iter().filter(|row| row["state"] != "failed");
+    let names = here.filter_map(|row| StreamName::new(row["stream"].as_str()?).ok());
     let (name, uri) = parse_one_more(text, &names.collect::<Vec<_>>())?;
     control::ask(socket, &json!({"command": "source_add", "stream": name, "uri": uri}))?;
     let row = wait(socket, &name, |row| row.is_none_or(|row| row["state"] != "opening"))?;

@@ -289,11 +289,9 @@ impl Session<'_> {
                 self.reporter.report(Report::SourceAdded(opened));
             }
         }
-        if let Some(known) = self.streams.get_mut(stream) {
-            if known.mark.is_none() {
-                known.mark = Some(Mark { epoch, frame: first_frame });
-                self.listen(stream.clone());
-            }
+        if let Some(known) = self.streams.get_mut(stream).filter(|known| known.mark.is_none()) {
+            known.mark = Some(Mark { epoch, frame: first_frame });
+            self.listen(stream.clone());
         }
         if let Some(from) = end_before.filter(|&from| from < first_frame) {
             self.report_gap(stream.clone(), from, first_frame, GapCause::EngineDown);

@@ -8,6 +8,9 @@ use control_protocol::{ClockKind, SOURCES_MAX, StreamName, ToEngine, ToListener,
 use serde_json::{Value, json};
 use shm_layout::{FrameIndex, RingWarden};
 
+/// The most sources that are listed: those that ended or failed, too.
+const LISTED_MAX: usize = 2 * SOURCES_MAX;
+
 impl Session<'_> {
     /// Has one more source. Whether it could be opened, the list says.
     ///
@@ -38,11 +41,16 @@ impl Session<'_> {
             }
             _ => {}
         }
-        let others = self.listed().filter(|(other, _)| **other != name).count();
-        if others >= SOURCES_MAX {
+        let others = || self.listed().filter(|(other, _)| **other != name).map(|(_, stream)| stream);
+        let is_there = |stream: &&Stream| stream.wants_source() || stream.state == SourceState::Leaving;
+        let room = "and there are so many; `tympan source remove NAME` makes room";
+        if others().filter(is_there).count() >= SOURCES_MAX {
+            return Err(refusal!(Refused, "{SOURCES_MAX} sources are the most, {room}"));
+        }
+        if others().count() >= LISTED_MAX {
             return Err(refusal!(
                 Refused,
-                "{SOURCES_MAX} sources are the most, and there are so many; `tympan source remove NAME` makes room"
+                "{LISTED_MAX} sources, with those that ended or failed, are the most, {room}"
             ));
         }
         let language = self.plan.languages.check(&name, &self.plan.models)?.to_owned();

@@ -129,7 +129,10 @@ impl Stream {
         self.state = SourceState::Opening;
         self.resume_frames = 0;
         self.total_frames = None;
-        self.finished = false;
+        // What is not all reported yet goes on where it is; otherwise it begins with the new ring.
+        if std::mem::take(&mut self.finished) {
+            self.mark = None;
+        }
         self.away = None;
     }
 
