@@ -207,7 +207,8 @@ mod tests {
     #[test]
     fn gains_are_written_in_decibels_or_as_factors() {
         let gain = |text: &str| text.parse::<Gain>().map(|gain| gain.to_string());
-        let same = [("-6dB", "-6.0 dB"), ("-6 dB", "-6.0 dB"), ("20db", "20.0 dB"), ("0.5", "-6.0 dB"), ("2", "6.0 dB")];
+        let same =
+            [("-6dB", "-6.0 dB"), ("-6 dB", "-6.0 dB"), ("20db", "20.0 dB"), ("0.5", "-6.0 dB"), ("2", "6.0 dB")];
         for (text, shown) in same {
             assert_eq!(gain(text).unwrap(), shown, "{text}");
         }
