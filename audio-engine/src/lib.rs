@@ -31,6 +31,7 @@ pub mod inputs;
 pub mod lane;
 pub mod limits;
 pub mod live;
+mod marks;
 pub mod mix;
 mod mpeg;
 pub mod note;
