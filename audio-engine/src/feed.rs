@@ -23,9 +23,19 @@ impl Feed {
     /// # Errors
     /// [`RateError`] for a rate out of range.
     pub fn new(outlet: Outlet, from_hz: u32, to_hz: u32, block_frames: usize) -> Result<Self, RateError> {
-        let converted =
-            (from_hz != to_hz).then(|| Converted::new(from_hz, to_hz, outlet.channels(), block_frames)).transpose()?;
-        Ok(Self { outlet, before: 0, converted })
+        let mut feed = Self { outlet, before: 0, converted: None };
+        feed.convert((from_hz, to_hz), block_frames)?;
+        Ok(feed)
+    }
+
+    /// Gives frames at another rate from now on: nothing was taken yet.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn convert(&mut self, (from_hz, to_hz): (u32, u32), block_frames: usize) -> Result<(), RateError> {
+        let converted = || Converted::new(from_hz, to_hz, self.outlet.channels(), block_frames);
+        self.converted = (from_hz != to_hz).then(converted).transpose()?;
+        Ok(())
     }
 
     /// The queue.

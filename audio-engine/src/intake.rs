@@ -1,8 +1,7 @@
 //! A source's frames as they leave its queue: as many as are asked for, with gaps where nothing came.
 
 use crate::feed::{Feed, pack};
-use crate::queue::{Arrival, Outlet, Run};
-use crate::queue::Health;
+use crate::queue::{Arrival, Health, Outlet, Run};
 use audio_dsp::RateError;
 use control_protocol::GapCause;
 use std::sync::atomic::Ordering;
@@ -23,11 +22,12 @@ pub(crate) struct Intake {
     /// Zeros written for nothing since the last sound: a loss that turns up now has its place there already.
     debt: u64,
     lost_frames: u64,
-    /// Frames of the last fill's losses that no gap stands for.
+    /// Frames of the losses since the last look that no gap stands for.
     dropped_frames: u64,
     /// How much must be there at least before it flows. Grows as a device's jitter shows itself.
     cushion_frames: u64,
     cushion_frames_max: u64,
+    ran_dry: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,12 +66,18 @@ impl Intake {
             lost_frames: 0,
             dropped_frames: 0,
             cushion_frames,
+            ran_dry: false,
         }
     }
 
     /// Fills whole blocks at another rate from now on. Nothing was filled yet.
-    pub(crate) fn convert(&mut self, to_hz: u32, block_frames: usize, cushion_frames: u64) -> Result<(), RateError> {
-        self.feed.convert(to_hz, block_frames)?;
+    pub(crate) fn convert(
+        &mut self,
+        rates_hz: (u32, u32),
+        block_frames: usize,
+        cushion_frames: u64,
+    ) -> Result<(), RateError> {
+        self.feed.convert(rates_hz, block_frames)?;
         (self.fill_frames, self.stride, self.cushion_frames) = (block_frames, block_frames, cushion_frames);
         self.planar = vec![0.0; self.channels() * block_frames];
         self.gaps = Vec::with_capacity(block_frames + 1);
@@ -95,7 +101,7 @@ impl Intake {
         self.lost_frames
     }
 
-    /// Frames that the last fill lost beyond the gaps it made.
+    /// Frames lost since the last look beyond the gaps that were made.
     pub(crate) const fn dropped_frames(&self) -> u64 {
         self.dropped_frames
     }
@@ -130,6 +136,11 @@ impl Intake {
         self.flow == Flow::Flowing
     }
 
+    /// Whether the last fill ran dry in the middle of a device's sound, which has not gone away.
+    pub(crate) fn has_stalled(&self) -> bool {
+        self.ran_dry && !self.health().gone.load(Ordering::Relaxed)
+    }
+
     /// Whether the source has ended and all of it was taken.
     pub(crate) fn has_ended(&self) -> bool {
         self.flow == Flow::Ended
@@ -146,14 +157,30 @@ impl Intake {
         self.flow == Flow::Ended || self.feed.has_ended() || self.feed.ready() >= self.fill_frames as u64
     }
 
-    /// Looks for what has come. Whether nothing more will.
+    /// Looks for what has come, before a block. Whether nothing more will.
     pub(crate) fn look(&mut self) -> bool {
+        self.dropped_frames = 0;
         self.feed.has_ended()
     }
 
     /// Whether it waits, and need wait no longer: enough is there, or another queue, or with `ended` nothing more comes.
     pub(crate) fn may_begin(&mut self, ended: bool) -> bool {
         self.flow == Flow::Priming && (ended || self.successor.is_some() || self.is_primed())
+    }
+
+    /// Whether its device was opened again, and what is left of its old queue is to be taken first.
+    pub(crate) const fn has_successor(&self) -> bool {
+        self.successor.is_some()
+    }
+
+    /// Whether some sound is there.
+    pub(crate) const fn has_sound(&self) -> bool {
+        self.feed.outlet().sound_ready() > 0
+    }
+
+    /// Frames of a fill, about.
+    pub(crate) const fn fill_frames(&self) -> u64 {
+        self.fill_frames as u64
     }
 
     /// Begins without further waiting.
@@ -209,7 +236,7 @@ impl Intake {
         retired: &mut impl FnMut(Outlet),
     ) -> usize {
         self.gaps.clear();
-        self.dropped_frames = 0;
+        self.ran_dry = false;
         let mut at = wait.min(frames);
         if at > 0 {
             self.owe(0, at);
@@ -233,7 +260,7 @@ impl Intake {
                         self.flow = Flow::Priming;
                     }
                     None if ended => self.flow = Flow::Ended,
-                    None => self.flow = Flow::Priming,
+                    None => (self.flow, self.ran_dry) = (Flow::Priming, true),
                 },
             }
         }

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use control_protocol::{GapCause, SourceError};
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -54,6 +54,8 @@ pub struct Health {
     pub gone: AtomicBool,
     /// The engine wants nothing more.
     pub stop: AtomicBool,
+    /// By how much later than at its nominal rate the tick is due, in nanoseconds: for sources that keep its time.
+    pub tick_late_ns: AtomicI64,
     /// Ask the source to begin (a virtual device waits for this).
     pub begin: AtomicBool,
     error: Mutex<Option<SourceError>>,

@@ -131,6 +131,11 @@ impl Retimer {
         &self.gaps
     }
 
+    /// Whether the source has ended and all of it was heard.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.end.is_some_and(|end| end <= self.position())
+    }
+
     fn position(&self) -> f64 {
         self.resampler.position() + self.lead_in as f64
     }

@@ -221,12 +221,18 @@ impl Running {
     /// What the clock says.
     #[must_use]
     pub fn now(&self) -> FrameIndex {
-        self.clock.frame_at(rt::now_ns())
+        self.frame_in(0)
+    }
+
+    /// What the clock will say so much later: the tick's own, which follows the device that leads.
+    fn frame_in(&self, lead_ns: u64) -> FrameIndex {
+        let late_ns = self.orders.late_ns.load(Ordering::Relaxed);
+        self.clock.frame_at(rt::now_ns().saturating_add(lead_ns).saturating_add_signed(late_ns.saturating_neg()))
     }
 
     /// The first block that begins so much later than now.
     fn block_after(&self, lead_ns: u64) -> FrameIndex {
-        let frame = self.clock.frame_at(rt::now_ns().saturating_add(lead_ns));
+        let frame = self.frame_in(lead_ns);
         let blocks = frame.since(self.first_frame).div_ceil(self.block_frames);
         self.first_frame.plus(blocks * self.block_frames)
     }
