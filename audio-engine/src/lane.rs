@@ -56,8 +56,9 @@ impl Lane {
     /// [`RateError`] for a rate out of range.
     pub fn lead(&mut self) -> Result<(), RateError> {
         let Some(own) = &mut self.own else { return Ok(()) };
-        let cushion_frames = own.lead();
-        self.intake.convert(own.rates_hz(), self.block_frames, cushion_frames)
+        self.intake.convert(own.rates_hz(), self.block_frames, own.cushion_frames())?;
+        own.lead();
+        Ok(())
     }
 
     /// Whether the source has a clock of its own.

@@ -19,7 +19,7 @@ const JITTER_SECONDS: f64 = 0.003;
 /// In this time a rate is known well enough to bend the tick with it.
 const LEARNING_SECONDS: f64 = 2.0;
 /// The time in which the tick makes up for what a leader is away from its length: all rings hear of it.
-const LEADER_PULL_SECONDS: f64 = 15.0;
+const LEADER_PULL_SECONDS: f64 = 5.0;
 
 /// The clock of one device.
 pub(crate) struct OwnClock {
@@ -55,9 +55,13 @@ impl OwnClock {
         Self { rates_hz, cushion_frames, drift, part: Part::Resampled(retimer), has_begun: false }
     }
 
-    /// Leads, and is not resampled. Returns the cushion, at the engine's rate.
-    pub(crate) fn lead(&mut self) -> u64 {
+    /// Leads, and is not resampled.
+    pub(crate) fn lead(&mut self) {
         self.part = Part::Leads(Bearing::Unknown);
+    }
+
+    /// What is kept in the queue, in frames of the engine's.
+    pub(crate) const fn cushion_frames(&self) -> u64 {
         self.cushion_frames
     }
 
