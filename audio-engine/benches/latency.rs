@@ -11,10 +11,12 @@ use crate::{BLOCK_FRAMES, CHANNELS, Copies, PERIOD_NS, RATE_HZ};
 use anyhow::{Context, Result, bail, ensure};
 use audio_dsp::decode_count;
 use audio_engine::capture::Capture;
+use audio_engine::desk::Desk;
+use audio_engine::entrant::{Entrant, Lineage};
 use audio_engine::pace::Orders;
 use audio_engine::queue::{Health, queue};
-use audio_engine::rings::{Running, Source};
 use audio_engine::rt::now_ns;
+use audio_engine::running::Running;
 use audio_engine::source::OpenSource;
 use audio_engine::uri::SourceUri;
 use audio_engine::virtual_device::VirtualDevice;
@@ -119,19 +121,22 @@ fn one_start(cushioned: bool, sums: &mut Sums) -> Result<()> {
     };
     let (told, mut deliveries) = RingBuffer::new(100 * PERIODS_A_START);
     let (stream, open) = device(told, cushioned)?;
-    let mut source = Source::new(StreamName::new("bench")?, open, &config).map_err(anyhow::Error::msg)?;
+    let (name, lineage) = (StreamName::new("bench")?, Lineage::of(&config));
+    let mut entrant = Entrant::new(name, lineage, open, &config).map_err(anyhow::Error::msg)?;
     let begin = Instant::now();
-    while !source.is_primed() {
+    while !entrant.may_begin(Duration::ZERO, true) {
         ensure!(begin.elapsed() < WATCHDOG, "watchdog: the device delivers nothing");
         std::thread::sleep(Duration::from_millis(2));
     }
     let vitals = Vitals::default();
-    let mut running = Running::start(&config, vec![source], Arc::<Orders>::default(), &vitals, &|_| {})
-        .map_err(anyhow::Error::msg)?;
+    let mut desk = Desk::default();
+    let mut running =
+        Running::start(&config, lineage, vec![entrant], &desk, Arc::<Orders>::default(), &vitals, &|_| {})
+            .map_err(anyhow::Error::msg)?;
     let sights = std::thread::scope(|scope| {
         let reader = scope.spawn(|| watch(dir.path()));
         while !reader.is_finished() {
-            running.look(&vitals, &|_| {});
+            running.look(&mut desk, &vitals, &|_| {});
             std::thread::sleep(Duration::from_millis(20));
         }
         reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?
@@ -141,7 +146,7 @@ fn one_start(cushioned: bool, sums: &mut Sums) -> Result<()> {
     let begin = Instant::now();
     while !running.is_over() {
         ensure!(begin.elapsed() < WATCHDOG, "watchdog: the tick does not end");
-        running.look(&vitals, &|_| {});
+        running.look(&mut desk, &vitals, &|_| {});
         std::thread::sleep(Duration::from_millis(1));
     }
     let delivered: Vec<Delivery> = std::iter::from_fn(|| deliveries.pop().ok()).collect();

@@ -1,153 +1,12 @@
 //! The whole engine in one process: messages in, rings out, read back frame by frame.
 
-use audio_dsp::{RateConverter, decode_count};
-use audio_engine::decode::DEMO_CLIP;
-use audio_engine::engine::{Event, serve};
-use audio_engine::rt::now_ns;
-use control_protocol::{
-    BoardPlace, ClockKind, EngineConfig, Exit, FromEngine, GapCause, SourceSpec, StreamName, ToEngine,
-};
-use shm_layout::{Epoch, FrameIndex, GapSpan, RingReader, RingState, SessionId, Wait};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
+mod rig;
+
+use audio_dsp::decode_count;
+use control_protocol::{ClockKind, Exit, FromEngine, GapCause, ToEngine};
+use rig::{Rig, WATCHDOG, all_gaps, check_count, config, contents, demo_at, name};
+use shm_layout::{Epoch, FrameIndex, RingState, Wait};
 use std::time::Duration;
-
-const WATCHDOG: Duration = Duration::from_secs(60);
-
-struct Rig {
-    dir: tempfile::TempDir,
-    inbox: Sender<Event>,
-    news: Receiver<FromEngine>,
-    heard: Vec<FromEngine>,
-    thread: JoinHandle<Exit>,
-}
-
-fn name(stream: &str) -> StreamName {
-    StreamName::new(stream).unwrap()
-}
-
-fn config(clock: ClockKind, sample_rate_hz: u32) -> EngineConfig {
-    EngineConfig {
-        runtime_dir: String::new(),
-        session: SessionId([3; 16]),
-        epoch: Epoch(1),
-        first_frame: FrameIndex(1_000),
-        first_frame_ns: now_ns(),
-        sample_rate_hz,
-        block_frames: sample_rate_hz / 100,
-        history_ms: 20_000,
-        clock,
-        board: BoardPlace::default(),
-    }
-}
-
-impl Rig {
-    fn start(mut config: EngineConfig, sources: &[(&str, &str, u64)]) -> Self {
-        let shm = std::path::Path::new("/dev/shm");
-        let dir = if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() }.unwrap();
-        config.runtime_dir = dir.path().to_str().unwrap().into();
-        let (inbox, events) = channel();
-        let (out, news) = channel();
-        let own = inbox.clone();
-        let thread = std::thread::spawn(move || {
-            serve(&events, &own, &|message| {
-                let _ = out.send(message);
-            })
-        });
-        let rig = Self { dir, inbox, news, heard: Vec::new(), thread };
-        rig.tell(ToEngine::Configure(config));
-        for &(stream, uri, resume_frames) in sources {
-            rig.tell(ToEngine::AddSource(SourceSpec { stream: name(stream), uri: uri.into(), resume_frames }));
-        }
-        rig.tell(ToEngine::Start);
-        rig
-    }
-
-    fn tell(&self, message: ToEngine) {
-        self.inbox.send(Event::Message(message)).unwrap();
-    }
-
-    fn until(&mut self, mut found: impl FnMut(&FromEngine) -> bool) {
-        loop {
-            let message = self.news.recv_timeout(WATCHDOG).expect("the engine has gone quiet");
-            let end = found(&message);
-            self.heard.push(message);
-            if end {
-                return;
-            }
-        }
-    }
-
-    fn until_stopped(&mut self) {
-        self.until(|message| matches!(message, FromEngine::Stopped));
-    }
-
-    fn ring(&self, stream: &str) -> RingReader {
-        RingReader::attach_stream(self.dir.path(), stream).unwrap()
-    }
-
-    fn end(self) -> Exit {
-        self.tell(ToEngine::Shutdown);
-        self.thread.join().unwrap()
-    }
-
-    fn gaps_told(&self, stream: &str) -> Vec<(FrameIndex, FrameIndex, GapCause)> {
-        let told = self.heard.iter().filter_map(|message| match message {
-            FromEngine::Gap { stream: of, from, to, cause } if of.as_str() == stream => Some((*from, *to, *cause)),
-            _ => None,
-        });
-        told.collect()
-    }
-}
-
-/// All a closed ring holds, one `Vec` a channel.
-fn contents(ring: &RingReader) -> Vec<Vec<f32>> {
-    assert_eq!(ring.state(), RingState::Closed);
-    let (first, end) = (ring.info().first_frame, ring.commit());
-    assert_eq!(ring.oldest(), first, "the history holds all of it");
-    let frames = usize::try_from(end.since(first)).unwrap();
-    let mut planar = vec![0.0; frames * ring.info().channels as usize];
-    ring.read(first, &mut planar, frames).unwrap();
-    planar.chunks_exact(frames.max(1)).map(<[f32]>::to_vec).collect()
-}
-
-/// The counter's steps at each gap: (missing numbers, frames of gap, causes). Panics where a number is missing or
-/// twice outside of a gap, or where a gap is no silence.
-fn check_count(plane: &[f32], first: FrameIndex, gaps: &[GapSpan]) -> Vec<(u64, u64, Vec<u32>)> {
-    let mut steps = Vec::new();
-    let mut expected = None;
-    let (mut open, mut causes) = (0, Vec::new());
-    let mut gaps = gaps.iter().peekable();
-    for (at, sample) in plane.iter().enumerate() {
-        let index = first.plus(at as u64);
-        while gaps.peek().is_some_and(|gap| gap.to <= index) {
-            gaps.next();
-        }
-        if let Some(gap) = gaps.peek().filter(|gap| gap.from <= index) {
-            assert_eq!(*sample, 0.0, "sound in a gap at {index}");
-            open += 1;
-            if causes.last() != Some(&gap.cause) {
-                causes.push(gap.cause);
-            }
-            continue;
-        }
-        let number = u64::from(decode_count(*sample).unwrap_or_else(|| panic!("no number at {index}: {sample}")));
-        let due = expected.unwrap_or(number);
-        if open > 0 {
-            assert!(number >= due, "{number} after {due} at {index}");
-            steps.push((number - due, open, std::mem::take(&mut causes)));
-            open = 0;
-        } else {
-            assert_eq!(number, due, "at {index}");
-        }
-        expected = Some(number + 1);
-    }
-    steps
-}
-
-fn all_gaps(ring: &RingReader) -> Vec<GapSpan> {
-    ring.gaps(ring.info().first_frame, ring.commit())
-}
 
 fn frames_told(rig: &Rig) -> u64 {
     rig.gaps_told("counter").iter().map(|(from, to, _)| to.since(*from)).sum()
@@ -208,19 +67,6 @@ fn a_device_that_disappears_comes_back_into_the_same_ring() {
     assert_eq!(decode_count(*planes[0].last().unwrap()), Some(47_999));
     assert!(rig.gaps_told("counter").iter().any(|gap| gap.2 == GapCause::Disappeared));
     assert_eq!(rig.end(), Exit::Clean);
-}
-
-fn demo_at(rate_hz: u32) -> Vec<f32> {
-    let samples: Vec<f32> = hound::WavReader::new(DEMO_CLIP)
-        .unwrap()
-        .into_samples::<i16>()
-        .map(|sample| f32::from(sample.unwrap()) / 32_768.0)
-        .collect();
-    let mut converter = RateConverter::new(16_000, rate_hz, 1).unwrap();
-    let mut out = vec![Vec::new()];
-    converter.process(&samples, samples.len(), &mut out);
-    converter.finish(&mut out);
-    out.remove(0)
 }
 
 #[test]

@@ -71,6 +71,11 @@ fn to_engine() -> Vec<String> {
         ToEngine::RingEpoch { stream: name("mic"), epoch: Epoch(4), previous: Some(Epoch(2)) },
         ToEngine::RingEpoch { stream: StreamName::mix(), epoch: Epoch(1), previous: None },
         ToEngine::RemoveSource { stream: name("mic") },
+        ToEngine::SetStrip {
+            stream: name("mic"),
+            strip: Strip { gain: Gain::of_factor(0.5).unwrap(), pan: Pan::new(-1.0).unwrap(), mute: true, solo: false },
+        },
+        ToEngine::SetMaster(Master { gain: Gain::of_factor(2.0).unwrap(), ceiling: Gain::UNITY }),
     ];
     lines("ToEngine", &messages)
 }

@@ -63,6 +63,10 @@ pub(crate) enum Command {
     /// Pause, or listen again where all is paused: for a hotkey
     #[command(after_help = TOGGLE_HELP)]
     Toggle(StreamsArgs),
+    /// Add and remove sources while it runs, and list them
+    Source(SourceArgs),
+    /// Set gain, pan, mute and solo of the streams in the mix, and show them
+    Mix(MixArgs),
     /// Show the rings that programs can read
     #[command(after_help = RINGS_EXAMPLES, args_conflicts_with_subcommands = true)]
     Rings(RingsArgs),
@@ -140,6 +144,37 @@ Examples:
   tympan bench --model base
   tympan bench ~/recordings --json | jq .live.final";
 
+const SOURCE_ADD_HELP: &str = "\
+What `tympan run` takes, but stdin:. Returns when it is open. Its name is free
+again when it was removed; 64 sources are the most at a time.
+
+Examples:
+  tympan source add device:USB
+  tympan source add call=device:monitor
+  tympan source add guest=file:guest.flac";
+
+const SOURCE_REMOVE_HELP: &str = "\
+Returns when it is captured no more. What was said in it is written down. Without
+any source the run goes on and waits for another one; `tympan stop` ends it.
+
+Examples:
+  tympan source remove call";
+
+const MIX_SET_HELP: &str = "\
+  gain=-6dB    or a factor, 0 to 10; up to 20dB; -inf is silence
+  pan=-0.3     -1 is left, 0 the middle, 1 right
+  mute=on      not heard in the mix; its own ring goes on
+  solo=on      only those that are solo are heard
+  ceiling=-1dB (of mix) what no sample of the mix exceeds
+
+A change takes 10 ms, without a click. The same line, as in
+mix = [\"mic gain=-6dB\"], can stand in the configuration.
+
+Examples:
+  tympan mix set mic gain=-6dB
+  tympan mix set guest mute=on
+  tympan mix set mix gain=-3dB ceiling=-1dB";
+
 const RINGS_EXAMPLES: &str = "\
 Examples:
   tympan rings
@@ -216,6 +251,9 @@ pub(crate) struct SettingFlags {
     /// Seconds of history in each ring [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = range_of(&keys::HISTORY))]
     pub history: Option<u32>,
+    /// How a stream goes into the mix, as in --mix "mic gain=-6dB"; once more for another stream
+    #[arg(long, value_name = "LINE")]
+    pub mix: Vec<String>,
     #[command(flatten)]
     pub hearing: LiveFlags,
     #[command(flatten)]
@@ -227,6 +265,7 @@ impl SettingFlags {
     pub(crate) fn over(&self, settings: &mut Settings) {
         settings.flag(&keys::RATE, self.rate.map(Value::Count));
         settings.flag(&keys::HISTORY, self.history.map(Value::Count));
+        settings.flag(&keys::MIX, (!self.mix.is_empty()).then(|| Value::List(self.mix.clone())));
         self.hearing.over(settings);
         self.words.over(settings);
     }
@@ -332,6 +371,58 @@ pub(crate) struct RingsArgs {
     pub command: Option<RingsCommand>,
     #[command(flatten)]
     pub json: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SourceArgs {
+    #[command(subcommand)]
+    pub command: SourceCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SourceCommand {
+    /// Listen to one more
+    #[command(after_help = SOURCE_ADD_HELP)]
+    Add {
+        /// What to listen to, as URI or NAME=URI
+        #[arg(value_name = "SOURCE")]
+        source: String,
+    },
+    /// Listen to one no more
+    #[command(after_help = SOURCE_REMOVE_HELP)]
+    Remove {
+        /// Its name, as `tympan source list` shows it
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Show the sources there are
+    #[command(
+        after_help = "Examples:\n  tympan source list\n  tympan source list --json | jq -r '.[] | select(.state==\"failed\").reason'"
+    )]
+    List(JsonArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MixArgs {
+    #[command(subcommand)]
+    pub command: MixCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MixCommand {
+    /// Set a stream's strip, or the mix itself
+    #[command(after_help = MIX_SET_HELP)]
+    Set {
+        /// The stream, as `tympan mix show` shows it; mix is the sum
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// gain, pan, mute and solo of a stream; gain and ceiling of the mix
+        #[arg(value_name = "KEY=VALUE", required = true)]
+        changes: Vec<String>,
+    },
+    /// Show all strips
+    #[command(after_help = "Examples:\n  tympan mix show\n  tympan mix show --json | jq .master")]
+    Show(JsonArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,7 @@
 //! Everything that can happen to the supervisor: one closed enum, one loop.
 
 use crate::mailbox::{Mailbox, Post, mailbox};
+use crate::mix_wish::MixWish;
 use control_protocol::{FromEngine, FromListener, FromWorker, ToEngine, ToListener, ToWorker};
 use serde::Serialize;
 use std::sync::mpsc::SyncSender;
@@ -118,6 +119,15 @@ pub(crate) enum Request {
         /// Which of the workers; all where none is named.
         worker: Option<u32>,
     },
+    /// Set a strip of the mixer, or what is done to the sum.
+    MixSet {
+        /// Which; `mix` is the sum.
+        stream: String,
+        /// What changes.
+        wish: MixWish,
+    },
+    /// The mixer as it is set.
+    MixShow {},
     /// Listen no more, and go on capturing.
     Pause {
         /// To which streams; all where none is named.
@@ -136,6 +146,20 @@ pub(crate) enum Request {
         #[serde(default)]
         streams: Vec<String>,
     },
+    /// Have one more source.
+    SourceAdd {
+        /// Its name.
+        stream: String,
+        /// What it is.
+        uri: String,
+    },
+    /// Have a source no more. What was said in it is written down.
+    SourceRemove {
+        /// Its name.
+        stream: String,
+    },
+    /// The sources there are.
+    SourceList {},
 }
 
 /// What is wished for streams.

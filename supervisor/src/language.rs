@@ -13,17 +13,37 @@ use std::path::Path;
 
 /// What is spoken: codes, or `auto`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Languages(Each<&'static str>);
+pub(crate) struct Languages {
+    each: Each<&'static str>,
+    /// Of each of the session's models, whether it knows English only.
+    english_only: Vec<bool>,
+}
 
 impl Languages {
     /// The language of all streams that have none of their own.
     pub(crate) fn common(&self) -> &'static str {
-        self.0.common.unwrap_or(DEFAULT)
+        self.each.common.unwrap_or(DEFAULT)
+    }
+
+    /// Whether this stream's model knows its language, which is told here.
+    ///
+    /// # Errors
+    /// When the model knows English only.
+    pub(crate) fn check(&self, stream: &StreamName, models: &Models) -> Result<&'static str, Refusal> {
+        let (place, code) = (models.place_of(stream), self.of(stream));
+        if self.is_unknown(place, code) {
+            return Err(unknown(models.of(stream), (place > 0).then_some(stream), code));
+        }
+        Ok(code)
+    }
+
+    fn is_unknown(&self, place: u8, code: &str) -> bool {
+        self.english_only.get(usize::from(place)) == Some(&true) && !["en", "auto"].contains(&code)
     }
 
     /// The language of a stream.
     pub(crate) fn of(&self, stream: &StreamName) -> &'static str {
-        self.0.own.get(stream.as_str()).copied().unwrap_or_else(|| self.common())
+        self.each.own.get(stream.as_str()).copied().unwrap_or_else(|| self.common())
     }
 }
 
@@ -32,33 +52,28 @@ impl Languages {
 /// # Errors
 /// When Whisper has no such language, or a stream's model knows English only.
 pub(crate) fn of(settings: &Settings, models: &Models, streams: &[&StreamName]) -> Result<Languages> {
-    let languages = read(settings)?;
+    let mut languages = read(settings)?;
     // One that cannot be read is told by whoever loads it.
     let english_only = |model: &Path| Header::read(model).is_ok_and(|header| !header.is_multilingual());
-    let english_only: Vec<_> = models.files().iter().map(|model| english_only(model)).collect();
-    let refused = |place: usize, code| english_only.get(place) == Some(&true) && !["en", "auto"].contains(&code);
-    if streams.is_empty() && refused(0, languages.common()) {
+    languages.english_only = models.files().iter().map(|model| english_only(model)).collect();
+    if streams.is_empty() && languages.is_unknown(0, languages.common()) {
         // Where no streams are known yet, it is that of most.
-        return Err(unknown(models.first(), None, languages.common()));
+        return Err(unknown(models.first(), None, languages.common()).into());
     }
     for stream in streams {
-        let code = languages.of(stream);
-        if refused(models.place_of(stream).into(), code) {
-            let named = (models.place_of(stream) > 0).then_some(*stream);
-            return Err(unknown(models.of(stream), named, code));
-        }
+        languages.check(stream, models)?;
     }
     Ok(languages)
 }
 
-fn unknown(model: &Path, stream: Option<&StreamName>, code: &str) -> anyhow::Error {
+fn unknown(model: &Path, stream: Option<&StreamName>, code: &str) -> Refusal {
     let file = model.file_name().unwrap_or_default().to_string_lossy();
     let (of, other) = stream.map_or_else(Default::default, |stream| (format!(" of {stream}"), format!("{stream}=")));
     let text = format!(
         "the model {file} knows English only, and the language{of} is {code}; a model of many languages is one whose name \
          has no .en: `tympan model fetch base`, then --model {other}base"
     );
-    Refusal::new(Exit::Refused, text).into()
+    Refusal::new(Exit::Refused, text)
 }
 
 /// What is set.
@@ -66,7 +81,7 @@ fn unknown(model: &Path, stream: Option<&StreamName>, code: &str) -> anyhow::Err
 /// # Errors
 /// What is no language.
 pub(crate) fn read(settings: &Settings) -> Result<Languages, Refusal> {
-    each::read(settings, &keys::LANGUAGE, code).map(Languages)
+    each::read(settings, &keys::LANGUAGE, code).map(|each| Languages { each, english_only: Vec::new() })
 }
 
 fn code(wanted: &str) -> Result<&'static str, String> {
@@ -199,7 +214,7 @@ mod tests {
     fn read_all(items: &[&str]) -> Result<String, String> {
         let (mic, guest) = (StreamName::new("mic").unwrap(), StreamName::new("guest").unwrap());
         let items: Vec<_> = items.iter().map(|&item| item.to_owned()).collect();
-        let languages = Languages(each::items(&keys::LANGUAGE, &items, code)?);
+        let languages = Languages { each: each::items(&keys::LANGUAGE, &items, code)?, english_only: Vec::new() };
         Ok(format!("{} {} {}", languages.common(), languages.of(&mic), languages.of(&guest)))
     }
 

@@ -30,6 +30,8 @@ mod last_exit;
 mod log;
 mod logs;
 mod mailbox;
+mod mix_orders;
+mod mix_wish;
 mod model;
 mod models;
 mod oneshot;
@@ -51,6 +53,7 @@ mod settings;
 mod show;
 mod siblings;
 mod slips;
+mod source_orders;
 mod sources;
 mod stderr;
 mod stop;
@@ -118,6 +121,8 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
         Command::Pause(args) => orders::pause("pause", args, &load()?),
         Command::Resume(args) => orders::pause("resume", args, &load()?),
         Command::Toggle(args) => orders::pause("toggle", args, &load()?),
+        Command::Source(args) => source_orders::source(&args.command, &load()?),
+        Command::Mix(args) => mix_orders::mix(&args.command, &load()?),
         Command::Devices(args) => devices::devices(args),
     };
     done.map(|()| Exit::Clean)

@@ -178,6 +178,13 @@ fn wishes<'a>(each: &'a Each<String>, streams: &[&StreamName]) -> Vec<Wish<'a>> 
         }
     }
     wishes.retain(|wish| !wish.streams.is_empty() || streams.is_empty());
+    // One that may be added later has its own, too, where that is loaded in any case.
+    for (name, model) in each.own.iter().filter(|(name, _)| !streams.iter().any(|stream| stream.as_str() == *name)) {
+        let loaded = wishes.iter_mut().find(|wish| wish.name == model && !streams.is_empty());
+        if let (Some(wish), Ok(stream)) = (loaded, StreamName::new(name)) {
+            wish.streams.push(stream);
+        }
+    }
     wishes
 }
 
@@ -261,6 +268,11 @@ mod tests {
         assert_eq!(wished(&["base", "mic=base", "other=small"], &streams), ["base mic,call,tv"]);
         assert_eq!(wished(&["mic=small"], &streams[..1]), ["small mic!"], "the default is not loaded for nobody");
         assert_eq!(wished(&["base", "mic=small"], &[]), ["base "]);
+        assert_eq!(
+            wished(&["mic=small", "guest=small", "other=large"], &streams[..1]),
+            ["small mic,guest!"],
+            "a guest has what is there"
+        );
     }
 
     #[test]

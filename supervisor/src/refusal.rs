@@ -21,6 +21,12 @@ impl Refusal {
     }
 }
 
+/// A [`Refusal`]: `refusal!(Usage, "…{x}")`.
+macro_rules! refusal {
+    ($exit:ident, $($text:tt)*) => { $crate::refusal::Refusal::new(control_protocol::Exit::$exit, format!($($text)*)) };
+}
+pub(crate) use refusal;
+
 /// Ends a function with a [`Refusal`]: `refuse!(Usage, "…{x}")`.
 macro_rules! refuse {
     ($exit:ident, $($text:tt)*) => {

@@ -101,6 +101,17 @@ pub(crate) enum Report {
         /// The recogniser of most.
         model: String,
     },
+    /// One more source is open.
+    SourceAdded(Opened),
+    /// A source is captured no more; the last words of it may still come.
+    SourceRemoved {
+        /// Which stream.
+        stream: StreamName,
+        /// One past its last frame.
+        frame: FrameIndex,
+        /// `frame` in seconds.
+        at_s: f64,
+    },
     /// The words of an utterance that still goes on; the next one, or its final, replaces it.
     Partial {
         /// Where.

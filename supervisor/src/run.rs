@@ -17,7 +17,7 @@ use crate::show::{ForPeople, JsonLines};
 use crate::siblings::Siblings;
 use crate::voice::Voice;
 use crate::words::WordsFile;
-use crate::{control, language, models, sources};
+use crate::{control, language, mix_wish, models, sources};
 use anyhow::{Context, Result};
 use control_protocol::{ClockKind, Exit, MODELS_BYTES_MAX, PATH_BYTES_MAX};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -127,7 +127,7 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings, starter: Option<Starte
         // Another instance may have begun there meanwhile: then it is not empty and stays.
         let _ = std::fs::remove_dir(&folders.runtime);
     }
-    Ok(exit_of(&outcome?, plan.sources.len()))
+    Ok(exit_of(&outcome?))
 }
 
 /// The log of a new instance. Without one, everything goes on.
@@ -179,6 +179,7 @@ pub(crate) fn plan(
         folders,
         siblings,
         sources,
+        mix: mix_wish::configured(settings)?,
         clock: ClockKind::Monotonic,
         offline: false,
         sample_rate_hz: settings.count(&keys::RATE),
@@ -228,14 +229,14 @@ pub(crate) fn supervise(
     outcome
 }
 
-/// The exit code of a run of so many sources.
-fn exit_of(outcome: &Outcome, sources: usize) -> Exit {
+/// The exit code of a run.
+fn exit_of(outcome: &Outcome) -> Exit {
     if let Some(error) = &outcome.error {
         eprintln!("tympan: {error}");
         return error.exit;
     }
     if let Some(failure) = outcome.failed.first() {
-        return if outcome.failed.len() == sources { failure.exit } else { Exit::Incomplete };
+        return if outcome.failed.len() == outcome.sources { failure.exit } else { Exit::Incomplete };
     }
     if outcome.lost_frames.values().any(|&frames| frames > 0) {
         return Exit::Incomplete;

@@ -128,6 +128,11 @@ impl Reporter for ForPeople {
                 let models = models_shown(&model, &streams);
                 self.say(&format!("{sample_rate_hz} Hz, {models}; Ctrl-C ends"));
             }
+            Report::SourceAdded(opened) => {
+                self.named = true;
+                self.say(&format!("listening to {}, too: {}", opened.stream, opened.description));
+            }
+            Report::SourceRemoved { stream, .. } => self.say(&format!("{stream} is removed")),
             Report::Partial { text, .. } if text.is_empty() => self.clear(),
             Report::Partial { span, text, .. } if self.terminal => {
                 self.back(&span.stream);

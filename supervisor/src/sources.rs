@@ -2,7 +2,7 @@
 
 use crate::refusal::{Refusal, refuse};
 use anyhow::{Context, Result};
-use control_protocol::{Exit, StreamName, URI_BYTES_MAX};
+use control_protocol::{Exit, SOURCES_MAX, StreamName, URI_BYTES_MAX};
 use std::collections::HashSet;
 use std::io::IsTerminal;
 
@@ -15,6 +15,30 @@ const SCHEMES: [(&str, &str); 6] = [
     ("test:", "test"),
     ("virtual:", "test"),
 ];
+
+/// Why `stdin:` is no source for an instance that runs already.
+pub(crate) const STDIN_BELONGS_TO_RUN: &str =
+    "an instance that runs already has its own standard input, or none; `tympan run stdin:` reads a pipe";
+
+/// Name and URI of one source more, beside streams of these names.
+///
+/// # Errors
+/// When it is no source; says what is.
+pub(crate) fn parse_one_more(text: &str, taken: &[StreamName]) -> Result<(StreamName, String)> {
+    if text == "-"
+        || text.starts_with("stdin:")
+        || text.split_once('=').is_some_and(|(_, uri)| uri.starts_with("stdin:"))
+    {
+        refuse!(Usage, "stdin: {STDIN_BELONGS_TO_RUN}");
+    }
+    let (name, uri) = parse(&[text.to_owned()])?.remove(0);
+    let is_named = split(text)?.0.is_some();
+    if is_named {
+        return Ok((name, uri));
+    }
+    let taken = taken.iter().cloned().chain([StreamName::mix()]).collect();
+    Ok((free_name(default_name(&uri), &taken)?, uri))
+}
 
 /// Names and URIs of the wanted sources. Paths of files become absolute, for the engine has its own folder.
 ///
@@ -56,6 +80,9 @@ pub(crate) fn parse(wanted: &[String]) -> Result<Vec<(StreamName, String)>> {
             refuse!(Usage, "the stream name {name} is given twice, or is `mix`, which the engine needs");
         }
         sources.push((name, uri));
+    }
+    if sources.len() > SOURCES_MAX {
+        refuse!(Usage, "{} sources: {SOURCES_MAX} are the most", sources.len());
     }
     Ok(sources)
 }
@@ -142,6 +169,18 @@ mod tests {
     }
 
     #[test]
+    fn one_more_has_a_name_that_is_free() {
+        let taken = ["mic", "test"].map(|name| StreamName::new(name).unwrap());
+        let one = |text: &str| parse_one_more(text, &taken).map(|(name, uri)| format!("{name}={uri}"));
+        assert_eq!(one("device:").unwrap(), "mic-2=device:");
+        assert_eq!(one("/dev/null").unwrap(), "file=file:/dev/null");
+        assert_eq!(one("mic=test:tone").unwrap(), "mic=test:tone", "whoever names it is told");
+        for stdin in ["-", "stdin:", "pipe=stdin:rate=8000"] {
+            assert!(one(stdin).unwrap_err().to_string().contains("runs already"), "{stdin}");
+        }
+    }
+
+    #[test]
     fn what_is_no_source_is_refused_in_words() {
         let error = |text: &str| parse(&[text.to_owned()]).unwrap_err().to_string();
         assert!(error("microphone").contains("a source begins with"));
@@ -152,6 +191,8 @@ mod tests {
         assert!(error("Bad Name=test:tone").contains("stream name"));
         assert!(error("mix=test:tone").contains("mix"));
         assert!(error("file:").contains("needs a path"));
+        let many: Vec<_> = (0..65).map(|n| format!("s{n}=test:silence")).collect();
+        assert_eq!(parse(&many).unwrap_err().to_string(), "65 sources: 64 are the most");
         let long = error(&format!("file:/{}", "x".repeat(URI_BYTES_MAX)));
         assert!(long.contains("3078 bytes") && long.len() < 200, "{long}");
     }

@@ -18,6 +18,7 @@
 mod bare_home;
 mod chance;
 pub mod code;
+mod counted;
 mod event;
 mod finished;
 mod flood;
@@ -46,6 +47,7 @@ mod words;
 
 pub use bare_home::{BareHome, PROXIES, TINY_FILE, VAD_FILE, vad};
 pub use chance::Chance;
+pub use counted::Counted;
 pub use event::{Event, EventLog};
 pub use finished::{Finished, run_to_end};
 pub use flood::{Flood, Flooded};

@@ -1,58 +1,15 @@
 //! Every frame of a source arrives in its ring exactly once, or is counted.
 
 use anyhow::{Context, Result, ensure};
-use audio_dsp::{COUNT_MODULUS, decode_count};
-use shm_layout::{Follow, Follower, FrameIndex, GapSpan, RingReader};
+use shm_layout::{Follow, Follower, RingReader};
 use std::time::Duration;
 use system_tests::*;
 
-/// What was seen in a ring.
-#[derive(Debug, Default)]
-struct Seen {
-    /// Frames that carried a number.
-    numbered: u64,
-    /// Frames inside gaps.
-    gap_frames: u64,
-    /// Gaps, joined where they touch.
-    gaps: u64,
-    /// Numbers that never came.
-    missing: u64,
-    /// The number before, and the frames of gap since.
-    last: Option<(u32, u64)>,
-}
-
-impl Seen {
-    /// One frame in a gap.
-    fn gap(&mut self) {
-        self.gap_frames += 1;
-        match &mut self.last {
-            Some((_, since)) => {
-                self.gaps += u64::from(*since == 0);
-                *since += 1;
-            }
-            None => self.gaps += u64::from(self.gap_frames == 1),
-        }
-    }
-
-    /// One frame outside of gaps: the next number, or after a gap one that lies no further than the gap is long.
-    fn sample(&mut self, at: FrameIndex, sample: f32) -> Result<()> {
-        let number = decode_count(sample).with_context(|| format!("{at:?} carries {sample}, which is no count"))?;
-        if let Some((before, gap)) = self.last {
-            let jump = number.wrapping_sub(before.wrapping_add(1)) % COUNT_MODULUS;
-            ensure!(u64::from(jump) <= gap, "{at:?}: {number} after {before}, with a gap of {gap} frames between them");
-            self.missing += u64::from(jump);
-        }
-        self.last = Some((number, 0));
-        self.numbered += 1;
-        Ok(())
-    }
-}
-
 /// Reads `seconds` of a stream from another process (this one) and looks at every frame.
-fn look_at_all(instance: &Instance, stream: &str, seconds: u64) -> Result<Seen> {
+fn look_at_all(instance: &Instance, stream: &str, seconds: u64) -> Result<Counted> {
     let mut follower = Follower::new(&instance.folders().runtime(), stream);
     let mut planar = Vec::new();
-    let (mut seen, mut expected, mut silent) = (Seen::default(), None, 0);
+    let (mut seen, mut expected, mut silent) = (Counted::default(), None, 0);
     let mut rate_hz = 48_000;
     while seen.numbered + seen.gap_frames < seconds * rate_hz {
         match follower.next(&mut planar, 4_096, watchdog(0.1)) {
@@ -65,7 +22,7 @@ fn look_at_all(instance: &Instance, stream: &str, seconds: u64) -> Result<Seen> 
                 ensure!(expected.is_none_or(|expected| expected == from), "{expected:?} was expected, {from:?} came");
                 expected = Some(from.plus(frames as u64));
                 let ring = follower.ring().context("in a ring")?;
-                look_at(&mut seen, ring, from, &planar, frames)?;
+                seen.look_at(ring, from, &planar, frames)?;
             }
             Follow::Waiting => {
                 silent += 1;
@@ -75,23 +32,6 @@ fn look_at_all(instance: &Instance, stream: &str, seconds: u64) -> Result<Seen> 
         }
     }
     Ok(seen)
-}
-
-fn look_at(seen: &mut Seen, ring: &RingReader, from: FrameIndex, planar: &[f32], frames: usize) -> Result<()> {
-    let gaps: Vec<GapSpan> = ring.gaps(from, from.plus(frames as u64));
-    for n in 0..frames {
-        let at = from.plus(n as u64);
-        let mut channels = planar.chunks_exact(frames).map(|channel| channel[n]);
-        let sample = channels.next().context("no channel")?;
-        ensure!(channels.all(|other| other.to_bits() == sample.to_bits()), "{at:?}: the channels differ");
-        if gaps.iter().any(|gap| gap.from <= at && at < gap.to) {
-            ensure!(sample == 0.0, "{at:?} lies in a gap and carries {sample}");
-            seen.gap();
-        } else {
-            seen.sample(at, sample)?;
-        }
-    }
-    Ok(())
 }
 
 #[test]
@@ -155,7 +95,7 @@ fn a_device_that_goes_and_returns_leaves_a_gap_and_no_error() -> Result<()> {
 }
 
 /// What stands as a gap in the ring was also reported.
-fn check_reported(instance: &Instance, seen: &Seen) -> Result<()> {
+fn check_reported(instance: &Instance, seen: &Counted) -> Result<()> {
     let mut reported = 0;
     for event in instance.log().all()?.iter().filter(|e| e.is("gap") && e.fields["stream"] == "test") {
         ensure!(!event.text("cause")?.is_empty(), "{}", event.fields);
@@ -164,29 +104,4 @@ fn check_reported(instance: &Instance, seen: &Seen) -> Result<()> {
     }
     ensure!(reported >= seen.gap_frames, "{reported} frames of gap reported, {} in the ring", seen.gap_frames);
     Ok(())
-}
-
-#[test]
-fn a_number_twice_or_a_jump_without_a_gap_is_noticed() {
-    let count = |n: u32| n as f32 / COUNT_MODULUS as f32;
-    let look = |numbers: &[Option<u32>]| {
-        let mut seen = Seen::default();
-        for (at, number) in (0..).zip(numbers) {
-            match number {
-                Some(number) => seen.sample(FrameIndex(at), count(*number))?,
-                None => seen.gap(),
-            }
-        }
-        anyhow::Ok(seen)
-    };
-    assert!(look(&[Some(5), Some(6), Some(7)]).is_ok_and(|seen| seen.numbered == 3 && seen.missing == 0));
-    assert!(look(&[Some(16_777_215), Some(0)]).is_ok());
-    assert!(look(&[Some(5), None, None, Some(8)]).is_ok_and(|seen| seen.missing == 2 && seen.gaps == 1));
-    assert!(look(&[Some(5), None, None, Some(6)]).is_ok_and(|seen| seen.missing == 0));
-    assert!(look(&[None, Some(0), None, Some(1)]).is_ok_and(|seen| seen.gaps == 2 && seen.gap_frames == 2));
-    assert!(look(&[Some(5), None, Some(8)]).is_err(), "two missing, one counted");
-    assert!(look(&[Some(5), Some(5)]).is_err(), "twice");
-    assert!(look(&[Some(5), Some(7)]).is_err(), "one missing");
-    assert!(look(&[Some(5), None, Some(5)]).is_err(), "twice across a gap");
-    assert!(look(&[Some(5), None, Some(4)]).is_err(), "backwards");
 }

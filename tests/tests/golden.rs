@@ -89,6 +89,9 @@ fn where_nothing_runs_and_nothing_is_set() -> Result<()> {
         "pause",
         "resume mic",
         "toggle --json",
+        "source list",
+        "source add demo:",
+        "source remove mic",
         "start demo:",
         "run demo:",
         "transcribe talk.wav",
@@ -208,6 +211,26 @@ fn a_running_instance() -> Result<()> {
         transcript
             .add_as(&format!("tympan {given}"), &said, |text| json(text, &[]).unwrap_or_else(|_| text.to_owned()));
     }
+    let shown = |transcript: &mut Transcript, given: &str| -> Result<()> {
+        let said = asked(&given.split(' ').collect::<Vec<_>>(), Some("200"))?;
+        transcript.add_as(&format!("tympan {given}"), &said, |text| {
+            let shown = json(text, &["gap_frames"]);
+            shown.unwrap_or_else(|_| if text.contains("  ") { table(text, &["gap_frames"]) } else { text.to_owned() })
+        });
+        Ok(())
+    };
+    for given in [
+        "source add c=test:silence",
+        "source add test:bell",
+        "source add c=test:tone",
+        "source list",
+        "source list --json",
+        "source remove c",
+        "source remove c",
+        "source remove test",
+    ] {
+        shown(&mut transcript, given)?;
+    }
     let mut second = tympan(instance.folders())?;
     let second = run_to_end(second.args(["run", "--model"]).arg(model()?).arg("test:tone"), watchdog(5.0))?;
     transcript.add("tympan run test:tone (a second one)", &second);
@@ -266,6 +289,9 @@ fn every_event_of_a_run_for_programs() -> Result<()> {
     }
     for order in ["pause", "resume"] {
         instance.command(&[order, "v"])?.expect_success()?;
+    }
+    for order in [["source", "add", "guest=test:silence"], ["source", "remove", "guest"]] {
+        instance.command(&order)?.expect_success()?;
     }
     instance.interrupt()?;
     instance.wait_exit(watchdog(2.0))?;

@@ -8,6 +8,7 @@
 //!
 //! It never writes to a ring, and never decides what becomes of a job.
 
+mod hold;
 mod keeper;
 mod pauses;
 mod scan;
@@ -17,11 +18,12 @@ mod tests;
 use crate::vad::Detector;
 use crate::vitals::Vitals;
 use control_link::{LinkError, LinkReceiver, LinkSender};
-use control_protocol::{Exit, FromListener, ListenerConfig, Role, StreamName, ToListener};
+use control_protocol::{Exit, FromListener, ListenerConfig, Mark, Role, StreamName, ToListener};
+use hold::Hold;
 use keeper::{Errand, Keeper};
 use pauses::Pauses;
 use scan::Scan;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -89,7 +91,7 @@ struct Hearing<R> {
     detector: Detector,
     vitals: Vitals,
     jobs: Arc<AtomicU32>,
-    streams: HashSet<String>,
+    streams: HashMap<StreamName, Arc<Hold>>,
     /// Of streams that are listened to, and of such as will be.
     pauses: HashMap<StreamName, Arc<Pauses>>,
     errands: mpsc::Sender<Errand>,
@@ -110,7 +112,7 @@ impl<R: Report> Hearing<R> {
             config: Arc::new(config),
             detector,
             jobs: Arc::default(),
-            streams: HashSet::new(),
+            streams: HashMap::new(),
             pauses: HashMap::new(),
             errands,
             report: report.clone(),
@@ -118,26 +120,12 @@ impl<R: Report> Hearing<R> {
     }
 
     fn take(&mut self, message: ToListener) {
+        self.forget_left();
         let errand = match message {
-            ToListener::Listen { stream, mark } => {
-                if !self.streams.insert(stream.to_string()) {
-                    log::warn!("already listening to {stream}");
-                    return;
-                }
-                let name = format!("scan-{stream}");
-                let scan = Scan {
-                    config: Arc::clone(&self.config),
-                    pauses: Arc::clone(self.pauses.entry(stream.clone()).or_default()),
-                    stream,
-                    mark,
-                    vitals: self.vitals.clone(),
-                    jobs: Arc::clone(&self.jobs),
-                    errands: self.errands.clone(),
-                    report: self.report.clone(),
-                };
-                let detector = self.detector.sibling();
-                if let Err(reason) = vital(&name, move || scan.run(detector)) {
-                    self.report.say(FromListener::Fault(reason));
+            ToListener::Listen { stream, mark } => return self.listen(stream, mark),
+            ToListener::Forget { stream } => {
+                if let Some(hold) = self.streams.get(&stream) {
+                    hold.release();
                 }
                 return;
             }
@@ -153,6 +141,43 @@ impl<R: Report> Hearing<R> {
         };
         // The keeper lives as long as the process: `vital` sees to it.
         let _ = self.errands.send(errand);
+    }
+
+    /// Follows a stream. A thread that is still at it goes on into the stream's next epoch by itself.
+    fn listen(&mut self, stream: StreamName, mark: Option<Mark>) {
+        if self.streams.get(&stream).is_some_and(|hold| hold.renew()) {
+            return;
+        }
+        let hold = Arc::<Hold>::default();
+        self.streams.insert(stream.clone(), Arc::clone(&hold));
+        let name = format!("scan-{stream}");
+        let scan = Scan {
+            config: Arc::clone(&self.config),
+            pauses: Arc::clone(self.pauses.entry(stream.clone()).or_default()),
+            hold,
+            stream,
+            mark,
+            vitals: self.vitals.clone(),
+            jobs: Arc::clone(&self.jobs),
+            errands: self.errands.clone(),
+            report: self.report.clone(),
+        };
+        let detector = self.detector.sibling();
+        if let Err(reason) = vital(&name, move || scan.run(detector)) {
+            self.report.say(FromListener::Fault(reason));
+        }
+    }
+
+    /// Nothing stays of streams whose threads have left.
+    fn forget_left(&mut self) {
+        let (streams, pauses) = (&mut self.streams, &mut self.pauses);
+        streams.retain(|stream, hold| {
+            let left = hold.is_left();
+            if left {
+                pauses.remove(stream);
+            }
+            !left
+        });
     }
 }
 

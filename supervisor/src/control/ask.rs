@@ -1,8 +1,9 @@
 //! The other end of the control socket: what a command of the same user asks.
 
 use super::{ANSWER_BYTES_MAX, PATIENCE};
-use crate::refusal::refuse;
+use crate::refusal::{Refusal, refuse};
 use anyhow::{Context, Result, bail};
+use control_protocol::Exit;
 use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, getsockopt, sockopt::PeerCredentials};
 use serde_json::Value;
@@ -62,6 +63,10 @@ pub(crate) fn ask(path: &Path, request: &Value) -> Result<Value> {
     };
     let answer: Value = serde_json::from_slice(&line).context("an answer that is no JSON")?;
     if let Some(error) = answer.get("error").and_then(Value::as_str) {
+        let exit = answer.get("exit").and_then(Value::as_i64).and_then(|code| i32::try_from(code).ok());
+        if let Some(exit) = exit.and_then(Exit::from_code) {
+            return Err(Refusal::new(exit, error).into());
+        }
         bail!("{error}");
     }
     Ok(answer)

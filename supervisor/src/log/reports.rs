@@ -37,6 +37,12 @@ impl<'a> Logged<'a> {
                 let models = models_shown(model, streams);
                 log.note("started", None, format!("{sample_rate_hz} Hz, {models}"));
             }
+            Report::SourceAdded(opened) => {
+                log.note("source_added", None, format!("listening to {}: {}", opened.stream, opened.description));
+            }
+            Report::SourceRemoved { stream, at_s, .. } => {
+                log.note("source_removed", None, format!("{stream} is removed at {at_s:.2} s"));
+            }
             Report::Process { role, worker, pid, state, generation, reason } => {
                 let speaker = Speaker::of_role(role.as_str(), *worker, *pid, *generation);
                 let (event, text) = match (*state, reason) {

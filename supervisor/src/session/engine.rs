@@ -2,26 +2,37 @@
 
 use super::ending::LEAVE;
 use super::streams::SourceState;
-use super::{Failure, Part, Phase, Session};
+use super::{Failure, Part, Phase, Session, Stream};
 use crate::models::file_name;
 use crate::refusal::Refusal;
 use crate::report::{Opened, Report, Span};
 use control_protocol::{
-    ClockKind, EngineConfig, Exit, FromEngine, GapCause, Mark, Samples, SourceSpec, StreamName, ToEngine,
+    ClockKind, EngineConfig, Exit, FromEngine, GapCause, Mark, Samples, SourceError, SourceSpec, StreamName, ToEngine,
 };
 use rustix::time::{ClockId, clock_gettime};
-use shm_layout::{Epoch, FrameIndex, RingWarden};
+use shm_layout::{Epoch, FrameIndex, RingState, RingWarden};
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Instant;
 
 /// Frames of one tick, in a second: a block is 10 ms.
 const BLOCKS_A_SECOND: u32 = 100;
+/// So many names of streams are known with the epochs of their last rings.
+const REMEMBERED: usize = 1_024;
 
 /// The rings of this session.
+///
+/// Each engine gives its rings an epoch that no other had, and so has each source that is added while one runs: a stream
+/// that is removed and added again is another epoch of the same name, beyond its own past.
 #[derive(Debug)]
 pub(super) struct Rings {
-    /// The epoch of the present engine; 0 before the first.
-    pub epoch: Epoch,
+    /// The newest epoch that was given to anybody; 0 before the first.
+    epoch: Epoch,
+    /// The epoch with which the present engine began.
+    engine: Epoch,
+    /// The newest ring of each stream.
+    newest: BTreeMap<StreamName, Epoch>,
     /// Whether all rings are closed and none will come.
     pub stopped: bool,
     /// The present epoch's rings.
@@ -37,12 +48,49 @@ impl Rings {
     pub(super) fn new() -> Self {
         Self {
             epoch: Epoch(0),
+            engine: Epoch(0),
+            newest: BTreeMap::new(),
             stopped: false,
             live: BTreeMap::new(),
             old: Vec::new(),
             next_frame: FrameIndex(0),
             next_frame_ns: monotonic_ns(),
         }
+    }
+
+    fn next_epoch(&mut self) -> Epoch {
+        self.epoch = Epoch(self.epoch.0 + 1);
+        self.epoch
+    }
+
+    /// A ring was opened; the one before it of this stream is old.
+    fn open(&mut self, stream: &StreamName, ring: RingWarden) {
+        self.newest.insert(stream.clone(), ring.info().epoch);
+        if self.newest.len() > REMEMBERED
+            && let Some(oldest) = self.newest.iter().min_by_key(|(_, epoch)| **epoch).map(|(name, _)| name.clone())
+        {
+            self.newest.remove(&oldest);
+        }
+        self.retire(stream);
+        self.live.insert(stream.clone(), ring);
+    }
+
+    /// The ring of a stream is written no more.
+    pub(super) fn retire(&mut self, stream: &StreamName) {
+        self.old.extend(self.live.remove_entry(stream));
+    }
+
+    /// Tells the readers of a dead engine's ring that nothing follows.
+    pub(super) fn close_old(&self, stream: &StreamName) {
+        if let Some((_, ring)) = self.old.iter().rev().find(|(name, _)| name == stream) {
+            ring.close_for_dead_writer();
+        }
+    }
+
+    /// One past the last frame of a stream's newest ring.
+    pub(super) fn end_of(&self, stream: &StreamName) -> FrameIndex {
+        let old = self.old.iter().rev().find(|(name, _)| name == stream).map(|(_, ring)| ring);
+        self.of(stream).or(old).map_or(self.next_frame, RingWarden::commit)
     }
 
     /// The smallest history of the present rings that listeners read.
@@ -61,6 +109,10 @@ impl Rings {
     }
 }
 
+fn bytes_of(ring: &RingWarden) -> u64 {
+    ring.info().capacity_frames * u64::from(ring.info().channels) * 4
+}
+
 #[expect(clippy::cast_sign_loss, reason = "the monotonic clock is never negative")]
 pub(super) fn monotonic_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
@@ -69,13 +121,15 @@ pub(super) fn monotonic_ns() -> u64 {
 
 impl Session<'_> {
     pub(super) fn configure_engine(&mut self) {
-        self.make_room();
-        self.rings.epoch = Epoch(self.rings.epoch.0 + 1);
+        let bytes = self.bytes_wanted();
+        self.make_room(bytes);
+        let epoch = self.rings.next_epoch();
+        self.rings.engine = epoch;
         let rate = self.plan.sample_rate_hz;
         self.tell_engine(ToEngine::Configure(EngineConfig {
             runtime_dir: self.plan.folders.runtime.display().to_string(),
             session: self.id,
-            epoch: self.rings.epoch,
+            epoch,
             first_frame: self.rings.next_frame,
             first_frame_ns: self.rings.next_frame_ns,
             sample_rate_hz: rate,
@@ -84,12 +138,10 @@ impl Session<'_> {
             clock: self.plan.clock,
             board: self.board_place(Part::Engine),
         }));
+        self.tell_epoch(&StreamName::mix(), epoch);
+        self.tell_strip(&StreamName::mix());
         for (name, stream) in self.streams.iter().filter(|(_, stream)| stream.wants_source()) {
-            self.tell_engine(ToEngine::AddSource(SourceSpec {
-                stream: name.clone(),
-                uri: stream.resume_uri.clone().unwrap_or_else(|| stream.uri.clone()),
-                resume_frames: stream.resume_frames,
-            }));
+            self.tell_source(name, stream, epoch);
         }
         self.tell_engine(ToEngine::Start);
         if self.credit > FrameIndex(0) {
@@ -97,12 +149,44 @@ impl Session<'_> {
         }
     }
 
+    fn tell_epoch(&self, stream: &StreamName, epoch: Epoch) {
+        let previous = self.rings.newest.get(stream).copied();
+        self.tell_engine(ToEngine::RingEpoch { stream: stream.clone(), epoch, previous });
+    }
+
+    fn tell_source(&self, name: &StreamName, stream: &Stream, epoch: Epoch) {
+        self.tell_epoch(name, epoch);
+        self.tell_strip(name);
+        self.tell_engine(ToEngine::AddSource(SourceSpec {
+            stream: name.clone(),
+            uri: stream.resume_uri.clone().unwrap_or_else(|| stream.uri.clone()),
+            resume_frames: stream.resume_frames,
+        }));
+    }
+
+    /// Has the present engine open one more source. Where there is none, the next one does.
+    pub(super) fn tell_added(&mut self, name: &StreamName) {
+        let epoch = self.rings.next_epoch();
+        if let Some(stream) = self.streams.get(name) {
+            self.tell_source(name, stream, epoch);
+        }
+    }
+
     pub(super) fn engine_said(&mut self, message: FromEngine) {
         match message {
             FromEngine::Hello(_) => {}
-            FromEngine::SourceOpened { stream, description, live, resume_uri, total_frames, .. } => {
+            FromEngine::SourceOpened {
+                stream,
+                description,
+                sample_rate_hz,
+                channels,
+                live,
+                resume_uri,
+                total_frames,
+            } => {
                 let Some(known) = self.streams.get_mut(&stream) else { return };
                 known.description = description;
+                known.shape = Some((sample_rate_hz, channels));
                 known.live = live;
                 known.resume_uri = resume_uri;
                 known.total_frames = total_frames;
@@ -118,18 +202,11 @@ impl Session<'_> {
             FromEngine::Dropped { stream, at, frames } => {
                 self.report_lost_frames(stream, at, at, frames, "the source runs faster than the clock");
             }
-            FromEngine::SourceEnded { stream, error, .. } => {
-                if let Some(known) = self.streams.get_mut(&stream) {
-                    known.state = SourceState::Ended;
-                }
-                if let Some(error) = error {
-                    self.notice(format!("{stream}: {}", error.reason));
-                    self.outcome.failed.push(Failure { stream, exit: error.exit, reason: error.reason });
-                }
-            }
+            FromEngine::SourceEnded { stream, at, error } => self.source_ended(stream, at, error),
+            FromEngine::SourceRemoved { stream, at } => self.source_removed(&stream, at),
             FromEngine::Stopped => {
                 self.rings.stopped = true;
-                for stream in self.streams.values_mut().filter(|s| s.state == SourceState::Open) {
+                for stream in self.streams.values_mut().filter(|stream| stream.wants_source()) {
                     stream.state = SourceState::Ended;
                 }
                 self.stop(Part::Engine, LEAVE, false);
@@ -139,19 +216,43 @@ impl Session<'_> {
         self.say_started();
     }
 
+    fn source_ended(&mut self, stream: StreamName, at: FrameIndex, error: Option<SourceError>) {
+        if let Some(known) = self.streams.get_mut(&stream) {
+            if known.state == SourceState::Leaving {
+                // Both at once: it is gone, as was wished.
+                return self.source_removed(&stream, at);
+            }
+            known.state = SourceState::Ended;
+            known.failure = error.as_ref().map(|error| (error.exit, error.reason.clone()));
+        }
+        if let Some(error) = error {
+            self.notice(format!("{stream}: {}", error.reason));
+            self.outcome.failed.push(Failure { stream, exit: error.exit, reason: error.reason });
+        }
+    }
+
     fn source_failed(&mut self, stream: &StreamName, reason: String, retry: bool, exit: Exit) {
+        let at = self.rings.next_frame;
         let Some(known) = self.streams.get_mut(stream) else { return };
+        if known.state == SourceState::Leaving {
+            return self.source_removed(stream, at);
+        }
         if retry && known.state == SourceState::Open {
             // It worked before this engine's life: try again, with the pauses of the restart policy.
             self.cut_off(Part::Engine, &reason);
             return;
         }
+        // Who added it is told, and the run is what it was before.
+        let never_came = known.added && known.state == SourceState::Opening;
         known.state = SourceState::Failed;
+        known.failure = Some((exit, reason.clone()));
         // Before all have answered it is not known whether this is a notice or the end of the run.
         if self.started_said {
             self.notice(format!("{stream}: {reason}"));
         }
-        self.outcome.failed.push(Failure { stream: stream.clone(), exit, reason });
+        if !never_came {
+            self.outcome.failed.push(Failure { stream: stream.clone(), exit, reason });
+        }
     }
 
     /// Says once when there was less room than history wanted. A recording does not mind: it waits for its readers.
@@ -172,19 +273,25 @@ impl Session<'_> {
     fn ring_opened(&mut self, stream: &StreamName, epoch: Epoch, first_frame: FrameIndex) {
         self.mark_ready(Part::Engine);
         match RingWarden::attach(&self.plan.folders.runtime, stream.as_str(), epoch) {
-            Ok(warden) => {
-                self.rings.live.insert(stream.clone(), warden);
-            }
+            Ok(warden) => self.rings.open(stream, warden),
             Err(e) => return self.cut_off(Part::Engine, &format!("it named a ring that is none: {e}")),
         }
         let before = self.rings.old.iter().rev().find(|(name, _)| name == stream);
-        let end_before = before.map(|(_, ring)| ring.commit());
+        // One that was closed had come to its end: what follows is another source.
+        let end_before = before.filter(|(_, ring)| ring.state() == RingState::Crashed).map(|(_, ring)| ring.commit());
         if let Some(known) = self.streams.get_mut(stream) {
-            known.state = SourceState::Open;
-            if known.mark.is_none() {
-                known.mark = Some(Mark { epoch, frame: first_frame });
-                self.listen(stream.clone());
+            let has_come = known.added && self.started_said && known.state == SourceState::Opening;
+            if known.wants_source() {
+                known.state = SourceState::Open;
             }
+            if has_come {
+                let opened = self.opened(stream);
+                self.reporter.report(Report::SourceAdded(opened));
+            }
+        }
+        if let Some(known) = self.streams.get_mut(stream).filter(|known| known.mark.is_none()) {
+            known.mark = Some(Mark { epoch, frame: first_frame });
+            self.listen(stream.clone());
         }
         if let Some(from) = end_before.filter(|&from| from < first_frame) {
             self.report_gap(stream.clone(), from, first_frame, GapCause::EngineDown);
@@ -215,15 +322,10 @@ impl Session<'_> {
             return;
         }
         self.started_said = true;
-        let open = self.streams.iter().filter(|(_, stream)| stream.state != SourceState::Failed);
-        let opened = |(name, stream): (&StreamName, &super::Stream)| Opened {
-            stream: name.clone(),
-            uri: stream.uri.clone(),
-            description: stream.description.clone(),
-            model: self.plan.models.name_of(name),
-        };
-        let streams: Vec<_> = open.map(opened).collect();
-        if streams.is_empty() {
+        let is_open = |stream: &Stream| matches!(stream.state, SourceState::Open | SourceState::Ended);
+        let open = self.streams.iter().filter(|(_, stream)| is_open(stream));
+        let streams: Vec<_> = open.map(|(name, _)| self.opened(name)).collect();
+        if streams.is_empty() && !self.idle {
             let failed = &self.outcome.failed;
             let exit = failed.first().map_or(Exit::Fault, |failure| failure.exit);
             let text = failed.iter().map(|failure| failure.reason.as_str()).collect::<Vec<_>>().join("\n");
@@ -242,11 +344,31 @@ impl Session<'_> {
         });
     }
 
+    /// A stream as users are told of it.
+    fn opened(&self, name: &StreamName) -> Opened {
+        let of = |text: fn(&Stream) -> &String| self.streams.get(name).map(text).cloned().unwrap_or_default();
+        Opened {
+            stream: name.clone(),
+            uri: of(|stream| &stream.uri),
+            description: of(|stream| &stream.description),
+            model: self.plan.models.name_of(name),
+        }
+    }
+
+    /// Whether nothing more is to be captured, and nobody is to bring anything: then no other engine is needed.
+    pub(super) fn all_captured(&self) -> bool {
+        self.started_said && !self.idle && !self.streams.values().any(Stream::wants_source)
+    }
+
     /// The engine is gone: its rings are marked, and the next epoch is laid beyond all that it may have begun.
     pub(super) fn engine_died(&mut self) {
         let rate = u64::from(self.plan.sample_rate_hz);
         for (name, ring) in std::mem::take(&mut self.rings.live) {
-            ring.mark_crashed();
+            if name == StreamName::mix() || self.streams.get(&name).is_some_and(Stream::wants_source) {
+                ring.mark_crashed();
+            } else {
+                ring.close_for_dead_writer();
+            }
             if let Some(stream) = self.streams.get_mut(&name) {
                 let written = ring.commit().since(ring.info().first_frame);
                 stream.resume_frames += written.saturating_sub(ring.gap_frames());
@@ -260,7 +382,8 @@ impl Session<'_> {
             }
             self.rings.old.push((name, ring));
         }
-        if !matches!(self.phase, Phase::Running) || self.rings.stopped {
+        self.let_leaving_go();
+        if !matches!(self.phase, Phase::Running) || self.rings.stopped || self.all_captured() {
             self.close_dead_rings();
         }
     }
@@ -288,19 +411,32 @@ impl Session<'_> {
         self.rings.old = kept;
     }
 
-    /// Before an engine makes its rings: those of dead engines that only strangers may still want go, the oldest first,
-    /// where they would cost the new ones their room.
-    pub(super) fn make_room(&mut self) {
+    /// What the rings of the next engine will take: as much as those of the last one.
+    fn bytes_wanted(&self) -> u64 {
+        self.rings.old.iter().filter(|(name, ring)| self.goes_on(name, ring)).map(|(_, ring)| bytes_of(ring)).sum()
+    }
+
+    /// What the ring of one more source may take, for all that is known of it.
+    pub(super) fn bytes_of_one_more(&self) -> u64 {
+        self.rings.live.values().map(|ring| bytes_of(ring) / u64::from(ring.info().channels) * 2).max().unwrap_or(0)
+    }
+
+    /// Whether a ring of a dead engine was that of its last life and will have another after it.
+    fn goes_on(&self, name: &StreamName, ring: &RingWarden) -> bool {
+        let is_wanted = *name == StreamName::mix() || self.streams.get(name).is_some_and(Stream::wants_source);
+        ring.info().epoch >= self.rings.engine && is_wanted
+    }
+
+    /// Before rings of so many bytes are made: those that only strangers may still want go, the oldest first, where they
+    /// would cost the new ones their room.
+    pub(super) fn make_room(&mut self, bytes: u64) {
         let dir = self.plan.folders.runtime.clone();
-        let bytes = |ring: &RingWarden| ring.info().capacity_frames * u64::from(ring.info().channels) * 4;
-        let Some(newest) = self.rings.old.iter().map(|(_, ring)| ring.info().epoch).max() else { return };
-        let last = self.rings.old.iter().filter(|(_, ring)| ring.info().epoch == newest);
         // `fit_history` leaves three quarters of what is free.
-        let wanted = 4 * last.map(|(_, ring)| bytes(ring)).sum::<u64>();
+        let wanted = 4 * bytes;
         let is_short = || rustix::fs::statvfs(&dir).is_ok_and(|fs| fs.f_bavail.saturating_mul(fs.f_frsize) < wanted);
         while is_short() {
             let is_spare =
-                |(name, ring): &(StreamName, RingWarden)| ring.info().epoch < newest && !self.is_needed(name, ring);
+                |(name, ring): &(StreamName, RingWarden)| !self.goes_on(name, ring) && !self.is_needed(name, ring);
             let Some(at) = self.rings.old.iter().position(is_spare) else { return };
             let (name, ring) = self.rings.old.remove(at);
             self.remove_ring(&name, &ring);
@@ -310,14 +446,23 @@ impl Session<'_> {
     /// Whether anything in a dead engine's ring is still to be read by us.
     fn is_needed(&self, name: &StreamName, ring: &RingWarden) -> bool {
         let epoch = ring.info().epoch;
-        let is_read = |s: &super::Stream| s.is_unfinished() && s.mark.is_some_and(|mark| mark.epoch <= epoch);
+        let is_read = |s: &Stream| s.is_unfinished() && s.mark.is_some_and(|mark| mark.epoch <= epoch);
         let names = |j: &control_protocol::Job| j.stream == *name && j.epoch == epoch && j.samples == Samples::Ring;
         self.streams.get(name).is_some_and(is_read) || self.queue.open_jobs().any(names)
     }
 
     fn remove_ring(&self, name: &StreamName, ring: &RingWarden) {
-        let file = shm_layout::ring_file(name.as_str(), ring.info().epoch);
-        let _ = std::fs::remove_file(self.plan.folders.runtime.join(file));
+        let dir = &self.plan.folders.runtime;
+        let file = dir.join(shm_layout::ring_file(name.as_str(), ring.info().epoch));
+        let link = dir.join(shm_layout::stream_link(name.as_str()));
+        let inode = |path: &Path| path.metadata().map(|meta| meta.ino()).ok();
+        // Of a stream that has no other ring, the second name is to go, too, or the memory stays. One that is about to
+        // have another one is the engine's.
+        let is_last = inode(&file).is_some() && inode(&file) == inode(&link);
+        if is_last && !self.streams.get(name).is_some_and(Stream::wants_source) && *name != StreamName::mix() {
+            let _ = std::fs::remove_file(link);
+        }
+        let _ = std::fs::remove_file(file);
     }
 
     /// Virtual clock: lets the sources run as far as the rings can still hold what is not written down.

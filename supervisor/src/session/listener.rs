@@ -53,11 +53,7 @@ impl Session<'_> {
                 self.queue.set_aside(id, file.as_deref());
             }
             FromListener::Lost { stream, from, to } => self.listener_lost(stream, from, to),
-            FromListener::Finished { stream, .. } => {
-                if let Some(known) = self.streams.get_mut(&stream) {
-                    known.finished = true;
-                }
-            }
+            FromListener::Finished { stream, at } => self.listened_to_all(&stream, at),
             FromListener::Fault(why) => self.blame(Part::Listener, why),
         }
     }
@@ -85,6 +81,15 @@ impl Session<'_> {
             self.tell_pauses(&stream);
             self.tell_listener(ToListener::Listen { stream, mark });
         }
+    }
+
+    /// A stream's ring was read to its end. Where another one follows already, it was the ring before.
+    fn listened_to_all(&mut self, stream: &StreamName, at: FrameIndex) {
+        let first = self.rings.of(stream).map(|ring| ring.info().first_frame);
+        let stopped = self.rings.stopped;
+        let Some(known) = self.streams.get_mut(stream) else { return };
+        let follows = known.wants_source() && !stopped && first.is_none_or(|first| at < first);
+        known.finished |= !follows;
     }
 
     fn move_mark(&mut self, stream: &StreamName, mark: Mark) {

@@ -9,10 +9,12 @@ mod hearts;
 mod lags;
 mod listener;
 mod memory;
+mod mixing;
 mod orders;
 mod pauses;
 mod pausing;
 mod places;
+mod sources;
 mod status;
 mod streams;
 mod words;
@@ -23,6 +25,7 @@ use crate::event::{ChildEvent, Event, Part, Request, Said, Wish};
 use crate::language::Languages;
 use crate::log::Log;
 use crate::mailbox::{Mailbox, Post};
+use crate::mix_wish::MixWish;
 use crate::models::Models;
 use crate::paths::Folders;
 use crate::patient;
@@ -36,6 +39,7 @@ use control_protocol::{ClockKind, Exit, JobId, StreamName};
 use ending::Phase;
 use engine::Rings;
 use hearts::Hearts;
+use mixing::Desk;
 use places::Place;
 use shm_layout::{FrameIndex, SessionId};
 use std::collections::BTreeMap;
@@ -59,6 +63,8 @@ pub(crate) struct Plan {
     pub clock: ClockKind,
     /// Whether utterances are as long as the recogniser takes.
     pub offline: bool,
+    /// How streams go into the mix.
+    pub mix: Vec<(StreamName, MixWish)>,
     /// The rate of all rings.
     pub sample_rate_hz: u32,
     /// History wanted in each ring.
@@ -92,6 +98,8 @@ pub(crate) struct Outcome {
     pub failed: Vec<Failure>,
     /// Frames that were lost, by stream.
     pub lost_frames: BTreeMap<StreamName, u64>,
+    /// How many sources it had, all together.
+    pub sources: usize,
     /// Utterances kept for later.
     pub pending: usize,
     /// What ended the run before its end.
@@ -125,6 +133,7 @@ pub(crate) struct Session<'a> {
     streams: BTreeMap<StreamName, Stream>,
     rings: Rings,
     hearts: Hearts,
+    desk: Desk,
     queue: Queue<u32>,
     /// What was said in each stream.
     spoken: BTreeMap<StreamName, Spoken>,
@@ -133,6 +142,8 @@ pub(crate) struct Session<'a> {
     credit: FrameIndex,
     /// How many workers there should be.
     workers_wanted: u32,
+    /// Whether the last source was removed: the run goes on, and waits for another one.
+    idle: bool,
     phase: Phase,
     outcome: Outcome,
 }
@@ -140,6 +151,11 @@ pub(crate) struct Session<'a> {
 /// An answer on the control socket.
 fn answer_of(done: Result<serde_json::Value, String>) -> serde_json::Value {
     done.unwrap_or_else(|error| serde_json::json!({"error": error}))
+}
+
+/// The same, with the code that a command is to end with.
+fn answer_with_exit(done: Result<serde_json::Value, Refusal>) -> serde_json::Value {
+    done.unwrap_or_else(|Refusal { exit, text }| serde_json::json!({"error": text, "exit": exit.code()}))
 }
 
 impl<'a> Session<'a> {
@@ -166,13 +182,15 @@ impl<'a> Session<'a> {
             streams: streams.collect(),
             rings: Rings::new(),
             hearts: Hearts::default(),
+            desk: Desk::new(&plan.mix),
             queue: Queue::default(),
             spoken: BTreeMap::new(),
             done_untold: Vec::new(),
             credit: FrameIndex(0),
             workers_wanted: plan.workers,
+            idle: false,
             phase: Phase::Running,
-            outcome: Outcome::default(),
+            outcome: Outcome { sources: plan.sources.len(), ..Outcome::default() },
         }
     }
 
@@ -197,6 +215,7 @@ impl<'a> Session<'a> {
                 self.look_at_hearts();
                 self.look_at_memory();
                 self.remove_old_rings();
+                self.forget_removed();
                 self.tell_all_done();
                 self.look_at_lags();
                 housekeeping = Instant::now() + hearts::LOOK_EVERY;
@@ -230,6 +249,11 @@ impl<'a> Session<'a> {
                     Request::Pause { streams } => answer_of(self.pause(Wish::Pause, &streams)),
                     Request::Resume { streams } => answer_of(self.pause(Wish::Resume, &streams)),
                     Request::Toggle { streams } => answer_of(self.pause(Wish::Toggle, &streams)),
+                    Request::SourceAdd { stream, uri } => answer_with_exit(self.add_source(&stream, uri)),
+                    Request::SourceRemove { stream } => answer_with_exit(self.remove_source(&stream)),
+                    Request::SourceList {} => self.list_sources(),
+                    Request::MixSet { stream, wish } => answer_with_exit(self.set_mix(&stream, wish)),
+                    Request::MixShow {} => serde_json::json!({"mix": self.mix()}),
                 };
                 // A client that left does not get its answer.
                 let _ = answer.try_send(reply);

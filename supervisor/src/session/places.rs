@@ -252,6 +252,12 @@ impl Session<'_> {
         if !expected {
             place.last_exit = Some(last_exit);
         }
+        let is_last = part == Part::Engine && self.all_captured();
+        let Some(place) = self.places.get_mut(&part) else { return };
+        if is_last {
+            // Nothing would come of another one.
+            let _asked = place.life.stop(now, Duration::ZERO, false);
+        }
         let act = place.life.died(now, death);
         self.report_process(part, child.pid, "exited", (!expected).then_some(&reason));
         match part {

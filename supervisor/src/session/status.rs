@@ -1,6 +1,5 @@
 //! What `status` shows.
 
-use super::streams::SourceState;
 use super::{Part, Session};
 use crate::policy::State;
 use serde_json::{Value, json};
@@ -63,13 +62,7 @@ impl Session<'_> {
                 let lag = committed.map(|commit| commit.since(stream.position)).filter(|_| !stream.finished);
                 json!({
                     "stream": name, "uri": stream.uri, "description": stream.description,
-                    "state": match stream.state {
-                        SourceState::Opening => "opening",
-                        SourceState::Open if stream.is_away() => "away",
-                        SourceState::Open => "open",
-                        SourceState::Ended => "ended",
-                        SourceState::Failed => "failed",
-                    },
+                    "state": stream.shown_state(),
                     "live": stream.live,
                     "language": stream.language,
                     "model": self.plan.models.of(name).display().to_string(),

@@ -2,7 +2,7 @@
 
 use super::pauses::Pauses;
 use crate::lag::Lag;
-use control_protocol::Mark;
+use control_protocol::{Exit, Mark};
 use shm_layout::FrameIndex;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,24 @@ pub(super) enum SourceState {
     Ended,
     /// Could not be opened.
     Failed,
+    /// The engine was told to let it go.
+    Leaving,
+    /// Captured no more; its last words may still come.
+    Removed,
+}
+
+impl SourceState {
+    /// What users see.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Open => "open",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+            Self::Leaving => "leaving",
+            Self::Removed => "removed",
+        }
+    }
 }
 
 /// One stream.
@@ -33,6 +51,12 @@ pub(super) struct Stream {
     pub resume_uri: Option<String>,
     /// What it is, for people.
     pub description: String,
+    /// Whether it came while others ran.
+    pub added: bool,
+    /// The form of its sound, where it is known: frames a second and channels.
+    pub shape: Option<(u32, u32)>,
+    /// Why it could not be opened, or broke off.
+    pub failure: Option<(Exit, String)>,
     /// Where its source is.
     pub state: SourceState,
     /// Whether it has an own clock.
@@ -76,6 +100,9 @@ impl Stream {
             language,
             resume_uri: None,
             description: String::new(),
+            added: false,
+            shape: None,
+            failure: None,
             state: SourceState::Opening,
             live: false,
             resume_frames: 0,
@@ -89,6 +116,29 @@ impl Stream {
             lag: Lag::default(),
             pauses: Pauses::default(),
         }
+    }
+
+    /// The same stream with another source, or with the same once more. Where its words have got to stays known.
+    pub(super) fn renew(&mut self, uri: String) {
+        self.uri = uri;
+        self.resume_uri = None;
+        self.description.clear();
+        self.added = true;
+        self.shape = None;
+        self.failure = None;
+        self.state = SourceState::Opening;
+        self.resume_frames = 0;
+        self.total_frames = None;
+        // What is not all reported yet goes on where it is; otherwise it begins with the new ring.
+        if std::mem::take(&mut self.finished) {
+            self.mark = None;
+        }
+        self.away = None;
+    }
+
+    /// What users see of where its source is.
+    pub(super) fn shown_state(&self) -> &'static str {
+        if self.state == SourceState::Open && self.is_away() { "away" } else { self.state.as_str() }
     }
 
     /// Whether its device is away: as long as it is, that is said once a second.

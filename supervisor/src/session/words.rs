@@ -39,10 +39,14 @@ impl Session<'_> {
 
     /// The run is over: nothing more comes of any utterance.
     pub(super) fn end_texts(&mut self) {
-        let end = Mark { epoch: Epoch(u64::MAX), frame: FrameIndex(u64::MAX) };
         for stream in self.streams.keys().cloned().collect::<Vec<_>>() {
-            self.passed(&stream, end);
+            self.end_text_of(&stream);
         }
+    }
+
+    /// Nothing more comes of this stream.
+    pub(super) fn end_text_of(&mut self, stream: &StreamName) {
+        self.passed(stream, Mark { epoch: Epoch(u64::MAX), frame: FrameIndex(u64::MAX) });
     }
 
     /// Utterances that have no last answer: their listener died, or they turned out to lie in a pause.

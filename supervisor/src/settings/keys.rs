@@ -58,6 +58,14 @@ pub(crate) static HISTORY: Key = Key {
     default: "30",
     help: "History kept in each ring, in seconds.",
 };
+pub(crate) static MIX: Key = Key {
+    name: "sound.mix",
+    variable: "TYMPAN_MIX",
+    flag: Some("--mix"),
+    kind: Kind::List,
+    default: "[]",
+    help: "How streams go into the mix, as `tympan mix set` says it: [\"mic gain=-6dB pan=-0.3\", \"mix ceiling=-1dB\"].",
+};
 pub(crate) static MODEL: Key = Key {
     name: "words.model",
     variable: "TYMPAN_MODEL",
@@ -140,10 +148,11 @@ pub(crate) static MODEL_URL: Key = Key {
 };
 
 /// All of them, in the order of the file.
-pub(crate) static ALL: [&Key; 13] = [
+pub(crate) static ALL: [&Key; 14] = [
     &SOURCES,
     &RATE,
     &HISTORY,
+    &MIX,
     &MODEL,
     &LANGUAGE,
     &HANGOVER,

@@ -14,7 +14,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::refusal::Refusal;
-use crate::{language, models};
+use crate::{language, mix_wish, models};
 
 /// A value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,6 +159,7 @@ impl Settings {
     pub(crate) fn misread(&self) -> Vec<Mistake> {
         let models = models::read(self).err().map(|refusal| (&keys::MODEL, refusal));
         let languages = language::read(self).err().map(|refusal| (&keys::LANGUAGE, refusal));
+        let mix = mix_wish::configured(self).err().map(|refusal| (&keys::MIX, refusal));
         let mistake = |(key, refusal): (&Key, Refusal)| {
             let (_, origin) = self.shown(key);
             let place = origin.to_string();
@@ -166,7 +167,7 @@ impl Settings {
             let line = if let Origin::File { line, .. } = origin { line } else { 0 };
             Mistake { place, line, text }
         };
-        models.into_iter().chain(languages).map(mistake).collect()
+        models.into_iter().chain(languages).chain(mix).map(mistake).collect()
     }
 
     /// Defaults, file and variables.

@@ -1,6 +1,7 @@
 //! One stream, from its ring to its jobs.
 
 use super::Report;
+use super::hold::Hold;
 use super::keeper::Errand;
 use super::pauses::{Pauses, part_of};
 use crate::samples::ToMono;
@@ -47,6 +48,7 @@ pub(super) struct Scan<R> {
     pub(super) stream: StreamName,
     pub(super) mark: Option<Mark>,
     pub(super) pauses: Arc<Pauses>,
+    pub(super) hold: Arc<Hold>,
     pub(super) vitals: Vitals,
     /// Ids given so far, over all streams.
     pub(super) jobs: Arc<AtomicU32>,
@@ -55,7 +57,7 @@ pub(super) struct Scan<R> {
 }
 
 impl<R: Report> Scan<R> {
-    /// Follows the stream until nobody hears the reports any more.
+    /// Follows the stream until nobody hears the reports any more, or wants them.
     pub(super) fn run(self, detector: Detector) {
         let mut follower = self.follower();
         let mut scanner =
@@ -65,7 +67,7 @@ impl<R: Report> Scan<R> {
         let pulse = self.vitals.pulse();
         loop {
             pulse.turn();
-            // An ended stream has no next epoch but by a surprise: looking for one is not worth much.
+            // An ended stream has no next epoch, unless it is added again: looking for one is not worth much.
             let patience = if ended { Duration::ZERO } else { PATIENCE };
             let rate = scanner.ring.as_ref().map_or(SAMPLE_RATE_HZ, |ring| ring.sample_rate_hz);
             let frames_max = rate as usize / 4;
@@ -88,12 +90,14 @@ impl<R: Report> Scan<R> {
                 }
                 // The supervisor knows it too; what follows is the next epoch, or the end.
                 Follow::Crashed { .. } => true,
-                Follow::Waiting => {
-                    if ended {
-                        thread::sleep(PATIENCE);
+                Follow::Waiting if ended => {
+                    if self.hold.leave() {
+                        return;
                     }
+                    thread::sleep(PATIENCE);
                     true
                 }
+                Follow::Waiting => true,
             };
             if !heard {
                 return;

@@ -45,8 +45,12 @@ impl House {
     }
 
     fn ring(&self, epoch: u64, first_frame: u64, seconds: u64) -> RingWriter {
+        self.ring_of("mic", epoch, first_frame, seconds)
+    }
+
+    fn ring_of(&self, stream: &str, epoch: u64, first_frame: u64, seconds: u64) -> RingWriter {
         let spec = RingSpec {
-            stream: "mic".into(),
+            stream: stream.into(),
             session: SessionId([7; 16]),
             epoch: Epoch(epoch),
             previous_epoch: (epoch > 1).then(|| Epoch(epoch - 1)),
@@ -83,6 +87,7 @@ impl House {
             stream: mic(),
             mark,
             pauses,
+            hold: Arc::default(),
             vitals: Vitals::default(),
             jobs: Arc::default(),
             errands,
@@ -408,4 +413,44 @@ fn what_cannot_be_saved_any_more_is_lost_and_said() {
             lost(FrameIndex(0), FrameIndex(48_000)),
         ]
     );
+}
+
+#[test]
+fn a_stream_that_was_forgotten_and_comes_again_is_listened_to_once() {
+    let house = House::new();
+    let (report, said) = channel();
+    let mut hearing = Hearing::new(house.config(false), &report).expect("a listener");
+    let threads = || {
+        let tasks = std::fs::read_dir("/proc/self/task").expect("threads").flatten();
+        let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        tasks.map(name).filter(|name| name.trim() == "scan-guest").count()
+    };
+    let guest = StreamName::new("guest").expect("a name");
+    let wait = |wanted: usize| {
+        let begin = std::time::Instant::now();
+        while threads() != wanted {
+            assert!(begin.elapsed() < WATCHDOG, "{} threads, not {wanted}", threads());
+            thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let clip = speech();
+    for epoch in 1..=4 {
+        let first = FrameIndex(epoch * 10_000_000);
+        let mut ring = house.ring_of("guest", epoch, first.0, 10);
+        // Of the second time it is told before the first thread has left; of the third, after.
+        hearing
+            .take(ToListener::Listen { stream: guest.clone(), mark: Some(Mark { epoch: Epoch(epoch), frame: first }) });
+        wait(1);
+        write(&mut ring, &clip);
+        ring.close();
+        let messages = until(&said, |m| matches!(m, FromListener::Finished { at, .. } if *at > first));
+        let jobs = utterances(&messages);
+        assert!(jobs.len() == 1 && jobs[0].epoch == Epoch(epoch), "{messages:?}");
+        hearing.take(ToListener::Forget { stream: guest.clone() });
+        if epoch >= 2 {
+            wait(0);
+        }
+    }
+    hearing.take(ToListener::SpillAll);
+    assert!(hearing.streams.is_empty() && hearing.pauses.is_empty());
 }

@@ -2,6 +2,9 @@
 
 use super::{CONTEXT_MAX, CONTEXT_SAMPLES};
 
+/// The shortest context of what stays, a final or a recording: with 448 units, which partials have, live finals of tiny.en
+/// have 49 errors in 1,840 words, with these 29.
+pub(super) const ROOMY: usize = 768;
 /// What is left empty behind the sound: where it fills the context, invented words follow.
 const MARGIN: usize = 128;
 /// As much of it as may be missing for the sake of whole tiles.

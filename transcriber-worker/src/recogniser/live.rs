@@ -1,14 +1,16 @@
 //! Live speech: one pass over what there is, judged before it is believed.
 
+use super::context::{ROOMY, fitted};
 use super::tokens::{Token, words};
-use super::{CONTEXT_MAX, Recogniser, RecogniserError, SAMPLES_MIN, Speech, Word, context::fitted, fit::fit};
+use super::{CONTEXT_MAX, Recogniser, RecogniserError, SAMPLES_MIN, Speech, Word, fit::fit};
 use crate::text::{echoes, is_stuck, keep_spoken};
 use crate::vad::SAMPLE_RATE_HZ;
+use control_protocol::JobKind;
 use std::ffi::c_int;
 
 /// Shorter contexts make the decoder loop, and cost words: with 320, 27 errors of 276 words where 512 has 8. This one has
-/// as few errors as 512, and takes a tenth less; 384 has a few more.
-const CONTEXT_MIN: usize = 448;
+/// as few errors as 512, and takes a tenth less; 384 has a few more. Of partials, of which there will be another.
+const PARTIAL_MIN: usize = 448;
 /// Nobody says more than this in a tenth of a second; and some for the punctuation.
 const TOKENS_PER_TENTH: usize = 1;
 const TOKENS_MORE: usize = 16;
@@ -61,7 +63,7 @@ impl Recogniser {
         };
         let cap = tokens_max(heard.len());
         let prompt = self.prompt(speech.prompt);
-        let mut tokens = self.pass(speech, heard, audio_ctx(heard.len()), cap, &prompt)?;
+        let mut tokens = self.pass(speech, heard, audio_ctx(speech.kind, heard.len()), cap, &prompt)?;
         if tokens.len() >= cap || repeats(&tokens) || is_doubtful(&tokens) {
             tokens = self.pass(speech, heard, CONTEXT_MAX, cap, &[])?;
             if tokens.len() >= cap || repeats(&tokens) {
@@ -116,8 +118,8 @@ pub(super) fn tokens_max(samples: usize) -> usize {
 
 /// How much of its context the encoder computes for so many samples, in units of 20 ms: all of the sound and a margin.
 #[must_use]
-pub fn audio_ctx(samples: usize) -> usize {
-    fitted(samples, CONTEXT_MIN)
+pub fn audio_ctx(kind: JobKind, samples: usize) -> usize {
+    fitted(samples, if kind == JobKind::Partial { PARTIAL_MIN } else { ROOMY })
 }
 
 /// Whether a text may go round in circles, or be said so.
@@ -182,13 +184,17 @@ mod tests {
     #[test]
     fn the_context_covers_the_sound() {
         for samples in (0..=30 * SAMPLE_RATE_HZ as usize).step_by(1_000) {
-            let context = audio_ctx(samples);
-            assert!(
-                context * CONTEXT_SAMPLES >= samples && (CONTEXT_MIN..=CONTEXT_MAX).contains(&context),
-                "{samples}"
-            );
+            for (kind, least) in [(JobKind::Partial, PARTIAL_MIN), (JobKind::Tentative, ROOMY), (JobKind::Final, ROOMY)]
+            {
+                let context = audio_ctx(kind, samples);
+                assert!(
+                    context * CONTEXT_SAMPLES >= samples && (least..=CONTEXT_MAX).contains(&context),
+                    "{kind:?} of {samples}"
+                );
+            }
         }
-        assert_eq!([1, 5, 8, 30].map(|seconds| audio_ctx(seconds * 16_000)), [448, 448, 528, 1_500]);
+        let partials = [1, 5, 8, 30].map(|seconds| audio_ctx(JobKind::Partial, seconds * 16_000));
+        assert_eq!(partials, [448, 448, 528, 1_500]);
     }
 
     #[test]

@@ -1,15 +1,12 @@
 //! Recordings: all of it, in lines.
 
-use super::context::fitted;
+use super::context::{ROOMY, fitted};
 use super::live::{repeats, tokens_max};
 use super::tokens::{samples_at, words};
 use super::{CONTEXT_MAX, CONTEXT_SAMPLES, Recogniser, RecogniserError, SAMPLES_MIN, Speech, Word};
 use crate::text::keep_spoken;
 use crate::vad::SAMPLE_RATE_HZ;
 use std::ffi::c_int;
-
-/// Shorter contexts cost words here and there.
-const CONTEXT_MIN: usize = 768;
 
 /// What Whisper hears at once.
 const WINDOW_SAMPLES: usize = CONTEXT_MAX * CONTEXT_SAMPLES;
@@ -40,7 +37,7 @@ impl Recogniser {
 
     /// As much context as the sound takes; once more with all of it where the answer cannot be believed.
     fn window(&mut self, language: &str, samples: &[f32]) -> Result<(), RecogniserError> {
-        let (context, cap) = (fitted(samples.len(), CONTEXT_MIN), tokens_max(samples.len()));
+        let (context, cap) = (fitted(samples.len(), ROOMY), tokens_max(samples.len()));
         let number = |of: usize| c_int::try_from(of).unwrap_or(0);
         let mut params = self.params(language)?;
         params.set_audio_ctx(number(context));

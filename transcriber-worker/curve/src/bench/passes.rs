@@ -55,7 +55,7 @@ impl Passes {
         let (first, last) = (usize::try_from(from.0)?, usize::try_from(job.to.0)?);
         let heard = samples.get(first..last).context("a job beyond the end")?;
         // Whatever decides the answer.
-        let name = format!("{join} {first} {last} {} {} {prompt}", job.speech_end.0, audio_ctx(heard.len()));
+        let name = format!("{join} {first} {last} {} {} {prompt}", job.speech_end.0, audio_ctx(job.kind, heard.len()));
         if let Some(known) = self.known.get(&name) {
             return Ok(known.clone());
         }

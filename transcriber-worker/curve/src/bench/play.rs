@@ -165,7 +165,7 @@ impl<'a> Player<'a> {
 fn duration_s(args: &Args, job: &Job, from: FrameIndex, pass: &Pass) -> f64 {
     let samples = usize::try_from(job.to.since(from)).unwrap_or(usize::MAX).max(SAMPLE_RATE_HZ as usize);
     #[expect(clippy::cast_precision_loss, reason = "some hundred")]
-    let (context, words) = (audio_ctx(samples) as f64, pass.words.len() as f64);
+    let (context, words) = (audio_ctx(job.kind, samples) as f64, pass.words.len() as f64);
     (args.pass * context / PASS_CONTEXT + args.word * words) / 1_000.0
 }
 
