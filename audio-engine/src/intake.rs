@@ -228,13 +228,7 @@ impl Intake {
     ///
     /// # Real time
     /// Wait-free; allocates and frees nothing.
-    pub(crate) fn fill(
-        &mut self,
-        frames: usize,
-        wait: usize,
-        ended: bool,
-        retired: &mut impl FnMut(Outlet),
-    ) -> usize {
+    pub(crate) fn fill(&mut self, frames: usize, wait: usize, ended: bool, retired: &mut impl FnMut(Outlet)) -> usize {
         self.gaps.clear();
         self.ran_dry = false;
         let mut at = wait.min(frames);
@@ -292,8 +286,7 @@ impl Intake {
 
     /// Zeros for nothing.
     fn owe(&mut self, from: usize, to: usize) {
-        let cause =
-            if self.health().gone.load(Ordering::Relaxed) { GapCause::Disappeared } else { GapCause::Underrun };
+        let cause = if self.health().gone.load(Ordering::Relaxed) { GapCause::Disappeared } else { GapCause::Underrun };
         self.debt += (to - from) as u64;
         self.miss(from, to, cause);
     }

@@ -4,8 +4,8 @@
 //! the tick follows it. Every other device is resampled, as [`OwnClock`] steers it.
 
 use crate::feed::Feed;
-use crate::intake::Intake;
 pub use crate::intake::GapPart;
+use crate::intake::Intake;
 use crate::own_clock::OwnClock;
 use crate::queue::Outlet;
 use crate::retimer::Retimer;

@@ -167,14 +167,15 @@ impl OwnClock {
             return frames;
         }
         let late = self.late_frames(intake, length);
-        if late <= -(frames as f64) {
+        let wait = (-late * self.filled_per_frame()).max(0.0).round() as usize;
+        if wait >= frames {
             return frames;
         }
         intake.begin();
         if late > 0.0 && !self.has_begun {
             self.skip(intake, late, retired);
         }
-        (-late).max(0.0).round() as usize
+        wait
     }
 
     /// By how many frames the next sound would be later than it should, if it began now.
@@ -221,6 +222,11 @@ impl OwnClock {
     /// The frame of the device that is heard next.
     fn position(&self, intake: &Intake) -> f64 {
         intake.position() - self.retimer().map_or(0.0, Retimer::inside)
+    }
+
+    /// Frames that are filled for one of the device: a leader of another rate is converted while it is taken.
+    fn filled_per_frame(&self) -> f64 {
+        if self.retimer().is_some() { 1.0 } else { f64::from(self.rates_hz.1) / self.rate_hz() }
     }
 
     fn rate_hz(&self) -> f64 {

@@ -281,7 +281,8 @@ impl Player {
         let channels = spec.channels as usize;
         let nominal_hz = f64::from(*sample_rate_hz);
         let true_hz = nominal_hz * (1.0 + spec.drift_ppm / 1e6);
-        let born_ns = match life.born_ns.compare_exchange(0, self.device.now_ns(), Ordering::Relaxed, Ordering::Relaxed) {
+        let born_ns = match life.born_ns.compare_exchange(0, self.device.now_ns(), Ordering::Relaxed, Ordering::Relaxed)
+        {
             Ok(_) => life.born_ns.load(Ordering::Relaxed),
             Err(born_ns) => born_ns,
         };

@@ -19,14 +19,11 @@ use std::sync::atomic::Ordering;
 
 const RATE_HZ: u32 = 48_000;
 const BLOCK: usize = 480;
-const PERIOD: u64 = 480;
 const CUSHION: u64 = 480;
 /// When the rings begin, on the simulated `CLOCK_MONOTONIC`.
 const BEGIN_NS: u64 = 1_000_000_000_000;
 /// Of true time; whole turns in a second, and so slow that a wrong turn cannot be taken for a right one.
 const TONE_HZ: f64 = 12.0;
-/// A period, a block, the cushion, 5 ms of lateness, and what the resampler holds.
-const LENGTH_S: f64 = (PERIOD + BLOCK as u64 + CUSHION + 240 + 64) as f64 / RATE_HZ as f64;
 const SETTLING_S: u64 = 10;
 const ERROR_MAX_S: f64 = 1e-4;
 
@@ -50,12 +47,36 @@ enum Hears {
     Numbers,
 }
 
+/// What a device is like.
+#[derive(Clone, Copy)]
+struct Spec {
+    /// What it says its rate is, and by how much it is faster.
+    nominal_hz: u32,
+    ppm: f64,
+    period: u64,
+    hears: Hears,
+}
+
+fn tone(ppm: f64) -> Spec {
+    Spec { nominal_hz: RATE_HZ, ppm, period: 480, hears: Hears::Tone }
+}
+
+impl Spec {
+    /// How long its sound is to be on its way: a period, a block, the cushion, 5 ms of lateness, and what the resampler
+    /// holds.
+    fn length_s(&self) -> f64 {
+        let rate_hz = u64::from(self.nominal_hz);
+        let at_source = |frames: u64| (frames * rate_hz).div_ceil(u64::from(RATE_HZ));
+        (self.period + at_source(BLOCK as u64) + at_source(CUSHION) + 64) as f64 / rate_hz as f64 + 0.005
+    }
+}
+
 /// A device, whose callbacks are up to 2 ms late.
 struct Device {
     inlet: Inlet,
     health: Arc<Health>,
+    spec: Spec,
     rate_hz: f64,
-    hears: Hears,
     /// Since it was there, or is again; and the frames until then.
     since_s: f64,
     before: u64,
@@ -64,40 +85,44 @@ struct Device {
     dice: Dice,
     /// It stops at the first time and is back at the second.
     away: Option<(f64, f64)>,
+    /// How long nothing was captured then.
+    silent_s: f64,
 }
 
 impl Device {
-    fn new(inlet: Inlet, health: Arc<Health>, ppm: f64, hears: Hears, seed: u64) -> Self {
+    fn new(inlet: Inlet, health: Arc<Health>, spec: Spec, seed: u64) -> Self {
         let mut dice = Dice(seed);
         let since_s = BEGIN_NS as f64 * 1e-9 - 0.1 + 0.01 * dice.roll();
-        let rate_hz = f64::from(RATE_HZ) * (1.0 + 1e-6 * ppm);
+        let rate_hz = f64::from(spec.nominal_hz) * (1.0 + 1e-6 * spec.ppm);
         let late_s = 0.002 * dice.roll();
-        Self { inlet, health, rate_hz, hears, since_s, before: 0, periods: 0, late_s, dice, away: None }
+        Self { inlet, health, spec, rate_hz, since_s, before: 0, periods: 0, late_s, dice, away: None, silent_s: 0.0 }
     }
 
     /// All callbacks until then.
     fn run(&mut self, until_s: f64) {
+        let Spec { period, hears, .. } = self.spec;
         loop {
-            let end_s = self.since_s + ((self.periods + 1) * PERIOD) as f64 / self.rate_hz;
+            let end_s = self.since_s + ((self.periods + 1) * period) as f64 / self.rate_hz;
             if let Some((_, back_s)) = self.away.filter(|(stop_s, _)| end_s > *stop_s) {
                 self.away = None;
-                self.before += self.periods * PERIOD;
+                self.silent_s = back_s - self.since_s - (self.periods * period) as f64 / self.rate_hz;
+                self.before += self.periods * period;
                 (self.since_s, self.periods) = (back_s, 0);
                 continue;
             }
             if end_s + self.late_s > until_s {
                 return;
             }
-            let first = self.periods * PERIOD;
-            let (rate_hz, since_s, before, hears) = (self.rate_hz, self.since_s, self.before, self.hears);
+            let first = self.periods * period;
+            let (rate_hz, since_s, before) = (self.rate_hz, self.since_s, self.before);
             #[expect(clippy::cast_possible_truncation, reason = "f64 to sample")]
-            let samples = (first..first + PERIOD).map(|n| match hears {
+            let samples = (first..first + period).map(|n| match hears {
                 Hears::Tone => (0.5 * (TAU * TONE_HZ * (since_s + n as f64 / rate_hz)).sin()) as f32,
                 Hears::Numbers => number(before + n),
             });
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "nanoseconds of a simulation")]
             let at_ns = ((end_s + self.late_s) * 1e9) as u64;
-            self.inlet.push_at(at_ns, 480, samples);
+            self.inlet.push_at(at_ns, usize::try_from(period).unwrap(), samples);
             self.periods += 1;
             self.late_s = 0.002 * self.dice.roll();
         }
@@ -138,17 +163,17 @@ fn ring(dir: &Path, stream: &str) -> RingWriter {
 
 impl World {
     /// Devices of these rate errors; the first one leads, if any does.
-    fn new(devices: &[(f64, Hears)], first_leads: bool, seed: u64) -> Self {
+    fn new(devices: &[Spec], first_leads: bool, seed: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (mut tracks, mut made, mut readers) = (Vec::new(), Vec::new(), Vec::new());
-        for (place, &(ppm, hears)) in devices.iter().enumerate() {
+        for (place, &spec) in devices.iter().enumerate() {
             let health = Arc::new(Health::default());
             let (inlet, outlet) = queue(1, 96_000, &health);
-            let mut lane = Lane::retimed(outlet, (RATE_HZ, RATE_HZ), BLOCK, CUSHION, Quality::Normal).unwrap();
+            let mut lane = Lane::retimed(outlet, (spec.nominal_hz, RATE_HZ), BLOCK, CUSHION, Quality::Normal).unwrap();
             if place == 0 && first_leads {
                 lane.lead().unwrap();
             }
-            let mut device = Device::new(inlet, health, ppm, hears, seed * 7 + place as u64);
+            let mut device = Device::new(inlet, health, spec, seed * 7 + place as u64);
             device.run(BEGIN_NS as f64 * 1e-9);
             assert!(lane.is_primed());
             lane.trim();
@@ -214,7 +239,7 @@ fn seconds() -> u64 {
     if std::env::var_os("TYMPAN_LONG").is_some_and(|long| long == "1") { 600 } else { 60 }
 }
 
-/// The worst that lengths are away from where they should be.
+/// How far sound is from its place, at worst.
 #[derive(Debug, Default)]
 struct Worst(f64);
 
@@ -223,23 +248,28 @@ impl Worst {
         assert!(error_s.abs() < ERROR_MAX_S, "device {place} is {} ms away after {second} s", 1e3 * error_s);
         self.0 = self.0.max(error_s.abs());
     }
+
+    /// Sees how far a device's sound of the last second is from its place.
+    fn look(&mut self, second: u64, place: usize, world: &World) {
+        self.see(second, place, world.length_s(place) - world.devices[place].spec.length_s());
+    }
 }
 
 #[test]
 fn devices_of_all_clocks_keep_their_places() {
-    for (seed, ppms) in [&[200.0][..], &[-200.0], &[200.0, -200.0]].into_iter().enumerate() {
-        let devices: Vec<_> = ppms.iter().map(|&ppm| (ppm, Hears::Tone)).collect();
-        let mut world = World::new(&devices, false, seed as u64);
+    let other = Spec { nominal_hz: 44_100, ppm: -80.0, period: 1_024, hears: Hears::Tone };
+    let worlds = [vec![tone(200.0)], vec![tone(-200.0)], vec![tone(200.0), tone(-200.0)], vec![other]];
+    for (seed, specs) in (0..).zip(worlds) {
+        let mut world = World::new(&specs, false, seed);
         let mut worst = Worst::default();
         for second in 1..=SETTLING_S + seconds() {
             world.second();
-            for place in 0..ppms.len() {
-                if second > SETTLING_S {
-                    worst.see(second, place, world.length_s(place) - LENGTH_S);
-                }
+            if second > SETTLING_S {
+                (0..specs.len()).for_each(|place| worst.look(second, place, &world));
             }
         }
-        (0..ppms.len()).for_each(|place| world.nothing_is_missing(place));
+        (0..specs.len()).for_each(|place| world.nothing_is_missing(place));
+        let ppms: Vec<f64> = specs.iter().map(|spec| spec.ppm).collect();
         eprintln!("{ppms:?} ppm: at most {:.4} ms away", 1e3 * worst.0);
     }
 }
@@ -247,7 +277,7 @@ fn devices_of_all_clocks_keep_their_places() {
 #[test]
 fn the_tick_follows_the_leader_whose_frames_pass_as_they_are() {
     for ppm in [200.0, -200.0] {
-        let devices = [(ppm, Hears::Numbers), (-ppm, Hears::Tone), (ppm, Hears::Tone)];
+        let devices = [Spec { hears: Hears::Numbers, ..tone(ppm) }, tone(-ppm), tone(ppm)];
         let mut world = World::new(&devices, true, 5);
         let (mut worst, mut next) = (Worst::default(), None);
         for second in 1..=SETTLING_S + seconds() {
@@ -255,12 +285,13 @@ fn the_tick_follows_the_leader_whose_frames_pass_as_they_are() {
             let reader = &world.readers[0];
             let mut samples = vec![0.0; 100 * BLOCK];
             reader.read(reader.commit().back(48_000), &mut samples, 48_000).unwrap();
-            let first = next.unwrap_or_else(|| (samples[0] * (1 << 23) as f32) as u64);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number")]
+            let first = next.unwrap_or((samples[0] * (1 << 23) as f32) as u64);
             assert!(samples.iter().zip(first..).all(|(sample, n)| sample.to_bits() == number(n).to_bits()));
             next = Some(first + 48_000);
             let tick_ppm = world.tick.due().unwrap().ppm;
             if second > SETTLING_S {
-                (1..3).for_each(|place| worst.see(second, place, world.length_s(place) - LENGTH_S));
+                (1..3).for_each(|place| worst.look(second, place, &world));
                 assert!((tick_ppm - ppm).abs() < 30.0, "{tick_ppm} after {second} s");
             }
         }
@@ -271,34 +302,94 @@ fn the_tick_follows_the_leader_whose_frames_pass_as_they_are() {
     }
 }
 
+/// Seconds in which a leader is back where it was: the tick makes up for a millisecond in some seconds.
+const LEADER_SETTLING_S: u64 = 25;
+
 #[test]
 fn a_device_that_stops_and_returns_leaves_one_gap_of_its_length_and_is_where_it_was() {
     for (leads, ppm) in [(false, 200.0), (false, -200.0), (true, 200.0), (true, -200.0)] {
-        let mut world = World::new(&[(ppm, Hears::Tone), (70.0, Hears::Tone)], leads, 9);
-        let stop_s = BEGIN_NS as f64 * 1e-9 + 20.003;
+        let mut world = World::new(&[tone(ppm), tone(70.0)], leads, 9);
+        let stop_s = BEGIN_NS as f64 * 1e-9 + 40.003;
         world.devices[0].away = Some((stop_s, stop_s + 3.0));
-        let (mut worst, mut length_s) = (Worst::default(), LENGTH_S);
-        for second in 1..=23 + SETTLING_S + seconds() / 3 {
+        let (mut worst, mut length_s) = (Worst::default(), world.devices[0].spec.length_s());
+        let settled = 44 + if leads { LEADER_SETTLING_S } else { SETTLING_S };
+        for second in 1..=settled + seconds() / 3 {
             world.second();
-            if leads && second == 20 {
+            if leads && second == 40 {
                 length_s = world.length_s(0);
             }
-            if (11..20).contains(&second) && !leads || second > 24 + SETTLING_S {
-                let limit = if leads { 5.0 } else { 1.0 };
-                worst.see(second, 0, (world.length_s(0) - length_s) / limit);
+            if second > settled {
+                worst.see(second, 0, world.length_s(0) - length_s);
             }
+            // The other one does not notice.
             if second > SETTLING_S {
-                worst.see(second, 1, world.length_s(1) - LENGTH_S);
+                worst.look(second, 1, &world);
             }
         }
         let gaps = world.gaps(0);
         assert!(gaps.iter().all(|gap| gap.cause == GapCause::Underrun as u32), "{gaps:?}");
         assert!(gaps.windows(2).all(|pair| pair[0].to == pair[1].from), "one gap: {gaps:?}");
         let frames: u64 = gaps.iter().map(|gap| gap.to.since(gap.from)).sum();
-        // A period that was under way when it stopped was never captured.
-        let (least, most) = (3 * 48_000 - 150, 3 * 48_000 + PERIOD + 150);
-        assert!((least..=most).contains(&frames), "{frames} frames of gap");
+        // To within what callbacks are late.
+        let stopped = world.devices[0].silent_s * f64::from(RATE_HZ);
+        assert!((frames as f64 - stopped).abs() < 100.0, "{frames} frames of gap, {stopped} of silence");
         world.nothing_is_missing(1);
-        eprintln!("leads: {leads}, {ppm} ppm: {frames} frames of gap, at most {:.4} ms away", 1e3 * worst.0);
+        eprintln!(
+            "leads: {leads}, {ppm} ppm: {frames} frames of gap for {stopped:.1}, at most {:.4} ms away",
+            1e3 * worst.0
+        );
+    }
+}
+
+#[test]
+fn when_the_leader_goes_the_tick_glides_back_and_nobody_notices() {
+    let mut world = World::new(&[tone(200.0), tone(-200.0)], true, 3);
+    let mut worst = Worst::default();
+    world.devices[0].away = Some((BEGIN_NS as f64 * 1e-9 + 30.0, f64::INFINITY));
+    let mut last_ppm = 0.0;
+    for second in 1..=90 {
+        world.second();
+        let ppm = world.tick.due().unwrap().ppm;
+        assert!(second < 12 || (ppm - last_ppm).abs() < 25.0, "{last_ppm} ppm, then {ppm} after {second} s");
+        last_ppm = ppm;
+        if second > SETTLING_S {
+            worst.look(second, 1, &world);
+        }
+        assert!(second != 30 || (ppm - 200.0).abs() < 5.0, "{ppm}");
+    }
+    assert!(last_ppm.abs() < 2.0, "{last_ppm}");
+    world.nothing_is_missing(1);
+    eprintln!("at most {:.4} ms away", 1e3 * worst.0);
+}
+
+#[test]
+fn what_an_xrun_loses_is_a_gap_of_its_length_and_what_is_late_is_heard() {
+    // The shorter one is over before the ring has come to it; in the longer one the ring runs dry.
+    for lost in [1, 7] {
+        let mut world = World::new(&[tone(150.0)], false, 1);
+        let mut worst = Worst::default();
+        for second in 1..=3 * SETTLING_S {
+            let device = &mut world.devices[0];
+            match second {
+                15 => {
+                    device.inlet.lose(lost * 480, GapCause::Xrun);
+                    device.periods += lost;
+                }
+                // The machine is busy, for less than what is kept in the queue.
+                17 => device.late_s = 0.008,
+                _ => {}
+            }
+            world.second();
+            if (SETTLING_S + 1..15).contains(&second) || second > 15 + SETTLING_S {
+                worst.look(second, 0, &world);
+            }
+        }
+        let gaps = world.gaps(0);
+        assert!(gaps.windows(2).all(|pair| pair[0].to == pair[1].from), "one gap: {gaps:?}");
+        assert_eq!(gaps.last().map(|gap| gap.cause), Some(GapCause::Xrun as u32));
+        assert!(gaps.len() == 1 || lost == 7, "{gaps:?}");
+        let frames: u64 = gaps.iter().map(|gap| gap.to.since(gap.from)).sum();
+        assert!(frames.abs_diff(lost * 480) <= 1, "{frames} frames: {gaps:?}");
+        eprintln!("{lost} periods lost: {frames} frames of gap, at most {:.4} ms away", 1e3 * worst.0);
     }
 }
