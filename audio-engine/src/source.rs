@@ -328,4 +328,33 @@ mod tests {
         assert_eq!(open.health.periods.load(std::sync::atomic::Ordering::Relaxed), 0);
         open.health.stop.store(true, std::sync::atomic::Ordering::Relaxed);
     }
+
+    #[test]
+    fn a_virtual_device_keeps_the_ticks_time_unless_it_drifts() {
+        use std::sync::atomic::Ordering;
+        use std::time::{Duration, Instant};
+        for (uri, own_clock) in [("test:count", false), ("virtual:count?drift_ppm=1", true)] {
+            let open = open(uri, 48_000, 0).unwrap();
+            assert_eq!(open.own_clock, own_clock);
+            let periods = || open.health.periods.load(Ordering::Relaxed);
+            let wait_for = |least: u64| {
+                let begin = Instant::now();
+                while periods() < least {
+                    assert!(begin.elapsed() < Duration::from_secs(60), "watchdog: {} of {least}", periods());
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            };
+            open.health.begin.store(true, Ordering::Relaxed);
+            wait_for(1);
+            // The tick runs ahead by ten minutes: so many periods are due at once.
+            open.health.tick_late_ns.store(-600_000_000_000, Ordering::Relaxed);
+            if own_clock {
+                std::thread::sleep(Duration::from_millis(50));
+                assert!(periods() < 1_000, "{} periods", periods());
+            } else {
+                wait_for(60_000);
+            }
+            open.health.stop.store(true, Ordering::Relaxed);
+        }
+    }
 }
