@@ -35,6 +35,17 @@ impl DriftLoop {
         self.clock.observe(time_s, frames_total);
     }
 
+    /// Another length, from the next tick on.
+    pub const fn set_target_frames(&mut self, target_frames: f64) {
+        self.target_frames = target_frames;
+    }
+
+    /// The length that what lies between source and engine is kept at.
+    #[must_use]
+    pub const fn target_frames(&self) -> f64 {
+        self.target_frames
+    }
+
     /// A tick: `time_s` is when it is *due* by the engine's clock, `position` the source frame (with a fraction,
     /// counted as the source counts) that the resampler's next output frame lies at. Returns the correction for the
     /// resampler, in millionths: above 0 the source is to be read faster.

@@ -194,6 +194,7 @@ fn device(mut told: Producer<Delivery>, cushioned: bool) -> Result<(cpal::Stream
         queue_rate_hz: RATE_HZ,
         channels: CHANNELS,
         live: true,
+        own_clock: false,
         runs_already: cushioned,
         waits_for_peer: false,
         resume_uri: None,

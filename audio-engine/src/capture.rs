@@ -1,7 +1,8 @@
 //! The device callback: samples of any format become f32 in the queue.
 //!
 //! Real devices and virtual ones end here, in the same code. It allocates nothing, takes no lock, logs
-//! nothing and makes no system call, but for one on its first call (its thread's priority).
+//! nothing and makes no system call, but for one on its first call (its thread's priority); what time it is, it reads
+//! where the kernel shows it (vDSO).
 
 use crate::queue::{Health, Inlet};
 use crate::rt;
@@ -38,6 +39,8 @@ impl Capture {
     /// # Real time
     /// Wait-free after the first call.
     pub fn on_period(&mut self, period: &Data, info: &InputCallbackInfo) {
+        // When the device called, not when it says that it captured: that clock is known from none of them.
+        let at_ns = rt::now_ns();
         if !self.promoted {
             self.promoted = true;
             rt::promote(rt::PRIORITY_CALLBACK);
@@ -49,30 +52,30 @@ impl Capture {
             return;
         }
         match period.sample_format() {
-            SampleFormat::F32 => self.push::<f32>(period, frames),
-            SampleFormat::F64 => self.push::<f64>(period, frames),
-            SampleFormat::I8 => self.push::<i8>(period, frames),
-            SampleFormat::I16 => self.push::<i16>(period, frames),
-            SampleFormat::I24 => self.push::<cpal::I24>(period, frames),
-            SampleFormat::I32 => self.push::<i32>(period, frames),
-            SampleFormat::I64 => self.push::<i64>(period, frames),
-            SampleFormat::U8 => self.push::<u8>(period, frames),
-            SampleFormat::U16 => self.push::<u16>(period, frames),
-            SampleFormat::U24 => self.push::<cpal::U24>(period, frames),
-            SampleFormat::U32 => self.push::<u32>(period, frames),
-            SampleFormat::U64 => self.push::<u64>(period, frames),
+            SampleFormat::F32 => self.push::<f32>(at_ns, period, frames),
+            SampleFormat::F64 => self.push::<f64>(at_ns, period, frames),
+            SampleFormat::I8 => self.push::<i8>(at_ns, period, frames),
+            SampleFormat::I16 => self.push::<i16>(at_ns, period, frames),
+            SampleFormat::I24 => self.push::<cpal::I24>(at_ns, period, frames),
+            SampleFormat::I32 => self.push::<i32>(at_ns, period, frames),
+            SampleFormat::I64 => self.push::<i64>(at_ns, period, frames),
+            SampleFormat::U8 => self.push::<u8>(at_ns, period, frames),
+            SampleFormat::U16 => self.push::<u16>(at_ns, period, frames),
+            SampleFormat::U24 => self.push::<cpal::U24>(at_ns, period, frames),
+            SampleFormat::U32 => self.push::<u32>(at_ns, period, frames),
+            SampleFormat::U64 => self.push::<u64>(at_ns, period, frames),
             // DSD is refused when the stream is opened.
             _ => self.inlet.lose(frames as u64, GapCause::Overrun),
         }
     }
 
-    fn push<T>(&mut self, period: &Data, frames: usize)
+    fn push<T>(&mut self, at_ns: u64, period: &Data, frames: usize)
     where
         T: cpal::SizedSample,
         f32: cpal::FromSample<T>,
     {
         let samples = period.as_slice::<T>().unwrap_or_default();
-        self.inlet.push(frames, samples.iter().map(|sample| sample.to_sample::<f32>()));
+        self.inlet.push_at(at_ns, frames, samples.iter().map(|sample| sample.to_sample::<f32>()));
     }
 
     /// After an xrun the device's own timestamps say how much is missing.

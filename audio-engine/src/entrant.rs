@@ -5,6 +5,7 @@ use crate::lane::Lane;
 use crate::live::Outlets;
 use crate::queue::Health;
 use crate::source::OpenSource;
+use audio_dsp::Quality;
 use control_protocol::{ClockKind, EngineConfig, StreamName};
 use shm_layout::Epoch;
 use std::sync::Arc;
@@ -47,6 +48,11 @@ pub struct Entrant {
     waits_for_peer: bool,
 }
 
+/// Makes the tick follow the first source that has a clock of its own. Its name, where there is one.
+pub fn elect(entrants: &mut [Entrant]) -> Option<StreamName> {
+    entrants.iter_mut().find_map(|entrant| entrant.lead().then(|| entrant.name.clone()))
+}
+
 impl Entrant {
     /// Puts a lane behind a source.
     ///
@@ -54,15 +60,20 @@ impl Entrant {
     /// In words, when its rate cannot be converted.
     pub fn new(name: StreamName, lineage: Lineage, open: OpenSource, config: &EngineConfig) -> Result<Self, String> {
         let (rate_hz, block_frames) = (config.sample_rate_hz, config.block_frames as usize);
-        let feed =
-            Feed::new(open.outlet, open.queue_rate_hz, rate_hz, block_frames).map_err(|e| format!("{name}: {e}"))?;
         let cushion_ms = match (open.live, open.runs_already) {
             (true, false) => 0,
             (true, true) => DEVICE_CUSHION_MS,
             (false, _) => READ_CUSHION_MS,
         };
         let cushion_frames = u64::from(cushion_ms) * u64::from(rate_hz) / 1_000;
-        let mut lane = Lane::new(feed, open.live, block_frames, cushion_frames);
+        let rates_hz = (open.queue_rate_hz, rate_hz);
+        let lane = if open.own_clock && config.clock == ClockKind::Monotonic {
+            Lane::retimed(open.outlet, rates_hz, block_frames, cushion_frames, Quality::default())
+        } else {
+            Feed::new(open.outlet, rates_hz.0, rates_hz.1, block_frames)
+                .map(|feed| Lane::new(feed, open.live, block_frames, cushion_frames))
+        };
+        let mut lane = lane.map_err(|e| format!("{name}: {e}"))?;
         if config.clock == ClockKind::Virtual {
             lane.begin();
         }
@@ -95,6 +106,11 @@ impl Entrant {
         let is_live = self.lane.live();
         let waits = waited < PATIENCE || (!is_live && (alone || !self.waits_for_peer));
         self.lane.is_primed() || !waits
+    }
+
+    /// Makes the tick follow it, where it has a clock of its own. Whether it does.
+    fn lead(&mut self) -> bool {
+        self.lane.has_own_clock() && self.lane.lead().is_ok()
     }
 
     /// Ends a source that gets no ring.

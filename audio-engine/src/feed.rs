@@ -1,19 +1,19 @@
 //! A source's frames at the engine's rate: its queue, and a converter where the device has another rate.
 
-use crate::queue::{Outlet, Run};
+use crate::marks::Marks;
+use crate::queue::{Arrival, Outlet, Run};
 use audio_dsp::{RateConverter, RateError};
 use control_protocol::GapCause;
-use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 /// Frames that go into the converter at a time.
 const STEP_FRAMES: usize = 256;
-/// Losses that can be under way inside the converter.
-const MARKS_MAX: usize = 1_024;
 
 /// Gives the frames of one source, in order, at the engine's rate.
 pub struct Feed {
     outlet: Outlet,
+    /// Frames of the source in the queues before this one.
+    before: u64,
     converted: Option<Converted>,
 }
 
@@ -23,9 +23,19 @@ impl Feed {
     /// # Errors
     /// [`RateError`] for a rate out of range.
     pub fn new(outlet: Outlet, from_hz: u32, to_hz: u32, block_frames: usize) -> Result<Self, RateError> {
-        let converted =
-            (from_hz != to_hz).then(|| Converted::new(from_hz, to_hz, outlet.channels(), block_frames)).transpose()?;
-        Ok(Self { outlet, converted })
+        let mut feed = Self { outlet, before: 0, converted: None };
+        feed.convert((from_hz, to_hz), block_frames)?;
+        Ok(feed)
+    }
+
+    /// Gives frames at another rate from now on: nothing was taken yet.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn convert(&mut self, (from_hz, to_hz): (u32, u32), block_frames: usize) -> Result<(), RateError> {
+        let converted = || Converted::new(from_hz, to_hz, self.outlet.channels(), block_frames);
+        self.converted = (from_hz != to_hz).then(converted).transpose()?;
+        Ok(())
     }
 
     /// The queue.
@@ -36,7 +46,21 @@ impl Feed {
 
     /// Puts another queue in the place of this one and returns the old. The converter goes on.
     pub fn replace(&mut self, outlet: Outlet) -> Outlet {
+        self.before += self.outlet.taken();
         std::mem::replace(&mut self.outlet, outlet)
+    }
+
+    /// The next callback that was not looked at. Its frames count from the source's beginning.
+    pub fn next_arrival(&mut self) -> Option<Arrival> {
+        let arrival = self.outlet.next_arrival()?;
+        Some(Arrival { frames_total: self.before + arrival.frames_total, ..arrival })
+    }
+
+    /// The frame of the source, counted from its beginning, that is taken next: with a converter, between two of them.
+    #[must_use]
+    pub fn position(&self) -> f64 {
+        let inside = self.converted.as_ref().map_or(0.0, Converted::inside);
+        (self.before + self.outlet.taken()) as f64 - inside
     }
 
     /// Looks for what has come in.
@@ -108,8 +132,8 @@ struct Converted {
     head: usize,
     fed: u64,
     taken: u64,
-    /// Output frames that stand for losses. Never grows beyond what it was made with.
-    marks: VecDeque<(u64, u64, GapCause)>,
+    /// Output frames that stand for losses.
+    marks: Marks,
     flushed: bool,
 }
 
@@ -127,7 +151,7 @@ impl Converted {
             head: 0,
             fed: 0,
             taken: 0,
-            marks: VecDeque::with_capacity(MARKS_MAX),
+            marks: Marks::new(),
             flushed: false,
         })
     }
@@ -135,6 +159,11 @@ impl Converted {
     /// The first output frame at or after this many input frames: frame j of the output is at j·from/to of the input.
     const fn to_out(&self, frames: u64) -> u64 {
         (frames * self.to_hz).div_ceil(self.from_hz)
+    }
+
+    /// Input frames that were fed and lie behind what was taken.
+    fn inside(&self) -> f64 {
+        self.fed as f64 - self.taken as f64 * self.from_hz as f64 / self.to_hz as f64
     }
 
     fn held(&self) -> usize {
@@ -155,15 +184,10 @@ impl Converted {
         }
         let mut frames = frames.min(self.held());
         let mut run = None;
-        while let Some(&(from, to, cause)) = self.marks.front() {
-            if to <= self.taken {
-                self.marks.pop_front();
-                continue;
-            }
+        if let Some((from, to, cause)) = self.marks.first_after(self.taken) {
             let limit = if self.taken < from { from } else { to } - self.taken;
             frames = frames.min(usize::try_from(limit).unwrap_or(usize::MAX));
             run = (self.taken >= from).then_some(Run::Lost(frames, cause));
-            break;
         }
         for (channel, samples) in self.output.iter().enumerate() {
             let place = channel * stride + offset;
@@ -204,14 +228,7 @@ impl Converted {
     }
 
     fn mark(&mut self, from: u64, to: u64, cause: GapCause) {
-        let (from, to) = (self.to_out(from), self.to_out(to));
-        let full = self.marks.len() == MARKS_MAX;
-        match self.marks.back_mut() {
-            Some(last) if last.1 == from && last.2 == cause => last.1 = to,
-            // Without room the newest mark grows over what lies between: too much is called missing, never too little.
-            Some(last) if full => last.1 = to,
-            _ => self.marks.push_back((from, to, cause)),
-        }
+        self.marks.push(self.to_out(from), self.to_out(to), cause);
     }
 }
 

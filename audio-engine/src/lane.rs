@@ -1,147 +1,155 @@
 //! One source's way into its ring: exactly one block for every tick, with gaps where nothing came.
+//!
+//! A source without a clock of its own (a file, a pipe, a test signal) passes bit by bit. So does a device that leads:
+//! the tick follows it. Every other device is resampled, as [`OwnClock`] steers it.
 
-use crate::feed::{Feed, pack};
-use crate::queue::{Outlet, Run};
-use control_protocol::GapCause;
+use crate::feed::Feed;
+pub use crate::intake::GapPart;
+use crate::intake::Intake;
+use crate::own_clock::OwnClock;
+use crate::queue::Outlet;
+use crate::retimer::Retimer;
+use crate::tempo::Due;
+use audio_dsp::{Quality, RateError};
 use std::sync::atomic::Ordering;
 
 /// A source between its queue and its ring.
 pub struct Lane {
-    feed: Feed,
-    live: bool,
-    flow: Flow,
-    /// A queue that takes over when the present one is dry: the device was opened again.
-    successor: Option<Outlet>,
+    intake: Intake,
+    own: Option<OwnClock>,
+    due: Option<Due>,
     block_frames: usize,
-    /// `[channels][block_frames]`, or `[channels][frames]` for the last block.
-    planar: Vec<f32>,
-    gaps: Vec<GapPart>,
-    /// Zeros written for nothing since the last sound: a loss that turns up now has its place there already.
-    debt: u64,
-    lost_frames: u64,
-    /// Frames of this block's losses that no gap stands for.
-    dropped_frames: u64,
-    /// How much must be there at least before it flows. Grows with every underrun: a device's jitter shows itself so.
-    cushion_frames: u64,
-    cushion_frames_max: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Flow {
-    /// Waiting until enough is there for a steady flow.
-    Priming,
-    Flowing,
-    Ended,
-}
-
-/// A part of a block that is zeros because nothing was captured. In frames of the block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GapPart {
-    /// First missing frame.
-    pub from: usize,
-    /// One past the last missing frame.
-    pub to: usize,
-    /// Why.
-    pub cause: GapCause,
 }
 
 impl Lane {
-    /// A lane for a source. What is not `live` has no clock of its own. `cushion_frames` are kept in the queue at
-    /// least, besides a period and a block.
+    /// A lane for a source that keeps the engine's time. What is not `live` is there when it is wanted.
+    /// `cushion_frames` are kept in the queue at least, besides a period and a block.
     #[must_use]
     pub fn new(feed: Feed, live: bool, block_frames: usize, cushion_frames: u64) -> Self {
-        let channels = feed.outlet().channels();
-        Self {
-            cushion_frames_max: feed.outlet().capacity_frames() as u64 / 8,
-            feed,
-            live,
-            flow: Flow::Priming,
-            successor: None,
-            block_frames,
-            planar: vec![0.0; channels * block_frames],
-            gaps: Vec::with_capacity(block_frames + 1),
-            debt: 0,
-            lost_frames: 0,
-            dropped_frames: 0,
-            cushion_frames,
-        }
+        let intake = Intake::new(feed, live, block_frames, block_frames, cushion_frames);
+        Self { intake, own: None, due: None, block_frames }
+    }
+
+    /// A lane for a device with a clock of its own, from its rate to the engine's. `cushion_frames` are the engine's.
+    ///
+    /// # Errors
+    /// [`RateError`] for a rate out of range.
+    pub fn retimed(
+        outlet: Outlet,
+        (from_hz, to_hz): (u32, u32),
+        block_frames: usize,
+        cushion_frames: u64,
+        quality: Quality,
+    ) -> Result<Self, RateError> {
+        let retimer = Retimer::new((from_hz, to_hz), outlet.channels(), block_frames, quality)?;
+        let at_source = |frames: u64| (frames * u64::from(from_hz)).div_ceil(u64::from(to_hz));
+        let (fill_frames, stride) = (at_source(block_frames as u64) as usize, retimer.input_frames_max());
+        let feed = Feed::new(outlet, from_hz, from_hz, stride)?;
+        let intake = Intake::new(feed, true, fill_frames, stride, at_source(cushion_frames));
+        let own = OwnClock::new((from_hz, to_hz), cushion_frames, retimer);
+        Ok(Self { intake, own: Some(own), due: None, block_frames })
+    }
+
+    /// Makes the tick follow this device, which is not resampled then. Before anything was filled.
+    ///
+    /// # Errors
+    /// [`RateError`] for a rate out of range.
+    pub fn lead(&mut self) -> Result<(), RateError> {
+        let Some(own) = &mut self.own else { return Ok(()) };
+        self.intake.convert(own.rates_hz(), self.block_frames, own.cushion_frames())?;
+        own.lead();
+        Ok(())
+    }
+
+    /// Whether the source has a clock of its own.
+    #[must_use]
+    pub const fn has_own_clock(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// By how many millionths the tick is to be faster than its nominal rate: from a device that leads and delivers.
+    #[must_use]
+    pub fn leader_ppm(&self) -> Option<f64> {
+        self.own.as_ref().filter(|_| self.intake.is_flowing()).and_then(OwnClock::leader_ppm)
     }
 
     /// Channels of the block.
     #[must_use]
     pub const fn channels(&self) -> usize {
-        self.feed.outlet().channels()
+        self.intake.channels()
     }
 
-    /// Whether the source has a clock of its own.
+    /// Whether the source loses what nobody takes.
     #[must_use]
     pub const fn live(&self) -> bool {
-        self.live
+        self.intake.live()
     }
 
     /// Frames of the source that are missing so far, at the source's rate.
     #[must_use]
     pub const fn lost_frames(&self) -> u64 {
-        self.lost_frames
+        self.intake.lost_frames()
     }
 
     /// Whether enough is there to begin, or nothing more will come.
     pub fn is_primed(&mut self) -> bool {
-        let ended = self.feed.has_ended();
-        ended || (self.feed.outlet().sound_ready() > 0 && self.feed.ready() >= self.prime_frames())
+        self.intake.is_primed()
     }
 
     /// Whether a whole block can be filled without a gap, or the source is at its end.
     pub fn can_fill(&mut self) -> bool {
-        self.flow == Flow::Ended || self.feed.has_ended() || self.feed.ready() >= self.block_frames as u64
+        self.intake.can_fill()
     }
 
     /// Begins without further waiting: on a virtual clock the tick waits instead.
     pub fn begin(&mut self) {
-        self.flow = Flow::Flowing;
+        self.intake.begin();
     }
 
     /// Forgets what was captured while the engine was not ready: it lies before the ring's first frame.
     pub fn trim(&mut self) {
-        self.feed.refresh();
-        let surplus = self.feed.ready().saturating_sub(self.prime_frames() + self.feed.rhythm_frames());
-        self.feed.discard(surplus);
+        self.intake.trim();
     }
 
     /// Hands over the queue of a device that was opened again; returns a queue to be freed elsewhere.
     pub fn succeed(&mut self, outlet: Outlet) -> Option<Outlet> {
-        self.successor.replace(outlet)
+        self.intake.succeed(outlet)
     }
 
     /// Forgets what is queued: the engine closes, and a file's frames are not yet due.
     pub fn stop(&mut self) {
-        if !self.live {
-            self.flow = Flow::Ended;
-        }
+        self.intake.stop();
+    }
+
+    /// When the next block is due.
+    pub fn set_due(&mut self, due: Due) {
+        self.due = Some(due);
+        // Read by a virtual device that keeps the engine's time; what it reads need not be new.
+        self.intake.health().tick_late_ns.store(due.late_ns, Ordering::Relaxed);
     }
 
     /// The block of the last [`fill`](Self::fill), `[channels][frames]`.
     #[must_use]
     pub fn planar(&self, frames: usize) -> &[f32] {
-        &self.planar[..self.channels() * frames]
+        self.retimer().map_or_else(|| self.intake.planar(frames), |retimer| retimer.block(frames))
     }
 
     /// The gaps of the last [`fill`](Self::fill), in order.
     #[must_use]
     pub fn gaps(&self) -> &[GapPart] {
-        &self.gaps
+        self.retimer().map_or_else(|| self.intake.gaps(), Retimer::gaps)
     }
 
     /// Frames that the last [`fill`](Self::fill) lost beyond the gaps it made.
     #[must_use]
     pub const fn dropped_frames(&self) -> u64 {
-        self.dropped_frames
+        self.intake.dropped_frames()
     }
 
     /// Whether the source has ended and all of it was taken.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.flow == Flow::Ended
+        self.intake.has_ended() && self.retimer().is_none_or(Retimer::is_empty)
     }
 
     /// Fills the next block and returns its frames: all of a block, or fewer at the source's end. Queues that are
@@ -150,87 +158,22 @@ impl Lane {
     /// # Real time
     /// Wait-free; allocates and frees nothing.
     pub fn fill(&mut self, draining: bool, mut retired: impl FnMut(Outlet)) -> usize {
-        self.gaps.clear();
-        self.dropped_frames = 0;
-        let ended = self.feed.has_ended() || draining;
-        if self.flow == Flow::Priming && (ended || self.is_primed() || self.successor.is_some()) {
-            self.flow = Flow::Flowing;
+        let ended = self.intake.look() || draining;
+        if let Some(own) = &mut self.own {
+            return own.fill(&mut self.intake, self.block_frames, self.due, ended, &mut retired);
         }
-        let mut at = 0;
-        while at < self.block_frames && self.flow == Flow::Flowing {
-            self.settle_loss();
-            match self.feed.take(&mut self.planar, self.block_frames, at, self.block_frames - at) {
-                Run::Sound(frames) => {
-                    self.debt = 0;
-                    at += frames;
-                }
-                Run::Lost(frames, cause) => {
-                    self.lost_frames += frames as u64;
-                    self.miss(at, at + frames, cause);
-                    at += frames;
-                }
-                Run::Dry => match self.successor.take() {
-                    Some(next) => {
-                        retired(self.feed.replace(next));
-                        self.feed.refresh();
-                        self.flow = Flow::Priming;
-                    }
-                    None if ended => self.flow = Flow::Ended,
-                    None => self.run_dry(),
-                },
-            }
+        if self.intake.may_begin(ended) {
+            self.intake.begin();
         }
-        if self.flow == Flow::Ended {
-            pack(&mut self.planar, self.block_frames, at);
-            return at;
+        let frames = self.intake.fill(self.block_frames, 0, ended, &mut retired);
+        if self.intake.has_stalled() {
+            self.intake.grow_cushion(self.block_frames as u64);
         }
-        if at < self.block_frames {
-            let gone = self.feed.outlet().health().gone.load(Ordering::Relaxed);
-            let cause = if gone { GapCause::Disappeared } else { GapCause::Underrun };
-            self.debt += (self.block_frames - at) as u64;
-            self.miss(at, self.block_frames, cause);
-        }
-        self.block_frames
+        frames
     }
 
-    fn prime_frames(&self) -> u64 {
-        self.feed.rhythm_frames() + self.block_frames as u64 + self.cushion_frames
-    }
-
-    fn run_dry(&mut self) {
-        self.flow = Flow::Priming;
-        if !self.feed.outlet().health().gone.load(Ordering::Relaxed) {
-            let more = self.cushion_frames + self.block_frames as u64;
-            self.cushion_frames = more.min(self.cushion_frames_max.max(self.cushion_frames));
-        }
-    }
-
-    /// A loss that comes right after zeros is what those zeros were written for. And a source that runs ahead of
-    /// our clock until its queue is full stays behind it by the whole queue: there a loss makes up for that, and one
-    /// frame of it marks the place.
-    fn settle_loss(&mut self) {
-        let Some((frames, cause)) = self.feed.next_loss() else { return };
-        let mut keep = frames.saturating_sub(self.debt);
-        self.debt -= frames - keep;
-        if cause == GapCause::Overrun && self.live && keep > 1 {
-            let behind = self.feed.ready().saturating_sub(frames);
-            let surplus = behind.saturating_sub(self.prime_frames());
-            let marked = keep.saturating_sub(surplus).max(1);
-            self.dropped_frames += keep - marked;
-            keep = marked;
-        }
-        self.lost_frames += frames - keep;
-        self.feed.shorten_loss(keep);
-    }
-
-    fn miss(&mut self, from: usize, to: usize, cause: GapCause) {
-        for plane in self.planar.chunks_exact_mut(self.block_frames) {
-            plane[from..to].fill(0.0);
-        }
-        match self.gaps.last_mut() {
-            Some(last) if last.to == from && last.cause == cause => last.to = to,
-            _ => self.gaps.push(GapPart { from, to, cause }),
-        }
+    fn retimer(&self) -> Option<&Retimer> {
+        self.own.as_ref().and_then(OwnClock::retimer)
     }
 }
 
@@ -238,6 +181,7 @@ impl Lane {
 mod tests {
     use super::*;
     use crate::queue::{Health, Inlet, queue};
+    use control_protocol::GapCause;
     use std::sync::Arc;
 
     const BLOCK: usize = 10;

@@ -5,7 +5,7 @@ use crate::rt;
 use crate::tick::Tick;
 use shm_layout::board::Pulse;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What the control thread tells the tick's thread.
@@ -19,12 +19,14 @@ pub struct Orders {
     pub finished: AtomicBool,
     /// The tick's answer: blocks so far.
     pub blocks: AtomicU64,
+    /// The tick's answer: by how much later than at the nominal rate it is due, in nanoseconds.
+    pub late_ns: AtomicI64,
 }
 
 /// What makes a block due.
 #[derive(Debug, Clone, Copy)]
 pub enum Pace {
-    /// Its last frame's time.
+    /// Its last frame's time, at the rate of the device that leads.
     Monotonic(Clock),
     /// Every source has it, and the credit covers it.
     Virtual,
@@ -40,12 +42,18 @@ pub fn run(mut tick: Tick, pace: Pace, orders: &Arc<Orders>, pulse: &Pulse) -> T
     if matches!(pace, Pace::Monotonic(_)) && !rt::promote(rt::PRIORITY_TICK) {
         eprintln!("no real-time priority (ulimit -r): under load there may be gaps");
     }
+    if let Pace::Monotonic(clock) = pace {
+        tick.keep_time(clock);
+    }
     while !tick.is_done() && !orders.close.load(Ordering::Acquire) {
         pulse.turn();
-        let end = tick.next_frame().plus(tick.block_frames() as u64);
-        match pace {
-            Pace::Monotonic(clock) => rt::sleep_until(clock.time_of(end)),
-            Pace::Virtual => {
+        match tick.due() {
+            Some(due) => {
+                orders.late_ns.store(due.late_ns, Ordering::Relaxed);
+                rt::sleep_until(due.at_ns);
+            }
+            None => {
+                let end = tick.next_frame().plus(tick.block_frames() as u64);
                 if end.0 > orders.credit.load(Ordering::Acquire) || !tick.can_run() {
                     std::thread::sleep(VIRTUAL_WAIT);
                     continue;

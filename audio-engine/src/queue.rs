@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use control_protocol::{GapCause, SourceError};
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -21,7 +21,23 @@ struct Note {
     lost: u64,
     cause: GapCause,
     frames: u32,
+    /// When its callback was, on `CLOCK_MONOTONIC`; 0 where that means nothing.
+    at_ns: u64,
 }
+
+/// A device's callback, as a clock sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// When it was, on `CLOCK_MONOTONIC`, in nanoseconds.
+    pub at_ns: u64,
+    /// Frames of the source until its end, lost ones too.
+    pub frames_total: u64,
+    /// How many were lost before it was estimated: the count is no clock across this.
+    pub after_glitch: bool,
+}
+
+/// Arrivals that are kept for whoever looks at them; the oldest go.
+const ARRIVALS_MAX: usize = 256;
 
 /// What both sides and the control thread know of a source. Advisory counters, and flags.
 #[derive(Debug, Default)]
@@ -38,6 +54,8 @@ pub struct Health {
     pub gone: AtomicBool,
     /// The engine wants nothing more.
     pub stop: AtomicBool,
+    /// By how much later than at its nominal rate the tick is due, in nanoseconds: for sources that keep its time.
+    pub tick_late_ns: AtomicI64,
     /// Ask the source to begin (a virtual device waits for this).
     pub begin: AtomicBool,
     error: Mutex<Option<SourceError>>,
@@ -79,6 +97,9 @@ pub struct Outlet {
     sound_ready: u64,
     lost_ready: u64,
     period_frames_max: u32,
+    /// Frames, sound and losses, of all notes so far.
+    offered: u64,
+    arrivals: VecDeque<Arrival>,
     channels: usize,
     health: Arc<Health>,
 }
@@ -99,7 +120,7 @@ pub enum Run {
 pub fn queue(channels: usize, frames: usize, health: &Arc<Health>) -> (Inlet, Outlet) {
     let notes_max = (frames / 16).max(64);
     let (samples_in, samples_out) = touched(frames * channels, 0.0);
-    let (notes_in, notes_out) = touched(notes_max, Note { frames: 0, lost: 0, cause: GapCause::Overrun });
+    let (notes_in, notes_out) = touched(notes_max, Note { frames: 0, lost: 0, cause: GapCause::Overrun, at_ns: 0 });
     let inlet = Inlet {
         samples: samples_in,
         notes: notes_in,
@@ -115,6 +136,8 @@ pub fn queue(channels: usize, frames: usize, health: &Arc<Health>) -> (Inlet, Ou
         sound_ready: 0,
         lost_ready: 0,
         period_frames_max: 0,
+        offered: 0,
+        arrivals: VecDeque::with_capacity(ARRIVALS_MAX),
         channels,
         health: Arc::clone(health),
     };
@@ -168,12 +191,17 @@ impl Inlet {
         }
     }
 
+    /// As [`push_at`](Self::push_at), for a source without a clock of its own.
+    pub fn push(&mut self, frames: usize, samples: impl Iterator<Item = f32>) {
+        self.push_at(0, frames, samples);
+    }
+
     /// Pushes a period, whole; without room it is counted as lost, whole. `samples` is interleaved and yields
-    /// `frames * channels` values.
+    /// `frames * channels` values. `at_ns` is when its callback was, on `CLOCK_MONOTONIC`.
     ///
     /// # Real time
     /// Wait-free: no allocation, lock or system call.
-    pub fn push(&mut self, frames: usize, samples: impl Iterator<Item = f32>) {
+    pub fn push_at(&mut self, at_ns: u64, frames: usize, samples: impl Iterator<Item = f32>) {
         self.health.periods.fetch_add(1, Ordering::Relaxed);
         let count = frames * self.channels;
         let Ok(notes_frames) = u32::try_from(frames) else { return self.lose(frames as u64, GapCause::Overrun) };
@@ -183,7 +211,7 @@ impl Inlet {
         {
             let pushed = room.fill_from_iter(samples);
             debug_assert_eq!(pushed, count, "a period is whole");
-            let note = Note { lost: self.lost, cause: self.cause, frames: notes_frames };
+            let note = Note { lost: self.lost, cause: self.cause, frames: notes_frames, at_ns };
             // There is room: this is the only writer, and it looked.
             if self.notes.push(note).is_ok() {
                 self.lost = 0;
@@ -196,7 +224,8 @@ impl Inlet {
 
     /// Leaves a last note for frames lost at the very end. Call before [`Health::end`].
     pub fn flush(&mut self) {
-        if self.lost > 0 && self.notes.push(Note { lost: self.lost, cause: self.cause, frames: 0 }).is_ok() {
+        let note = Note { lost: self.lost, cause: self.cause, frames: 0, at_ns: 0 };
+        if self.lost > 0 && self.notes.push(note).is_ok() {
             self.lost = 0;
         }
     }
@@ -235,8 +264,27 @@ impl Outlet {
             self.sound_ready += u64::from(note.frames);
             self.lost_ready += note.lost;
             self.period_frames_max = self.period_frames_max.max(note.frames);
+            self.offered += note.lost + u64::from(note.frames);
             self.open.push_back(note);
+            if note.at_ns > 0 {
+                if self.arrivals.len() == ARRIVALS_MAX {
+                    self.arrivals.pop_front();
+                }
+                let after_glitch = note.lost > 0 && note.cause == GapCause::Xrun;
+                self.arrivals.push_back(Arrival { at_ns: note.at_ns, frames_total: self.offered, after_glitch });
+            }
         }
+    }
+
+    /// The next callback that was not looked at, of those before the last [`refresh`](Self::refresh).
+    pub fn next_arrival(&mut self) -> Option<Arrival> {
+        self.arrivals.pop_front()
+    }
+
+    /// Frames of the source, sound and losses, before what comes next.
+    #[must_use]
+    pub const fn taken(&self) -> u64 {
+        self.offered - self.ready()
     }
 
     /// Frames of sound that can be taken, as of the last [`refresh`](Self::refresh).
@@ -486,7 +534,21 @@ mod tests {
         assert_eq!(outlet.next_loss(), Some((35, GapCause::Overrun)));
         outlet.shorten_loss(1);
         assert_eq!((outlet.sound_ready(), outlet.ready()), (10, 11));
+        assert_eq!(outlet.taken(), 49);
         assert_eq!(outlet.discard(99), 11);
-        assert_eq!(outlet.ready(), 0);
+        assert_eq!((outlet.ready(), outlet.taken()), (0, 60));
+    }
+
+    #[test]
+    fn arrivals_tell_when_a_callback_was_and_how_much_the_source_had_counted() {
+        let (mut inlet, mut outlet) = queue(1, 100, &Arc::default());
+        inlet.push_at(7, 10, std::iter::repeat_n(0.0, 10));
+        inlet.push(5, std::iter::repeat_n(0.0, 5));
+        inlet.lose(20, GapCause::Xrun);
+        inlet.push_at(9, 10, std::iter::repeat_n(0.0, 10));
+        outlet.refresh();
+        let arrivals: Vec<_> = std::iter::from_fn(|| outlet.next_arrival()).collect();
+        let arrival = |at_ns, frames_total, after_glitch| Arrival { at_ns, frames_total, after_glitch };
+        assert_eq!(arrivals, [arrival(7, 10, false), arrival(9, 45, true)]);
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::clock::Clock;
 use crate::desk::Desk;
-use crate::entrant::{Entrant, Lineage};
+use crate::entrant::{Entrant, Lineage, elect};
 use crate::limits::short;
 use crate::live::Outlets;
 use crate::mix::Mix;
@@ -42,6 +42,8 @@ pub struct Running {
     block_frames: u64,
     /// Who has which place in the tick.
     seats: Vec<Option<Seat>>,
+    /// Whom the tick follows.
+    leader: Option<StreamName>,
     /// Channels of the mix.
     mix_channels: usize,
     /// Changes that found no room on their way to the tick.
@@ -78,6 +80,7 @@ impl Running {
         let channels_total = entrants.iter().map(|e| e.lane.channels()).sum::<usize>() + mix_channels;
         let maker = RingMaker::new(config, channels_total)?;
         entrants.iter_mut().for_each(Entrant::trim);
+        let leader = elect(&mut entrants);
 
         // The rings begin now. Making them takes a while; the first ticks catch up with what has come in meanwhile.
         let clock = Clock {
@@ -120,6 +123,9 @@ impl Running {
             .spawn(move || pace::run(tick, pace, &theirs, &pulse))
             .map_err(|e| StartError::refused(format!("no thread for the tick: {e}")))?;
         opened.into_iter().for_each(send);
+        if let Some(leader) = &leader {
+            send(FromEngine::Leads { stream: Some(leader.clone()) });
+        }
         Ok(Self {
             control,
             orders,
@@ -129,6 +135,7 @@ impl Running {
             first_frame,
             block_frames: u64::from(config.block_frames),
             seats,
+            leader,
             mix_channels,
             waiting: VecDeque::new(),
             past_xruns: 0,
@@ -144,7 +151,7 @@ impl Running {
     /// [`StartError`], when there is no room; the others go on.
     pub fn enter(
         &mut self,
-        entrant: Entrant,
+        mut entrant: Entrant,
         desk: &Desk,
         send: &dyn Fn(FromEngine),
     ) -> Result<(), (StreamName, StartError)> {
@@ -162,6 +169,10 @@ impl Running {
                 return Err((name, error));
             }
         };
+        if self.leader.is_none() {
+            self.leader = elect(std::slice::from_mut(&mut entrant));
+        }
+        let leads = self.leader.as_ref() == Some(&entrant.name);
         let Entrant { name, lane, health, successors, trims, .. } = entrant;
         prefault(vec![ring.prefaulter()]);
         let opened = ring_opened(&name, &ring);
@@ -171,6 +182,9 @@ impl Running {
         self.change(Change::Enter(place, Track::new(lane, ring, gauge, strip, trims)));
         self.set_strips(desk);
         send(opened);
+        if leads {
+            send(FromEngine::Leads { stream: self.leader.clone() });
+        }
         Ok(())
     }
 
@@ -221,12 +235,18 @@ impl Running {
     /// What the clock says.
     #[must_use]
     pub fn now(&self) -> FrameIndex {
-        self.clock.frame_at(rt::now_ns())
+        self.frame_in(0)
+    }
+
+    /// What the clock will say so much later: the tick's own, which follows the device that leads.
+    fn frame_in(&self, lead_ns: u64) -> FrameIndex {
+        let late_ns = self.orders.late_ns.load(Ordering::Relaxed);
+        self.clock.frame_at(rt::now_ns().saturating_add(lead_ns).saturating_add_signed(late_ns.saturating_neg()))
     }
 
     /// The first block that begins so much later than now.
     fn block_after(&self, lead_ns: u64) -> FrameIndex {
-        let frame = self.clock.frame_at(rt::now_ns().saturating_add(lead_ns));
+        let frame = self.frame_in(lead_ns);
         let blocks = frame.since(self.first_frame).div_ceil(self.block_frames);
         self.first_frame.plus(blocks * self.block_frames)
     }
@@ -318,6 +338,10 @@ impl Running {
         let overrun = health.overrun_frames.load(Ordering::Relaxed);
         let xruns = health.xruns.load(Ordering::Relaxed);
         self.past_xruns += xruns;
+        if self.leader.as_ref() == Some(&name) {
+            self.leader = None;
+            send(FromEngine::Leads { stream: None });
+        }
         if lost_frames > 0 || xruns > 0 {
             eprintln!("{name}: {lost_frames} frames lost, {overrun} of them to a full queue; {xruns} xruns");
         }

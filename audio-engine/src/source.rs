@@ -35,8 +35,10 @@ pub struct OpenSource {
     pub queue_rate_hz: u32,
     /// Its channels.
     pub channels: usize,
-    /// Whether it has a clock of its own.
+    /// Whether it loses what nobody takes.
     pub live: bool,
+    /// Whether its clock is not the engine's.
+    pub own_clock: bool,
     /// Whether it delivers before it is asked to begin.
     pub runs_already: bool,
     /// Whether somebody else decides when it delivers: a pipe.
@@ -142,7 +144,7 @@ fn open_device(name: Option<&str>, engine_rate_hz: u32) -> Result<OpenSource, Op
     );
     let queue_frames = frames_of(QUEUE_MS, config.sample_rate);
     let source = LiveSource { device, config, format, queue_frames, virtual_device: None };
-    open_live(source, description, label)
+    open_live(source, Arc::default(), description, label)
 }
 
 fn open_virtual(spec: VirtualSpec, engine_rate_hz: u32, resume_frames: u64) -> Result<OpenSource, OpenError> {
@@ -163,7 +165,9 @@ fn open_virtual(spec: VirtualSpec, engine_rate_hz: u32, resume_frames: u64) -> R
     let queue_frames = frames_of(QUEUE_MS, rate_hz).max(4 * spec.period_frames as usize);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked by the parser")]
     let total_frames = spec.seconds.map(|s| scale((s * f64::from(rate_hz)).round() as u64, rate_hz, engine_rate_hz));
+    let (health, own_clock) = (Arc::new(Health::default()), spec.drift_ppm != 0.0);
     let device = VirtualDevice::new(spec, rate_hz, first_frame);
+    let device = if own_clock { device } else { device.in_time_with(&health) };
     let source = LiveSource {
         device: cpal::platform::CustomDevice::from_device(device.clone()).into(),
         config,
@@ -171,13 +175,15 @@ fn open_virtual(spec: VirtualSpec, engine_rate_hz: u32, resume_frames: u64) -> R
         queue_frames,
         virtual_device: Some(device),
     };
-    let mut open = open_live(source, description, "virtual")?;
-    open.total_frames = total_frames;
-    Ok(open)
+    Ok(OpenSource { own_clock, total_frames, ..open_live(source, health, description, "virtual")? })
 }
 
-fn open_live(source: LiveSource, description: String, label: &str) -> Result<OpenSource, OpenError> {
-    let health = Arc::new(Health::default());
+fn open_live(
+    source: LiveSource,
+    health: Arc<Health>,
+    description: String,
+    label: &str,
+) -> Result<OpenSource, OpenError> {
     let rate_hz = source.config.sample_rate;
     let channels = usize::from(source.config.channels);
     let runs_already = source.virtual_device.is_none();
@@ -191,6 +197,7 @@ fn open_live(source: LiveSource, description: String, label: &str) -> Result<Ope
         queue_rate_hz: rate_hz,
         channels,
         live: true,
+        own_clock: true,
         runs_already,
         waits_for_peer: false,
         resume_uri: None,
@@ -265,6 +272,7 @@ fn read_in_thread(
         queue_rate_hz: reading.to_hz,
         channels: reading.channels,
         live: false,
+        own_clock: false,
         runs_already: true,
         waits_for_peer: false,
         resume_uri: None,
@@ -319,5 +327,34 @@ mod tests {
         assert_eq!((open.live, open.total_frames, open.queue_rate_hz), (true, Some(48_000), 16_000));
         assert_eq!(open.health.periods.load(std::sync::atomic::Ordering::Relaxed), 0);
         open.health.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    #[test]
+    fn a_virtual_device_keeps_the_ticks_time_unless_it_drifts() {
+        use std::sync::atomic::Ordering;
+        use std::time::{Duration, Instant};
+        for (uri, own_clock) in [("test:count", false), ("virtual:count?drift_ppm=1", true)] {
+            let open = open(uri, 48_000, 0).unwrap();
+            assert_eq!(open.own_clock, own_clock);
+            let periods = || open.health.periods.load(Ordering::Relaxed);
+            let wait_for = |least: u64| {
+                let begin = Instant::now();
+                while periods() < least {
+                    assert!(begin.elapsed() < Duration::from_secs(60), "watchdog: {} of {least}", periods());
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            };
+            open.health.begin.store(true, Ordering::Relaxed);
+            wait_for(1);
+            // The tick runs ahead by ten minutes: so many periods are due at once.
+            open.health.tick_late_ns.store(-600_000_000_000, Ordering::Relaxed);
+            if own_clock {
+                std::thread::sleep(Duration::from_millis(50));
+                assert!(periods() < 1_000, "{} periods", periods());
+            } else {
+                wait_for(60_000);
+            }
+            open.health.stop.store(true, Ordering::Relaxed);
+        }
     }
 }

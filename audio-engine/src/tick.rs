@@ -5,11 +5,13 @@
 //! queues that are used up leave whole, to be closed and freed elsewhere. Tracks come whole, too, into places that
 //! are there from the beginning.
 
+use crate::clock::Clock;
 use crate::desk::Setting;
 use crate::mix::Mix;
 use crate::note::{Note, Notes};
 use crate::queue::Outlet;
-use crate::track::{Step, Track};
+use crate::tempo::{Due, Tempo};
+use crate::track::{Step, Track, Turn};
 use control_protocol::{Master, SOURCES_MAX};
 use rtrb::{Consumer, Producer, RingBuffer};
 use shm_layout::FrameIndex;
@@ -63,6 +65,7 @@ pub struct Tick {
     mix: Option<Mix>,
     block_frames: usize,
     next: FrameIndex,
+    tempo: Option<Tempo>,
     notes: Notes,
     done: Producer<Done>,
     changes: Consumer<Change>,
@@ -83,6 +86,7 @@ impl Tick {
         let (retired_in, retired) = RingBuffer::new(SOURCES_MAX);
         let tick = Self {
             next: mix.next_frame(),
+            tempo: None,
             tracks: places,
             mix: Some(mix),
             block_frames,
@@ -104,6 +108,17 @@ impl Tick {
     #[must_use]
     pub const fn block_frames(&self) -> usize {
         self.block_frames
+    }
+
+    /// Keeps time from now on: blocks are due by this clock, bent to the rate of the device that leads.
+    pub const fn keep_time(&mut self, clock: Clock) {
+        self.tempo = Some(Tempo::new(clock));
+    }
+
+    /// When the next block is due, where it keeps time.
+    #[must_use]
+    pub fn due(&self) -> Option<Due> {
+        self.tempo.map(|tempo| tempo.due(self.next.plus(self.block_frames as u64)))
     }
 
     /// Whether every source can fill a block without a gap, or has ended.
@@ -131,14 +146,15 @@ impl Tick {
     /// As the module says.
     pub fn run(&mut self, draining: bool) {
         self.take_changes();
+        let turn = Turn { block_frames: self.block_frames, draining, due: self.due() };
         let Some(mix) = &mut self.mix else { return };
         mix.clear();
         let (mut longest, mut going, mut ended) = (0, false, draining);
+        let mut leader_ppm = None;
         for (place, seat) in self.tracks.iter_mut().enumerate() {
             let Some(track) = seat else { continue };
-            let block = (self.block_frames, draining);
             let retired = &mut self.retired;
-            let step = track.step(place, self.next, block, &mut self.notes, |outlet| give_back(retired, outlet));
+            let step = track.step(place, self.next, turn, &mut self.notes, |outlet| give_back(retired, outlet));
             let frames = match step {
                 Step::Waits => 0,
                 Step::Goes => self.block_frames,
@@ -148,6 +164,7 @@ impl Tick {
                 track.add_to(mix, frames);
             }
             longest = longest.max(frames);
+            leader_ppm = leader_ppm.or(track.leader_ppm());
             ended |= matches!(step, Step::Ended(_));
             match step {
                 Step::Waits | Step::Goes => going = true,
@@ -159,6 +176,9 @@ impl Tick {
         let frames = if over { longest } else { self.block_frames };
         mix.write(frames);
         self.next = self.next.plus(frames as u64);
+        if let Some(tempo) = &mut self.tempo {
+            tempo.pass(frames, leader_ppm);
+        }
         if over {
             mix.finish();
             hand_over(&mut self.done, self.mix.take().map(Done::Mix));

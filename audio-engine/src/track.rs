@@ -5,6 +5,7 @@ use crate::lane::Lane;
 use crate::mix::Mix;
 use crate::note::{Note, Notes, OpenGap};
 use crate::queue::Outlet;
+use crate::tempo::Due;
 use crate::vitals::Gauge;
 use audio_dsp::Strip;
 use control_protocol::GapCause;
@@ -35,6 +36,16 @@ enum Stage {
     Leaving,
     /// Nothing more.
     Gone,
+}
+
+/// A tick, as every track sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn {
+    pub(crate) block_frames: usize,
+    /// A source that is dry has ended.
+    pub(crate) draining: bool,
+    /// When the block is due, where the tick keeps time.
+    pub(crate) due: Option<Due>,
 }
 
 /// What a track has done in a tick.
@@ -80,6 +91,11 @@ impl Track {
         setting.turn(&mut self.strip);
     }
 
+    /// See [`Lane::leader_ppm`].
+    pub(crate) fn leader_ppm(&self) -> Option<f64> {
+        self.lane.leader_ppm()
+    }
+
     /// Adds the first `frames` frames of its block to the mix.
     pub(crate) fn add_to(&mut self, mix: &mut Mix, frames: usize) {
         mix.add(&mut self.strip, &self.lane, frames);
@@ -106,8 +122,7 @@ impl Track {
         self.stage = if self.stage == Stage::Coming { Stage::Gone } else { Stage::Leaving };
     }
 
-    /// One block, the one that begins at `now`; the caller finds it in the lane. With `draining`, a source that is dry
-    /// has ended. Queues that are used up go to `retired`.
+    /// One block, the one that begins at `now`; the caller finds it in the lane. Queues that are used up go to `retired`.
     ///
     /// # Real time
     /// Wait-free; allocates and frees nothing.
@@ -115,7 +130,7 @@ impl Track {
         &mut self,
         place: usize,
         now: FrameIndex,
-        (block_frames, draining): (usize, bool),
+        Turn { block_frames, draining, due }: Turn,
         notes: &mut Notes,
         retired: impl FnMut(Outlet),
     ) -> Step {
@@ -133,6 +148,9 @@ impl Track {
             return Step::Left(0);
         }
         let leaving = self.stage == Stage::Leaving;
+        if let Some(due) = due {
+            self.lane.set_due(due);
+        }
         let frames = self.lane.fill(draining || leaving, retired);
         for part in self.lane.gaps() {
             let (from, to) = (now.plus(part.from as u64), now.plus(part.to as u64));

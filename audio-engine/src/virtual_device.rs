@@ -1,10 +1,12 @@
 //! A cpal device without hardware: paced by deadlines on its own thread, with faults on request.
 //!
 //! It is the base of all tests that need sound: exact on any machine, and it can drop periods (xruns),
-//! run too fast or too slow (drift) and disappear. Capture from it is capture from any other device.
+//! run too fast or too slow (drift) and disappear. Capture from it is capture from any other device. Without drift it has
+//! no clock of its own: it keeps the tick's time, so that none of its frames need be resampled.
 
 #![expect(unsafe_code, reason = "cpal hands samples to callbacks by raw pointer")]
 
+use crate::queue::Health;
 use crate::rt;
 use crate::uri::{SignalKind, VirtualSpec};
 use audio_dsp::{Signal, SignalSource};
@@ -25,6 +27,8 @@ pub struct VirtualDevice {
     spec: Arc<VirtualSpec>,
     sample_rate_hz: u32,
     first_frame: u64,
+    /// Whose engine's time it keeps.
+    kept: Option<Arc<Health>>,
     life: Arc<Life>,
 }
 
@@ -45,7 +49,13 @@ impl VirtualDevice {
     /// A device whose signal begins with `first_frame` (at its own rate).
     #[must_use]
     pub fn new(spec: VirtualSpec, sample_rate_hz: u32, first_frame: u64) -> Self {
-        Self { spec: Arc::new(spec), sample_rate_hz, first_frame, life: Arc::default() }
+        Self { spec: Arc::new(spec), sample_rate_hz, first_frame, kept: None, life: Arc::default() }
+    }
+
+    /// Keeps the time of the tick that takes this source's frames.
+    #[must_use]
+    pub fn in_time_with(self, source: &Arc<Health>) -> Self {
+        Self { kept: Some(Arc::clone(source)), ..self }
     }
 
     /// Whether its signal has come to its end and was delivered.
@@ -58,6 +68,16 @@ impl VirtualDevice {
     #[must_use]
     pub fn dropped_frames(&self) -> u64 {
         self.life.dropped_frames.load(Ordering::Relaxed)
+    }
+
+    /// By how much its time is behind `CLOCK_MONOTONIC`, in nanoseconds.
+    fn late_ns(&self) -> i64 {
+        self.kept.as_ref().map_or(0, |source| source.tick_late_ns.load(Ordering::Relaxed))
+    }
+
+    /// Its time, in nanoseconds.
+    fn now_ns(&self) -> u64 {
+        rt::now_ns().saturating_add_signed(-self.late_ns())
     }
 
     fn name(&self) -> String {
@@ -257,11 +277,12 @@ impl Player {
             }
             std::thread::park();
         }
-        let VirtualDevice { spec, sample_rate_hz, first_frame, life } = &self.device;
+        let VirtualDevice { spec, sample_rate_hz, first_frame, life, .. } = &self.device;
         let channels = spec.channels as usize;
         let nominal_hz = f64::from(*sample_rate_hz);
         let true_hz = nominal_hz * (1.0 + spec.drift_ppm / 1e6);
-        let born_ns = match life.born_ns.compare_exchange(0, rt::now_ns(), Ordering::Relaxed, Ordering::Relaxed) {
+        let born_ns = match life.born_ns.compare_exchange(0, self.device.now_ns(), Ordering::Relaxed, Ordering::Relaxed)
+        {
             Ok(_) => life.born_ns.load(Ordering::Relaxed),
             Err(born_ns) => born_ns,
         };
@@ -272,7 +293,7 @@ impl Player {
         let end = spec.seconds.map_or(u64::MAX, |s| frames_in(s, nominal_hz).saturating_sub(*first_frame));
         let xrun_every = spec.xrun_every_s.map(|s| frames_in(s, nominal_hz).max(u64::from(spec.period_frames) + 1));
         // A device that was away comes back in the middle of its signal.
-        let mut at = frames_in((rt::now_ns() - born_ns) as f64 / 1e9, true_hz);
+        let mut at = frames_in(self.device.now_ns().saturating_sub(born_ns) as f64 / 1e9, true_hz);
         at = if at < u64::from(spec.period_frames) { 0 } else { at };
         let mut next_xrun = xrun_every.map_or(u64::MAX, |every| (at / every + 1) * every);
         let mut signal = SignalSource::new(signal_of(spec.signal, *sample_rate_hz), *sample_rate_hz);
@@ -283,7 +304,7 @@ impl Player {
             let frames = u64::from(spec.period_frames).min(end - at);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "nanoseconds of this session")]
             let due_ns = born_ns + ((at + frames) as f64 / true_hz * 1e9) as u64;
-            rt::sleep_until(due_ns);
+            rt::sleep_until(due_ns.saturating_add_signed(self.device.late_ns()));
             if at + frames > vanish_at {
                 life.vanished_ns.store(rt::now_ns(), Ordering::Relaxed);
                 on_error(ErrorKind::DeviceNotAvailable.into());

@@ -194,6 +194,32 @@ fn a_source_may_be_removed_before_it_has_begun() {
 }
 
 #[test]
+fn one_device_leads_and_the_next_one_only_when_it_is_gone() {
+    let sources =
+        [("t", "test:tone", 0), ("a", "virtual:tone?drift_ppm=90", 0), ("b", "virtual:tone?drift_ppm=-90", 0)];
+    let mut rig = Rig::start(config(ClockKind::Monotonic, 16_000), &sources);
+    let leads = |stream: Option<&str>| FromEngine::Leads { stream: stream.map(name) };
+    rig.until(|message| *message == leads(Some("a")));
+    rig.enter("c", "virtual:tone?drift_ppm=50", 2, None);
+    rig.remove("a");
+    assert!(rig.heard.contains(&leads(None)));
+    // Who was resampled stays so; who comes may lead.
+    rig.enter("d", "test:tone", 3, None);
+    rig.enter("e", "virtual:tone?drift_ppm=50", 4, None);
+    rig.until(|message| *message == leads(Some("e")));
+    assert_eq!(rig.heard.iter().filter(|message| matches!(message, FromEngine::Leads { .. })).count(), 3);
+    let ring = rig.ring("e");
+    wait_for_more(&ring, 1_600);
+    rig.tell(ToEngine::Close);
+    rig.until_stopped();
+    for stream in ["t", "b", "c", "d", "e"] {
+        let planes = contents(&rig.ring(stream));
+        assert!(planes[0].iter().any(|sample| sample.abs() > 0.1), "{stream} is heard");
+    }
+    assert_eq!(rig.end(), Exit::Clean);
+}
+
+#[test]
 fn on_a_virtual_clock_all_begin_together() {
     let mut rig = Rig::start(config(ClockKind::Virtual, 16_000), &[("talk", "demo:", 0)]);
     rig.until_running();

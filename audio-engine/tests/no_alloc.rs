@@ -2,8 +2,9 @@
 
 #![expect(unsafe_code, reason = "a counting allocator, and samples by raw pointer as a device gives them")]
 
-use audio_dsp::{GLIDE_SECONDS, Strip};
+use audio_dsp::{GLIDE_SECONDS, Quality, Strip};
 use audio_engine::capture::{Capture, on_error};
+use audio_engine::clock::Clock;
 use audio_engine::desk::{Desk, Setting};
 use audio_engine::feed::Feed;
 use audio_engine::lane::Lane;
@@ -12,7 +13,7 @@ use audio_engine::queue::{Health, Inlet, queue};
 use audio_engine::tick::{Change, Done, Tick};
 use audio_engine::track::Track;
 use audio_engine::vitals::Gauge;
-use control_protocol::{Gain, Master, Pan, StreamName, Strip as Wished};
+use control_protocol::{Gain, GapCause, Master, Pan, StreamName, Strip as Wished};
 use cpal::{Data, InputCallbackInfo, InputStreamTimestamp, SampleFormat, StreamInstant};
 use shm_layout::board::{Board, Meters};
 use shm_layout::{Epoch, FrameIndex, RingReader, RingSpec, RingState, RingWriter, SessionId};
@@ -230,17 +231,87 @@ fn callback_and_tick_allocate_nothing_whatever_happens() {
         assert!(levels.iter().all(|level| level.at_ns > 0) && levels[0].peak > 0.03, "{levels:?}");
         let gaps = reader.gaps(reader.oldest(), reader.commit());
         let causes: Vec<u32> = gaps.iter().map(|gap| gap.cause).collect();
-        for cause in [
-            control_protocol::GapCause::Underrun,
-            control_protocol::GapCause::Overrun,
-            control_protocol::GapCause::Xrun,
-        ] {
+        for cause in [GapCause::Underrun, GapCause::Overrun, GapCause::Xrun] {
             assert!(causes.contains(&(cause as u32)), "{cause:?} is not among {gaps:?}");
         }
         assert!(overrun_frames > 0);
         assert!(control.notes.slots() > 10);
         assert_eq!(control.done.slots(), 2);
         assert_eq!(control.retired.slots(), 1);
+        while let Ok(done) = control.done.pop() {
+            match done {
+                Done::Track(_, track) => track.close(),
+                Done::Mix(mix) => mix.close(),
+            }
+        }
+    }
+}
+
+#[test]
+fn clocks_are_learnt_and_frames_resampled_without_allocating() {
+    const BEGIN_NS: u64 = 1_000_000_000_000;
+    const BLOCK_NS: u64 = 10_000_000;
+    for leads in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let health = Arc::new(Health::default());
+        let made = || queue(2, 24_000, &health);
+        let (mut inlet, outlet) = made();
+        let mut lane = Lane::retimed(outlet, (44_100, RATE_HZ), BLOCK, 480, Quality::default()).unwrap();
+        if leads {
+            lane.lead().unwrap();
+        }
+        let gauge = || Gauge::new(None, 2, RATE_HZ);
+        let track = Track::new(lane, ring(dir.path(), "mic", 2), gauge(), strip(), true);
+        let reader = RingReader::attach_stream(dir.path(), "mic").unwrap();
+        let mix = Mix::new(ring(dir.path(), "mix", 2), gauge(), BLOCK, Master::default());
+        let (mut tick, mut control) = Tick::new(vec![track], mix, BLOCK, RATE_HZ);
+        tick.keep_time(Clock { first_frame: FrameIndex(0), first_frame_ns: BEGIN_NS, sample_rate_hz: RATE_HZ });
+        // 100 ppm too fast: a period of 10 ms comes a microsecond early.
+        let (mut at_ns, mut periods) = (BEGIN_NS, 0_u64);
+        let mut callback = |inlet: &mut Inlet, health: &Health| {
+            periods += 1;
+            at_ns += BLOCK_NS - 1_000;
+            if periods % 500 == 0 {
+                inlet.lose(441, GapCause::Xrun);
+                health.xruns.fetch_add(1, Ordering::Relaxed);
+                at_ns += BLOCK_NS;
+            }
+            inlet.push_at(at_ns, 441, std::iter::repeat_n(0.25, 882));
+            at_ns
+        };
+        let calls = calls_in(|| {
+            let mut now_ns = BEGIN_NS;
+            for round in 0..4_000_u32 {
+                // It is away for a while, then it is delivered faster than it is taken.
+                if !(1_000..1_100).contains(&round) {
+                    now_ns = callback(&mut inlet, &health);
+                }
+                (0..if (2_000..2_200).contains(&round) { 3 } else { 0 }).for_each(|_| {
+                    callback(&mut inlet, &health);
+                });
+                if tick.due().is_some_and(|due| due.at_ns <= now_ns + 100 * BLOCK_NS) {
+                    tick.run(false);
+                }
+            }
+        });
+        let (mut inlet, outlet) = made();
+        control.changes.push(Change::Succeed(0, outlet)).unwrap();
+        let end = calls_in(|| {
+            for _ in 0..20 {
+                callback(&mut inlet, &health);
+                tick.run(false);
+            }
+            while !tick.is_done() {
+                tick.run(true);
+            }
+        });
+        assert_eq!([calls, end], [0; 2], "leads: {leads}");
+        // The cases did occur.
+        let causes: Vec<u32> = reader.gaps(reader.oldest(), reader.commit()).iter().map(|gap| gap.cause).collect();
+        for cause in [GapCause::Underrun, GapCause::Overrun, GapCause::Xrun] {
+            assert!(causes.contains(&(cause as u32)), "{cause:?} is not among {causes:?}");
+        }
+        assert!(tick.due().is_some_and(|due| leads == (due.ppm.abs() > 1.0)));
         while let Ok(done) = control.done.pop() {
             match done {
                 Done::Track(_, track) => track.close(),

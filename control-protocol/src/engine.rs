@@ -230,4 +230,10 @@ pub enum FromEngine {
         #[serde(with = "bounds::frame")]
         at: FrameIndex,
     },
+    /// The engine's clock follows this device, whose frames pass as they are; every other one is resampled. Without a
+    /// device that leads it follows the computer's clock, which needs not be told in the beginning.
+    Leads {
+        /// Its stream.
+        stream: Option<StreamName>,
+    },
 }

@@ -111,6 +111,8 @@ fn from_engine() -> Vec<String> {
         FromEngine::Fault("why".into()),
         FromEngine::Dropped { stream: StreamName::mix(), at: FrameIndex(1), frames: 2 },
         FromEngine::SourceRemoved { stream: name("mic"), at: FrameIndex(300) },
+        FromEngine::Leads { stream: Some(name("mic")) },
+        FromEngine::Leads { stream: None },
     ];
     let causes = [GapCause::Underrun, GapCause::Overrun, GapCause::Xrun, GapCause::Disappeared, GapCause::EngineDown];
     // Rings carry these numbers in their tables.

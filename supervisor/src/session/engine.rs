@@ -174,7 +174,7 @@ impl Session<'_> {
 
     pub(super) fn engine_said(&mut self, message: FromEngine) {
         match message {
-            FromEngine::Hello(_) => {}
+            FromEngine::Hello(_) | FromEngine::Leads { .. } => {}
             FromEngine::SourceOpened {
                 stream,
                 description,

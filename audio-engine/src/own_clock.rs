@@ -1,0 +1,250 @@
+//! A device whose clock is not the engine's: what was captured at one time stands at one place in every ring.
+//!
+//! What lies between a device and its ring is kept at one length. Either the device is resampled for that, or it leads
+//! and the tick follows it; then it passes bit by bit.
+//!
+//! After a stop, sound goes on where it belongs: the silence is as long as the stop was, to within what callbacks are
+//! late, and what is left of that is made up for by and by. Sound that came late is heard late and never thrown away.
+
+use crate::intake::Intake;
+use crate::queue::Outlet;
+use crate::retimer::Retimer;
+use crate::tempo::Due;
+use audio_dsp::DriftLoop;
+
+/// Callbacks of a device that works are late by less than this. It is kept in the queue, besides the cushion.
+const LATENESS_SECONDS: f64 = 0.005;
+/// Sound that comes by more than this too late after a silence was late, and not captured late.
+const JITTER_SECONDS: f64 = 0.003;
+/// In this time a rate is known well enough to bend the tick with it.
+const LEARNING_SECONDS: f64 = 2.0;
+/// The time in which the tick makes up for what a leader is away from its length: all rings hear of it.
+const LEADER_PULL_SECONDS: f64 = 5.0;
+
+/// The clock of one device.
+pub(crate) struct OwnClock {
+    rates_hz: (u32, u32),
+    cushion_frames: u64,
+    drift: DriftLoop,
+    part: Part,
+    /// Its ring has begun: from then on no frame is skipped.
+    has_begun: bool,
+}
+
+#[expect(clippy::large_enum_variant, reason = "a lane is never in a box")]
+enum Part {
+    Resampled(Retimer),
+    Leads(Bearing),
+}
+
+/// What is known of a leader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bearing {
+    /// Neither its length nor its rate: the first sound decides about the length.
+    Unknown,
+    /// Its length will do, and is not held while its rate is learnt.
+    Learning,
+    /// Both.
+    Known,
+}
+
+impl OwnClock {
+    /// A device of the first rate, resampled to the second.
+    pub(crate) fn new(rates_hz: (u32, u32), cushion_frames: u64, retimer: Retimer) -> Self {
+        let drift = DriftLoop::new(rates_hz.0, 0.0);
+        Self { rates_hz, cushion_frames, drift, part: Part::Resampled(retimer), has_begun: false }
+    }
+
+    /// Leads, and is not resampled.
+    pub(crate) fn lead(&mut self) {
+        self.part = Part::Leads(Bearing::Unknown);
+    }
+
+    /// What is kept in the queue, in frames of the engine's.
+    pub(crate) const fn cushion_frames(&self) -> u64 {
+        self.cushion_frames
+    }
+
+    pub(crate) const fn rates_hz(&self) -> (u32, u32) {
+        self.rates_hz
+    }
+
+    pub(crate) const fn retimer(&self) -> Option<&Retimer> {
+        match &self.part {
+            Part::Resampled(retimer) => Some(retimer),
+            Part::Leads(_) => None,
+        }
+    }
+
+    /// What the tick is to be bent by, in millionths, where this device leads.
+    pub(crate) fn leader_ppm(&self) -> Option<f64> {
+        let Part::Leads(_) = self.part else { return None };
+        Some(self.drift.clock().rate_ppm() + 1e6 * self.drift.error_frames() / self.rate_hz() / LEADER_PULL_SECONDS)
+    }
+
+    /// As [`Lane::fill`](crate::lane::Lane::fill).
+    pub(crate) fn fill(
+        &mut self,
+        intake: &mut Intake,
+        block_frames: usize,
+        due: Option<Due>,
+        ended: bool,
+        retired: &mut impl FnMut(Outlet),
+    ) -> usize {
+        self.observe(intake);
+        let mut frames = self.needed(intake, block_frames, due);
+        let mut wait = 0;
+        if !intake.is_flowing() && !intake.has_ended() {
+            wait = self.wait(intake, frames, due, ended, retired);
+            // What was skipped has moved it.
+            frames = self.needed(intake, block_frames, due);
+        }
+        self.has_begun = true;
+        let was_flowing = intake.is_flowing();
+        let filled = intake.fill(frames, wait.min(frames), ended, retired);
+        if was_flowing && !intake.is_flowing() {
+            // Did the device stop, or is it late? What comes next will tell, and not what was known.
+            self.drift.reset();
+        }
+        match &mut self.part {
+            Part::Resampled(retimer) => {
+                let (planar, gaps) = intake.filled(frames);
+                retimer.make(planar, gaps, filled, frames)
+            }
+            Part::Leads(_) => filled,
+        }
+    }
+
+    /// Learns from the callbacks since the last block.
+    fn observe(&mut self, intake: &mut Intake) {
+        while let Some(arrival) = intake.next_arrival() {
+            if arrival.after_glitch {
+                self.drift.reset();
+            }
+            self.drift.observe(arrival.at_ns as f64 * 1e-9, arrival.frames_total);
+        }
+    }
+
+    /// Frames of the device that the next block takes.
+    fn needed(&mut self, intake: &Intake, block_frames: usize, due: Option<Due>) -> usize {
+        let position = self.position(intake);
+        let mut ppm = self.drift.clock().rate_ppm();
+        if let Some(due) = due.filter(|_| intake.is_flowing()) {
+            if self.part.is_learning(&self.drift)
+                && let Some(delivered) = self.drift.clock().frames_at(due.at_s())
+            {
+                self.drift.set_target_frames(delivered - position);
+            }
+            ppm = self.drift.steer(due.at_s(), position);
+        }
+        match &mut self.part {
+            Part::Resampled(retimer) => retimer.needed(due.map_or(0.0, |due| ppm - due.ppm)),
+            Part::Leads(_) => block_frames,
+        }
+    }
+
+    /// How much of the next `frames` is silence before the sound goes on. It begins, unless that is all of them.
+    fn wait(
+        &mut self,
+        intake: &mut Intake,
+        frames: usize,
+        due: Option<Due>,
+        ended: bool,
+        retired: &mut impl FnMut(Outlet),
+    ) -> usize {
+        intake.settle_loss();
+        let at_once = ended || intake.has_successor();
+        let delivered = due.filter(|_| !at_once).and_then(|due| self.drift.clock().frames_at(due.at_s()));
+        let Some(length) = delivered.map(|delivered| delivered - self.position(intake)) else {
+            if intake.may_begin(ended) {
+                intake.begin();
+            }
+            return 0;
+        };
+        // With a length to keep, its place is known as soon as there is some.
+        let is_placed = self.has_begun && !self.part.leads_unknown();
+        if !(if is_placed { intake.has_sound() } else { intake.may_begin(false) }) {
+            return frames;
+        }
+        let late = self.late_frames(intake, length);
+        let wait = (-late * self.filled_per_frame()).max(0.0).round() as usize;
+        if wait >= frames {
+            return frames;
+        }
+        intake.begin();
+        if late > 0.0 && !self.has_begun {
+            self.skip(intake, late, retired);
+        }
+        wait
+    }
+
+    /// By how many frames the next sound would be later than it should, if it began now.
+    fn late_frames(&mut self, intake: &mut Intake, length: f64) -> f64 {
+        let jitter_frames = JITTER_SECONDS * self.rate_hz();
+        match &mut self.part {
+            Part::Leads(bearing @ Bearing::Unknown) => {
+                *bearing = Bearing::Learning;
+                self.drift.set_target_frames(length);
+            }
+            // The whole engine would have to hurry; this one stays late instead.
+            Part::Leads(_) if length > self.drift.target_frames() + jitter_frames => {
+                self.drift.set_target_frames(length);
+            }
+            Part::Leads(_) => {}
+            Part::Resampled(retimer) => {
+                let inside_frames = retimer.latency_frames() + LATENESS_SECONDS * f64::from(self.rates_hz.0);
+                let target_frames = |intake: &Intake| intake.prime_frames() as f64 + inside_frames;
+                let late = length - target_frames(intake);
+                if self.has_begun && late > jitter_frames {
+                    intake.grow_cushion((late as u64).min(intake.fill_frames()));
+                }
+                self.drift.set_target_frames(target_frames(intake));
+            }
+        }
+        length - self.drift.target_frames()
+    }
+
+    /// Skips frames that lie before the ring's first one.
+    fn skip(&mut self, intake: &mut Intake, late: f64, retired: &mut impl FnMut(Outlet)) {
+        let Part::Resampled(retimer) = &mut self.part else { return };
+        let lead_in = retimer.lead_in();
+        intake.discard((late - lead_in).max(0.0) as u64);
+        if late < lead_in {
+            return;
+        }
+        while let Some((out_frames, frames)) = retimer.needed_to_run_in() {
+            intake.fill(frames, 0, false, retired);
+            let (planar, gaps) = intake.filled(frames);
+            retimer.run_in(planar, gaps, (out_frames, frames));
+        }
+    }
+
+    /// The frame of the device that is heard next.
+    fn position(&self, intake: &Intake) -> f64 {
+        intake.position() - self.retimer().map_or(0.0, Retimer::inside)
+    }
+
+    /// Frames that are filled for one of the device: a leader of another rate is converted while it is taken.
+    fn filled_per_frame(&self) -> f64 {
+        if self.retimer().is_some() { 1.0 } else { f64::from(self.rates_hz.1) / self.rate_hz() }
+    }
+
+    fn rate_hz(&self) -> f64 {
+        f64::from(self.rates_hz.0)
+    }
+}
+
+impl Part {
+    /// Whether it leads at a rate that is still to be learnt.
+    fn is_learning(&mut self, drift: &DriftLoop) -> bool {
+        let Self::Leads(bearing @ Bearing::Learning) = self else { return false };
+        if drift.clock().learnt_s() >= LEARNING_SECONDS {
+            *bearing = Bearing::Known;
+        }
+        true
+    }
+
+    const fn leads_unknown(&self) -> bool {
+        matches!(self, Self::Leads(Bearing::Unknown))
+    }
+}
