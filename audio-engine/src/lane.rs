@@ -1,7 +1,7 @@
 //! One source's way into its ring: exactly one block for every tick, with gaps where nothing came.
 //!
 //! A source without a clock of its own (a file, a pipe, a test signal) passes bit by bit. So does a device that leads:
-//! the tick follows it. Every other device is resampled, as [`OwnClock`] steers it.
+//! the tick follows it. Every other device is resampled, and steered so that it keeps its place.
 
 use crate::feed::Feed;
 pub use crate::intake::GapPart;
@@ -43,7 +43,8 @@ impl Lane {
     ) -> Result<Self, RateError> {
         let retimer = Retimer::new((from_hz, to_hz), outlet.channels(), block_frames, quality)?;
         let at_source = |frames: u64| (frames * u64::from(from_hz)).div_ceil(u64::from(to_hz));
-        let (fill_frames, stride) = (at_source(block_frames as u64) as usize, retimer.input_frames_max());
+        let stride = retimer.input_frames_max();
+        let fill_frames = usize::try_from(at_source(block_frames as u64)).unwrap_or(stride);
         let feed = Feed::new(outlet, from_hz, from_hz, stride)?;
         let intake = Intake::new(feed, true, fill_frames, stride, at_source(cushion_frames));
         let own = OwnClock::new((from_hz, to_hz), cushion_frames, retimer);

@@ -8,7 +8,7 @@
 
 use crate::intake::Intake;
 use crate::queue::Outlet;
-use crate::retimer::Retimer;
+use crate::retimer::{Retimer, whole};
 use crate::tempo::Due;
 use audio_dsp::DriftLoop;
 
@@ -167,7 +167,7 @@ impl OwnClock {
             return frames;
         }
         let late = self.late_frames(intake, length);
-        let wait = (-late * self.filled_per_frame()).max(0.0).round() as usize;
+        let wait = whole((-late * self.filled_per_frame()).round());
         if wait >= frames {
             return frames;
         }
@@ -196,7 +196,7 @@ impl OwnClock {
                 let target_frames = |intake: &Intake| intake.prime_frames() as f64 + inside_frames;
                 let late = length - target_frames(intake);
                 if self.has_begun && late > jitter_frames {
-                    intake.grow_cushion((late as u64).min(intake.fill_frames()));
+                    intake.grow_cushion((whole(late) as u64).min(intake.fill_frames()));
                 }
                 self.drift.set_target_frames(target_frames(intake));
             }
@@ -208,7 +208,7 @@ impl OwnClock {
     fn skip(&mut self, intake: &mut Intake, late: f64, retired: &mut impl FnMut(Outlet)) {
         let Part::Resampled(retimer) = &mut self.part else { return };
         let lead_in = retimer.lead_in();
-        intake.discard((late - lead_in).max(0.0) as u64);
+        intake.discard(whole(late - lead_in) as u64);
         if late < lead_in {
             return;
         }
