@@ -94,7 +94,7 @@ impl Lane {
 
     /// Whether enough is there to begin, or nothing more will come.
     pub fn is_primed(&mut self) -> bool {
-        self.intake.is_primed()
+        self.intake.is_primed(self.held_frames())
     }
 
     /// Whether a whole block can be filled without a gap, or the source is at its end.
@@ -109,7 +109,7 @@ impl Lane {
 
     /// Forgets what was captured while the engine was not ready: it lies before the ring's first frame.
     pub fn trim(&mut self) {
-        self.intake.trim();
+        self.intake.trim(self.held_frames());
     }
 
     /// Hands over the queue of a device that was opened again; returns a queue to be freed elsewhere.
@@ -171,6 +171,11 @@ impl Lane {
             self.intake.grow_cushion(self.block_frames as u64);
         }
         frames
+    }
+
+    /// Frames that lie behind the queue in a steady flow.
+    fn held_frames(&self) -> u64 {
+        self.own.as_ref().map_or(0, OwnClock::held_frames)
     }
 
     fn retimer(&self) -> Option<&Retimer> {

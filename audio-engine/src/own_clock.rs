@@ -76,6 +76,13 @@ impl OwnClock {
         }
     }
 
+    /// Frames that must be there, besides what the queue needs, so that the sound begins with the ring: what runs the
+    /// resampler in, what it holds, and what callbacks are late.
+    pub(crate) fn held_frames(&self) -> u64 {
+        let held = |retimer: &Retimer| 2.0 * retimer.latency_frames() + LATENESS_SECONDS * self.rate_hz();
+        self.retimer().map_or(0, |retimer| whole(held(retimer)) as u64)
+    }
+
     /// What the tick is to be bent by, in millionths, where this device leads.
     pub(crate) fn leader_ppm(&self) -> Option<f64> {
         let Part::Leads(_) = self.part else { return None };
