@@ -5,6 +5,7 @@
 
 mod callback;
 mod latency;
+mod retimed;
 mod rows;
 
 use rows::{Measure, Plan};
@@ -18,7 +19,7 @@ const CHANNELS: usize = 2;
 /// Nanoseconds of a period and of a block.
 const PERIOD_NS: f64 = 1e7;
 
-const MEASURES: &[Measure] = &[callback::MEASURE, latency::MEASURE];
+const MEASURES: &[Measure] = &[callback::MEASURE, latency::MEASURE, retimed::MEASURE];
 
 fn main() -> ExitCode {
     let mut plan = Plan::default();

@@ -1,8 +1,8 @@
-//! Frame indices and times: the engine's tick follows `CLOCK_MONOTONIC` and nothing else.
+//! Frame indices and times at the nominal rate. How the tick differs from it, [`crate::tempo`] says.
 
 use shm_layout::FrameIndex;
 
-/// The line that ties the session's frame indices to `CLOCK_MONOTONIC`.
+/// The line that ties the session's frame indices to `CLOCK_MONOTONIC`, where no device leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clock {
     /// An index…

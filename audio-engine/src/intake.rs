@@ -146,10 +146,10 @@ impl Intake {
         self.flow == Flow::Ended
     }
 
-    /// Whether enough is there to begin, or nothing more will come.
-    pub(crate) fn is_primed(&mut self) -> bool {
+    /// Whether enough is there to begin, and so much more, or nothing more will come.
+    pub(crate) fn is_primed(&mut self, more_frames: u64) -> bool {
         let ended = self.feed.has_ended();
-        ended || (self.feed.outlet().sound_ready() > 0 && self.feed.ready() >= self.prime_frames())
+        ended || (self.has_sound() && self.feed.ready() >= self.prime_frames() + more_frames)
     }
 
     /// Whether so much can be filled without a gap, or the source is at its end.
@@ -165,7 +165,7 @@ impl Intake {
 
     /// Whether it waits, and need wait no longer: enough is there, or another queue, or with `ended` nothing more comes.
     pub(crate) fn may_begin(&mut self, ended: bool) -> bool {
-        self.flow == Flow::Priming && (ended || self.successor.is_some() || self.is_primed())
+        self.flow == Flow::Priming && (ended || self.successor.is_some() || self.is_primed(0))
     }
 
     /// Whether its device was opened again, and what is left of its old queue is to be taken first.
@@ -188,10 +188,12 @@ impl Intake {
         self.flow = Flow::Flowing;
     }
 
-    /// Forgets what was captured while the engine was not ready: it lies before the ring's first frame.
-    pub(crate) fn trim(&mut self) {
+    /// Forgets what was captured while the engine was not ready: it lies before the ring's first frame. Keeps what is
+    /// enough to begin, and so much more.
+    pub(crate) fn trim(&mut self, more_frames: u64) {
         self.feed.refresh();
-        let surplus = self.feed.ready().saturating_sub(self.prime_frames() + self.feed.rhythm_frames());
+        let enough = self.prime_frames() + self.feed.rhythm_frames() + more_frames;
+        let surplus = self.feed.ready().saturating_sub(enough);
         self.discard(surplus);
     }
 

@@ -1,7 +1,7 @@
 //! One source's way into its ring: exactly one block for every tick, with gaps where nothing came.
 //!
 //! A source without a clock of its own (a file, a pipe, a test signal) passes bit by bit. So does a device that leads:
-//! the tick follows it. Every other device is resampled, as [`OwnClock`] steers it.
+//! the tick follows it. Every other device is resampled, and steered so that it keeps its place.
 
 use crate::feed::Feed;
 pub use crate::intake::GapPart;
@@ -43,7 +43,8 @@ impl Lane {
     ) -> Result<Self, RateError> {
         let retimer = Retimer::new((from_hz, to_hz), outlet.channels(), block_frames, quality)?;
         let at_source = |frames: u64| (frames * u64::from(from_hz)).div_ceil(u64::from(to_hz));
-        let (fill_frames, stride) = (at_source(block_frames as u64) as usize, retimer.input_frames_max());
+        let stride = retimer.input_frames_max();
+        let fill_frames = usize::try_from(at_source(block_frames as u64)).unwrap_or(stride);
         let feed = Feed::new(outlet, from_hz, from_hz, stride)?;
         let intake = Intake::new(feed, true, fill_frames, stride, at_source(cushion_frames));
         let own = OwnClock::new((from_hz, to_hz), cushion_frames, retimer);
@@ -93,7 +94,7 @@ impl Lane {
 
     /// Whether enough is there to begin, or nothing more will come.
     pub fn is_primed(&mut self) -> bool {
-        self.intake.is_primed()
+        self.intake.is_primed(self.held_frames())
     }
 
     /// Whether a whole block can be filled without a gap, or the source is at its end.
@@ -108,7 +109,7 @@ impl Lane {
 
     /// Forgets what was captured while the engine was not ready: it lies before the ring's first frame.
     pub fn trim(&mut self) {
-        self.intake.trim();
+        self.intake.trim(self.held_frames());
     }
 
     /// Hands over the queue of a device that was opened again; returns a queue to be freed elsewhere.
@@ -170,6 +171,11 @@ impl Lane {
             self.intake.grow_cushion(self.block_frames as u64);
         }
         frames
+    }
+
+    /// Frames that lie behind the queue in a steady flow.
+    fn held_frames(&self) -> u64 {
+        self.own.as_ref().map_or(0, OwnClock::held_frames)
     }
 
     fn retimer(&self) -> Option<&Retimer> {

@@ -8,7 +8,7 @@
 
 use crate::intake::Intake;
 use crate::queue::Outlet;
-use crate::retimer::Retimer;
+use crate::retimer::{Retimer, whole};
 use crate::tempo::Due;
 use audio_dsp::DriftLoop;
 
@@ -74,6 +74,13 @@ impl OwnClock {
             Part::Resampled(retimer) => Some(retimer),
             Part::Leads(_) => None,
         }
+    }
+
+    /// Frames that must be there, besides what the queue needs, so that the sound begins with the ring: what runs the
+    /// resampler in, what it holds, and what callbacks are late.
+    pub(crate) fn held_frames(&self) -> u64 {
+        let held = |retimer: &Retimer| 2.0 * retimer.latency_frames() + LATENESS_SECONDS * self.rate_hz();
+        self.retimer().map_or(0, |retimer| whole(held(retimer)) as u64)
     }
 
     /// What the tick is to be bent by, in millionths, where this device leads.
@@ -167,7 +174,7 @@ impl OwnClock {
             return frames;
         }
         let late = self.late_frames(intake, length);
-        let wait = (-late * self.filled_per_frame()).max(0.0).round() as usize;
+        let wait = whole((-late * self.filled_per_frame()).round());
         if wait >= frames {
             return frames;
         }
@@ -196,7 +203,7 @@ impl OwnClock {
                 let target_frames = |intake: &Intake| intake.prime_frames() as f64 + inside_frames;
                 let late = length - target_frames(intake);
                 if self.has_begun && late > jitter_frames {
-                    intake.grow_cushion((late as u64).min(intake.fill_frames()));
+                    intake.grow_cushion((whole(late) as u64).min(intake.fill_frames()));
                 }
                 self.drift.set_target_frames(target_frames(intake));
             }
@@ -208,7 +215,7 @@ impl OwnClock {
     fn skip(&mut self, intake: &mut Intake, late: f64, retired: &mut impl FnMut(Outlet)) {
         let Part::Resampled(retimer) = &mut self.part else { return };
         let lead_in = retimer.lead_in();
-        intake.discard((late - lead_in).max(0.0) as u64);
+        intake.discard(whole(late - lead_in) as u64);
         if late < lead_in {
             return;
         }

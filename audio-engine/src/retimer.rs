@@ -35,7 +35,7 @@ impl Retimer {
         quality: Quality,
     ) -> Result<Self, RateError> {
         let resampler = VariableResampler::new(from_hz, to_hz, channels, block_frames, quality)?;
-        let lead_in = (-resampler.position()).max(0.0).ceil() as u64;
+        let lead_in = whole((-resampler.position()).ceil()) as u64;
         let mut marks = Marks::new();
         marks.push(0, lead_in, GapCause::Underrun);
         Ok(Self {
@@ -82,7 +82,7 @@ impl Retimer {
 
     /// The frames that the lead-in takes, of which `run_in` is to be given so many: blocks of at most one block each.
     pub(crate) fn needed_to_run_in(&mut self) -> Option<(usize, usize)> {
-        let frames = (self.lead_in() * f64::from(self.to_hz) / f64::from(self.from_hz)).ceil() as usize;
+        let frames = whole((self.lead_in() * f64::from(self.to_hz) / f64::from(self.from_hz)).ceil());
         let out_frames = frames.min(self.block_frames);
         (out_frames > 0).then(|| (out_frames, self.resampler.needed_input_frames(out_frames)))
     }
@@ -103,10 +103,10 @@ impl Retimer {
         self.put(planar, gaps, frames, self.block_frames);
         // Steps differ by so little within a block that a line is right to an eighth of a frame.
         let (block, per_frame) = (self.block_frames, (self.position() - from) / self.block_frames as f64);
-        let place = |at: f64| ((at - from) / per_frame).ceil().clamp(0.0, block as f64) as usize;
+        let place = |at: f64| whole(((at - from) / per_frame).ceil()).min(block);
         let made = self.end.map_or(block, place);
         self.gaps.clear();
-        let _ = self.marks.first_after(from.max(0.0) as u64);
+        let _ = self.marks.first_after(whole(from) as u64);
         for &(mark_from, mark_to, cause) in self.marks.iter() {
             let (from, to) = (place(mark_from as f64), place(mark_to as f64).min(made));
             if from >= made {
@@ -147,4 +147,10 @@ impl Retimer {
         self.resampler.process(planar, frames, &mut self.out[..self.channels * out_frames], out_frames);
         self.given += frames as u64;
     }
+}
+
+/// A whole number of frames as a count; below 0 there are none.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast of a float saturates")]
+pub(crate) const fn whole(frames: f64) -> usize {
+    frames as usize
 }

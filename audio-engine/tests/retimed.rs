@@ -189,3 +189,40 @@ proptest! {
         );
     }
 }
+
+#[test]
+fn the_sound_begins_with_the_ring_at_every_rate() {
+    let rates_hz = [8_000, 16_000, 44_100, 48_000, 192_000];
+    for (from_hz, to_hz) in rates_hz.iter().flat_map(|&from_hz| rates_hz.map(|to_hz| (from_hz, to_hz))) {
+        for trims in [false, true] {
+            let health = Arc::new(Health::default());
+            let (mut inlet, outlet) = queue(1, 4 * from_hz as usize, &health);
+            let (period, block) = (from_hz as usize / 100, to_hz as usize / 100);
+            let mut lane = Lane::retimed(outlet, (from_hz, to_hz), block, 0, Quality::Normal).unwrap();
+            let mut at_ns = 1_000_000_000_000;
+            let mut callback = |count: usize| {
+                for _ in 0..count {
+                    at_ns += 10_000_000;
+                    inlet.push_at(at_ns, period, std::iter::repeat_n(0.5, period));
+                }
+                at_ns
+            };
+            let mut now_ns = callback(if trims { 30 } else { 1 });
+            while !lane.is_primed() {
+                now_ns = callback(1);
+            }
+            if trims {
+                lane.trim();
+            }
+            for block_index in 1..100 {
+                lane.set_due(Due { at_ns: now_ns + 10_000_000, late_ns: 0, ppm: 0.0 });
+                now_ns = callback(1);
+                assert_eq!(lane.fill(false, |_| {}), block);
+                assert_eq!(lane.gaps(), [], "{from_hz} to {to_hz} Hz, block {block_index}");
+                let quiet = lane.planar(block).iter().filter(|&&sample| (sample - 0.5).abs() > 0.05).count();
+                // The resampler rings a little where it begins.
+                assert!(quiet == 0 || block_index == 1, "{from_hz} to {to_hz} Hz, block {block_index}: {quiet}");
+            }
+        }
+    }
+}
