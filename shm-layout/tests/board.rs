@@ -175,10 +175,11 @@ fn what_is_no_board_is_refused() {
     }
     std::fs::write(folder.path().join("board"), format!("tympan-{uid}.1.1.0.board")).unwrap();
     assert!(matches!(View::open(folder.path()), Err(BoardError::Io { .. })));
-    // A segment of the right name with other content, or too short. Of a living owner: others remove those of dead ones.
+    // A segment of the right name with other content, or too short. Of a living owner, for others remove those of dead ones,
+    // and beyond the numbers of the boards that other tests make.
     let (pid, start_time) = (std::process::id(), shm_layout::start_time_of(std::process::id()).unwrap());
     for bytes in [vec![], vec![0xff; 64], vec![0; 1 << 16]] {
-        let name = format!("tympan-{uid}.{pid}.{start_time}.{}.board", bytes.len());
+        let name = format!("tympan-{uid}.{pid}.{start_time}.{}.board", 1_000_000 + bytes.len());
         let path = Path::new("/dev/shm").join(&name);
         std::fs::write(&path, bytes).unwrap();
         std::fs::write(folder.path().join("board"), &name).unwrap();
