@@ -21,6 +21,8 @@ pub(crate) struct Intake {
     gaps: Vec<GapPart>,
     /// Zeros written for nothing since the last sound: a loss that turns up now has its place there already.
     debt: u64,
+    /// Zeros written for nothing since the last sound.
+    silence_frames: u64,
     lost_frames: u64,
     /// Frames of the losses since the last look that no gap stands for.
     dropped_frames: u64,
@@ -63,6 +65,7 @@ impl Intake {
             stride,
             gaps: Vec::with_capacity(stride + 1),
             debt: 0,
+            silence_frames: 0,
             lost_frames: 0,
             dropped_frames: 0,
             cushion_frames,
@@ -178,9 +181,9 @@ impl Intake {
         self.feed.outlet().sound_ready() > 0
     }
 
-    /// Frames of a fill, about.
-    pub(crate) const fn fill_frames(&self) -> u64 {
-        self.fill_frames as u64
+    /// Frames of silence since the last sound.
+    pub(crate) const fn silence_frames(&self) -> u64 {
+        self.silence_frames
     }
 
     /// Begins without further waiting.
@@ -219,10 +222,13 @@ impl Intake {
         self.feed.rhythm_frames() + self.fill_frames as u64 + self.cushion_frames
     }
 
-    /// A device's jitter has shown itself: from now on so much more must be there before it flows.
-    pub(crate) fn grow_cushion(&mut self, frames: u64) {
-        let more = self.cushion_frames + frames;
-        self.cushion_frames = more.min(self.cushion_frames_max.max(self.cushion_frames));
+    /// A device's jitter has shown itself: from now on a fill more must be there before it flows. Returns how much more,
+    /// as far as that is possible.
+    pub(crate) fn grow_cushion(&mut self) -> u64 {
+        let before = self.cushion_frames;
+        let more = before + self.fill_frames as u64;
+        self.cushion_frames = more.min(self.cushion_frames_max.max(before));
+        self.cushion_frames - before
     }
 
     /// Takes so many frames, the first `wait` of them silence for which nothing is taken. Returns them all, or fewer at the
@@ -241,7 +247,7 @@ impl Intake {
             self.settle_loss();
             match self.feed.take(&mut self.planar, self.stride, at, frames - at) {
                 Run::Sound(taken) => {
-                    self.debt = 0;
+                    (self.debt, self.silence_frames) = (0, 0);
                     at += taken;
                 }
                 Run::Lost(taken, cause) => {
@@ -290,6 +296,7 @@ impl Intake {
     fn owe(&mut self, from: usize, to: usize) {
         let cause = if self.health().gone.load(Ordering::Relaxed) { GapCause::Disappeared } else { GapCause::Underrun };
         self.debt += (to - from) as u64;
+        self.silence_frames += (to - from) as u64;
         self.miss(from, to, cause);
     }
 

@@ -168,7 +168,7 @@ impl Lane {
         }
         let frames = self.intake.fill(self.block_frames, 0, ended, &mut retired);
         if self.intake.has_stalled() {
-            self.intake.grow_cushion(self.block_frames as u64);
+            self.intake.grow_cushion();
         }
         frames
     }

@@ -7,10 +7,10 @@
 //! ```
 //!
 //! What it does: opens sources by URI ([`uri`]), carries every frame through one lock-free queue, ticks on
-//! `CLOCK_MONOTONIC` deadlines (or on credit), bends its rate ([`tempo`]) to that of the device that leads and resamples
-//! every other device, so that what was captured at one time stands at one index, and writes one block of every source and of their sum for
-//! every tick. A frame index is never skipped; what was not captured is zeros and stands in the ring's
-//! table as a gap. Every frame a source delivers arrives once or is counted as lost.
+//! `CLOCK_MONOTONIC` deadlines (or on credit), and writes one block of every source and of their sum for
+//! every tick. Its rate bends to that of the device that leads ([`tempo`]), and every other device is resampled: what was
+//! captured at one time stands at one index. A frame index is never skipped; what was not captured is zeros and stands in
+//! the ring's table as a gap. Every frame a source delivers arrives once or is counted as lost.
 //!
 //! What it never does: wait for a reader, resample in a device callback, trust a sound server to report its own
 //! death, allocate, lock or log on an audio thread. Opening, closing and freeing happen on the control thread

@@ -14,8 +14,6 @@ use audio_dsp::DriftLoop;
 
 /// Callbacks of a device that works are late by less than this. It is kept in the queue, besides the cushion.
 const LATENESS_SECONDS: f64 = 0.005;
-/// Sound that comes by more than this too late after a silence was late, and not captured late.
-const JITTER_SECONDS: f64 = 0.003;
 /// In this time a rate is known well enough to bend the tick with it.
 const LEARNING_SECONDS: f64 = 2.0;
 /// The time in which the tick makes up for what a leader is away from its length: all rings hear of it.
@@ -187,23 +185,25 @@ impl OwnClock {
 
     /// By how many frames the next sound would be later than it should, if it began now.
     fn late_frames(&mut self, intake: &mut Intake, length: f64) -> f64 {
-        let jitter_frames = JITTER_SECONDS * self.rate_hz();
+        let silence_frames = intake.silence_frames() as f64 / self.filled_per_frame();
         match &mut self.part {
             Part::Leads(bearing @ Bearing::Unknown) => {
                 *bearing = Bearing::Learning;
                 self.drift.set_target_frames(length);
             }
-            // The whole engine would have to hurry; this one stays late instead.
-            Part::Leads(_) if length > self.drift.target_frames() + jitter_frames => {
-                self.drift.set_target_frames(length);
+            Part::Leads(_) => {
+                let target_frames = self.drift.target_frames();
+                if is_jitter(length - target_frames, silence_frames) {
+                    let more = intake.grow_cushion() as f64 / self.filled_per_frame();
+                    // To make up for it the whole engine would have to hurry; this one stays late instead.
+                    self.drift.set_target_frames(length.max(target_frames + more));
+                }
             }
-            Part::Leads(_) => {}
             Part::Resampled(retimer) => {
-                let inside_frames = retimer.latency_frames() + LATENESS_SECONDS * f64::from(self.rates_hz.0);
-                let target_frames = |intake: &Intake| intake.prime_frames() as f64 + inside_frames;
-                let late = length - target_frames(intake);
-                if self.has_begun && late > jitter_frames {
-                    intake.grow_cushion((whole(late) as u64).min(intake.fill_frames()));
+                let held_frames = retimer.latency_frames() + LATENESS_SECONDS * f64::from(self.rates_hz.0);
+                let target_frames = |intake: &Intake| intake.prime_frames() as f64 + held_frames;
+                if self.has_begun && is_jitter(length - target_frames(intake), silence_frames) {
+                    intake.grow_cushion();
                 }
                 self.drift.set_target_frames(target_frames(intake));
             }
@@ -254,4 +254,9 @@ impl Part {
     const fn leads_unknown(&self) -> bool {
         matches!(self, Self::Leads(Bearing::Unknown))
     }
+}
+
+/// Whether sound after a silence was late, and not captured late: then it is too late by the silence.
+fn is_jitter(late_frames: f64, silence_frames: f64) -> bool {
+    silence_frames > 0.0 && late_frames > silence_frames / 2.0
 }
