@@ -251,7 +251,7 @@ pub(crate) struct SettingFlags {
     /// Seconds of history in each ring [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = range_of(&keys::HISTORY))]
     pub history: Option<u32>,
-    /// How a stream goes into the mix, as in --mix "mic gain=-6dB"; once more for another stream
+    /// How a stream goes into the mix, as in --mix "mic gain=-6dB"; once more for another stream [default: []]
     #[arg(long, value_name = "LINE")]
     pub mix: Vec<String>,
     #[command(flatten)]
