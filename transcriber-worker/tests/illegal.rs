@@ -33,7 +33,7 @@ fn a_signal_by_somebody_else_is_what_it_was() {
 }
 
 #[test]
-#[ignore = "ends the process; run by the tests above"]
+#[ignore = "ends its process: `an_unknown_instruction_ends_the_process_in_words` starts it in one of its own"]
 fn by_mistake() {
     transcriber_worker::illegal::watch();
     // SAFETY: ends this process, which is here for that.
@@ -41,7 +41,7 @@ fn by_mistake() {
 }
 
 #[test]
-#[ignore = "ends the process; run by the tests above"]
+#[ignore = "ends its process: `a_program_that_ends_itself_is_left_to_it` starts it in one of its own"]
 fn on_purpose() {
     transcriber_worker::illegal::watch();
     // SAFETY: as above.
@@ -49,7 +49,7 @@ fn on_purpose() {
 }
 
 #[test]
-#[ignore = "ends the process; run by the tests above"]
+#[ignore = "ends its process: `a_signal_by_somebody_else_is_what_it_was` starts it in one of its own"]
 fn by_somebody() {
     transcriber_worker::illegal::watch();
     // SAFETY: as above.
