@@ -164,8 +164,9 @@ fn anonymous_bytes(pid: u32) -> Result<u64> {
 
 #[test]
 fn a_flood_costs_lines_and_nothing_else() -> Result<()> {
-    // It ends when nobody reads it any more.
-    let flood = "yes \"warn: $(head -c 300 /dev/zero | tr '\\0' x)\" >&2 & head -c 3000000 /dev/zero >&2; echo >&2
+    // A line without an end, then lines without an end: those end when nobody reads them any more. In turn, for two that
+    // write to one pipe share it as chance will have it, and an engine that waits for the other is not ready in time.
+    let flood = "head -c 3000000 /dev/zero >&2; echo >&2; yes \"warn: $(head -c 300 /dev/zero | tr '\\0' x)\" >&2 &
         exec \"$REAL\" \"$@\"";
     let libexec = libexec_with("audio-engine", flood)?;
     let mut instance = Setup::run(&["test:tone"]).env("TYMPAN_LIBEXEC", libexec.path()).start()?;
