@@ -56,12 +56,15 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut detector = Detector::load(&args.vad)?;
     let recordings = recordings::find(&args.speech)?;
     let mut sum = Sum::default();
-    for seed in 0..args.joins {
-        let parts = recordings.iter().map(|recording| Ok((recording, samples(&recording.path)?)));
+    for seed in args.seed.map_or(1..=args.joins, |seed| seed..=seed) {
+        let parts = join::shuffled(recordings.clone(), seed);
+        let parts = parts.iter().map(|recording| Ok((recording, samples(&recording.path)?)));
         let plan = Plan { seed, noise_db: args.noise, quiet_s: 0.0 };
         let joined = join(parts.collect::<Result<_>>()?, plan);
         let heard = Player::new(args, &joined, &mut passes, &format!("{seed} {:?}", args.noise)).play(&mut detector)?;
+        let before = sum.errors;
         sum.add(&joined, &heard);
+        println!("seed {seed:2}                      {} wrong", sum.errors - before);
         passes.keep()?;
     }
     sum.print(passes.computed);

@@ -34,9 +34,12 @@ struct Args {
     /// Where what the recogniser heard is kept.
     #[arg(long)]
     kept: PathBuf,
-    /// How many joins: of seeds 0, 1, ….
+    /// How many joins: of the seeds 1, 2, …, as `tympan bench --seed` has them.
     #[arg(long, default_value_t = 6)]
     joins: u64,
+    /// Only the join of this seed.
+    #[arg(long)]
+    seed: Option<u64>,
     /// Noise beside them, so many dB below the speech.
     #[arg(long)]
     noise: Option<f64>,
