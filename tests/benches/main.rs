@@ -11,6 +11,7 @@ mod footprint;
 mod restarts;
 #[path = "../../audio-engine/benches/rows.rs"]
 mod rows;
+mod sixteen;
 mod transcribe;
 
 use anyhow::{Context, Result, bail};
@@ -31,6 +32,7 @@ const MEASURES: &[Measure] = &[
     footprint::MEMORY,
     footprint::IDLE,
     crowd::MEASURE,
+    sixteen::MEASURE,
     restarts::WORKER,
     restarts::ENGINE,
     restarts::TOLD,
