@@ -5,7 +5,7 @@ use super::{Part, Place, Session};
 use crate::policy::State;
 use control_protocol::BoardPlace;
 use shm_layout::FrameIndex;
-use shm_layout::board::{Beat, Board, Level};
+use shm_layout::board::{Beat, Board, MeterView};
 use std::time::Duration;
 
 /// How often the hearts are looked at.
@@ -37,9 +37,14 @@ impl Hearts {
         Some(Duration::from_nanos(monotonic_ns().saturating_sub(beat_ns)))
     }
 
-    /// What the streams' meters show.
-    pub(super) fn levels(&self) -> Vec<Level> {
-        self.board.as_ref().map(Board::levels).unwrap_or_default()
+    /// The streams' meters.
+    pub(super) fn meters(&self) -> Vec<MeterView> {
+        self.board.as_ref().map(Board::meters).unwrap_or_default()
+    }
+
+    /// Asks for the counts of a stream's meter to begin anew; false where it has none.
+    pub(super) fn reset_meter(&self, stream: &str) -> bool {
+        self.board.as_ref().is_some_and(|board| board.reset_meter(stream))
     }
 }
 
