@@ -223,9 +223,12 @@ mod tests {
         for part in [0..100, 100..100, 100..480] {
             parts.push_part(&block, 480, part);
         }
-        assert!(parts.readings().zip(whole.readings()).all(|(part, whole)| {
-            part.peak == whole.peak && (part.rms - whole.rms).abs() < 1e-6
-        }));
+        assert!(
+            parts
+                .readings()
+                .zip(whole.readings())
+                .all(|(part, whole)| { part.peak == whole.peak && (part.rms - whole.rms).abs() < 1e-6 })
+        );
         assert_eq!((parts.frames(), parts.readings().count()), (480, 2));
     }
 

@@ -223,7 +223,10 @@ mod tests {
 
         fn rest(&mut self) -> Vec<Reading> {
             let seen = &mut self.seen;
-            std::iter::from_fn(|| seen.next()).inspect(|(_, missed)| assert_eq!(*missed, 0)).map(|(r, _)| r).collect()
+            std::iter::from_fn(|| seen.read_next())
+                .inspect(|(_, missed)| assert_eq!(*missed, 0))
+                .map(|(r, _)| r)
+                .collect()
         }
     }
 

@@ -145,7 +145,7 @@ fn meters_show_what_was_written_last() {
     assert!(meters.take(&"x".repeat(65)).is_none() && meters.take("").is_none());
     other.show(&reading(1));
     let mut seen = View::open(folder.path()).unwrap().meters();
-    assert!(seen[0].stream() == "mic" && seen[0].newest().is_none() && seen[0].next().is_none());
+    assert!(seen[0].stream() == "mic" && seen[0].newest().is_none() && seen[0].read_next().is_none());
     let newest = seen[1].newest().unwrap();
     assert!(seen[1].stream() == "übung" && newest.at_ns > 0 && number_of(&newest) == Some(1));
     // One stream goes: its last reading is there for who had it, until another comes in its place.
@@ -153,11 +153,11 @@ fn meters_show_what_was_written_last() {
     drop(mic);
     assert_eq!(streams(&board), ["übung"]);
     assert!(!seen[0].is_taken());
-    assert_eq!(seen[0].next().map(|(reading, missed)| (reading.clips, missed)), Some((7, 0)));
+    assert_eq!(seen[0].read_next().map(|(reading, missed)| (reading.clips, missed)), Some((7, 0)));
     let mut call = meters.take("call").unwrap();
     assert_eq!(streams(&board), ["call", "übung"]);
     call.show(&reading(8));
-    assert!(!seen[0].is_taken() && seen[0].newest().is_none() && seen[0].next().is_none());
+    assert!(!seen[0].is_taken() && seen[0].newest().is_none() && seen[0].read_next().is_none());
     assert!(!board.meters()[0].is_same_as(&seen[0]) && board.meters()[1].is_same_as(&seen[1]));
     // The next life has other streams, and there is room for so many.
     let next = Meters::claim(folder.path()).unwrap();
@@ -176,7 +176,7 @@ fn who_reads_in_time_misses_nothing_and_who_is_late_knows_how_much() {
     (0..5).for_each(|number| meter.show(&reading(number)));
     let mut seen = board.meters().remove(0);
     let mut late = seen.clone();
-    let read = |seen: &mut MeterView| seen.next().map(|(reading, missed)| (number_of(&reading).unwrap(), missed));
+    let read = |seen: &mut MeterView| seen.read_next().map(|(reading, missed)| (number_of(&reading).unwrap(), missed));
     assert_eq!((0..6).map(|_| read(&mut seen)).collect::<Vec<_>>()[4..], [Some((4, 0)), None]);
     let recent = seen.recent(3).unwrap();
     assert_eq!((recent.from, recent.to, recent.loudest.peak), (reading(2).from, reading(4).to, 4.0));
@@ -220,7 +220,7 @@ fn readings_are_whole_however_fast_they_come() {
                 scope.spawn(move || {
                     let (mut due, mut lost) = (0, 0);
                     while due < COUNT {
-                        let Some((reading, missed)) = seen.next() else { continue };
+                        let Some((reading, missed)) = seen.read_next() else { continue };
                         due += missed;
                         lost += missed;
                         assert_eq!(number_of(&reading), Some(due), "{reading:?}");

@@ -15,7 +15,7 @@ pub struct MeterView {
     stream: String,
     at: usize,
     taken: u64,
-    /// The number of the reading that [`next`](Self::next) gives.
+    /// The number of the reading that [`read_next`](Self::read_next) gives.
     next: u64,
 }
 
@@ -63,7 +63,7 @@ impl MeterView {
     }
 
     /// The next reading, and how many before it came too fast to be read; `None` while there is no other.
-    pub fn next(&mut self) -> Option<(Reading, u64)> {
+    pub fn read_next(&mut self) -> Option<(Reading, u64)> {
         let first = self.next;
         loop {
             let count = self.count();
@@ -91,7 +91,8 @@ impl MeterView {
     #[must_use]
     pub fn recent(&self, most: u64) -> Option<Reading> {
         let count = self.count();
-        let readings = (count.saturating_sub(most.min(READINGS as u64 - 1))..count).filter_map(|number| self.read(number));
+        let readings =
+            (count.saturating_sub(most.min(READINGS as u64 - 1))..count).filter_map(|number| self.read(number));
         readings.reduce(|earlier, later| earlier.joined(&later))
     }
 

@@ -3,7 +3,9 @@
 use super::engine::monotonic_ns;
 use super::{Part, Place, Session};
 use crate::policy::State;
+use crate::refusal::{Refusal, refusal};
 use control_protocol::BoardPlace;
+use serde_json::{Value, json};
 use shm_layout::FrameIndex;
 use shm_layout::board::{Beat, Board, MeterView};
 use std::time::Duration;
@@ -42,9 +44,23 @@ impl Hearts {
         self.board.as_ref().map(Board::meters).unwrap_or_default()
     }
 
-    /// Asks for the counts of a stream's meter to begin anew; false where it has none.
-    pub(super) fn reset_meter(&self, stream: &str) -> bool {
-        self.board.as_ref().is_some_and(|board| board.reset_meter(stream))
+    /// Asks for the counts of these streams' meters, or of all, to begin anew.
+    ///
+    /// # Errors
+    /// When a stream has none; nothing is begun anew then.
+    pub(super) fn reset_meters(&self, streams: &[String]) -> Result<Value, Refusal> {
+        let meters = self.meters();
+        let known: Vec<&str> = meters.iter().map(MeterView::stream).collect();
+        if let Some(stranger) = streams.iter().find(|stream| !known.contains(&stream.as_str())) {
+            return Err(refusal!(Refused, "there is no meter of {stranger}; there is {}", known.join(", ")));
+        }
+        let meant: Vec<_> =
+            known.into_iter().filter(|name| streams.is_empty() || streams.iter().any(|s| s == name)).collect();
+        for stream in &meant {
+            // One that goes meanwhile has nothing to begin anew.
+            self.board.as_ref().map(|board| board.reset_meter(stream));
+        }
+        Ok(json!({"ok": true, "reset": meant}))
     }
 }
 
