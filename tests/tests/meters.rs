@@ -166,7 +166,9 @@ fn a_click_of_one_frame_is_in_one_reading_and_counted_as_a_clip() -> Result<()> 
     said.expect_success()?;
     ensure!(said.stdout == "counting anew: mix\n", "{said:?}");
     let anew = meters.wait("a reading without clips", "mix", 1.0, |event| {
-        event.index > last.index && event.fields["clips"] == 0 && event.fields["since_frame"] != last.fields["since_frame"]
+        event.index > last.index
+            && event.fields["clips"] == 0
+            && event.fields["since_frame"] != last.fields["since_frame"]
     })?;
     ensure!(anew.number("held_peak_dbfs")? == -144.0 && anew.fields["loudness"]["integrated_lufs"].is_null());
     instance.interrupt()?;
@@ -197,7 +199,13 @@ fn the_loudness_of_a_file_is_what_ffmpeg_says_of_it() -> Result<()> {
     write_wav(&file, HZ, 2, &samples)?;
     let filter = "ebur128=peak=true:metadata=1,ametadata=mode=print:key=lavfi.r128.I:file=-";
     let mut ffmpeg = Command::new("ffmpeg");
-    ffmpeg.args(["-hide_banner", "-nostats", "-i"]).arg(&file).args(["-filter_complex", filter, "-f", "null", "/dev/null"]);
+    ffmpeg.args(["-hide_banner", "-nostats", "-i"]).arg(&file).args([
+        "-filter_complex",
+        filter,
+        "-f",
+        "null",
+        "/dev/null",
+    ]);
     let theirs = run_to_end(&mut ffmpeg, watchdog(5.0))?;
     theirs.expect_success()?;
     let last = |text: &str, key: &str| -> Result<f64> {
@@ -264,7 +272,9 @@ fn what_is_asked_for_wrongly_is_refused_in_plain_words() -> Result<()> {
     let json = instance.command(&["meters", "tone", "--once", "--json"])?;
     json.expect_success()?;
     let line: serde_json::Value = serde_json::from_str(&json.stdout).with_context(|| json.stdout.clone())?;
-    ensure!(line["stream"] == "tone" && line["to_frame"].as_u64() >= line["from_frame"].as_u64().map(|f| f + 6 * WINDOW));
+    ensure!(
+        line["stream"] == "tone" && line["to_frame"].as_u64() >= line["from_frame"].as_u64().map(|f| f + 6 * WINDOW)
+    );
     // Ten a second, and no frame is in none.
     let meters = Meters::of(&instance, &["tone", "--rate", "10"])?;
     wait_until("a second of them", watchdog(2.0), || Ok((meters.log.len() > 10).then_some(())))?;

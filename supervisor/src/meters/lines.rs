@@ -13,7 +13,8 @@ const NAME_COLUMNS: usize = 10;
 
 /// A level or a loudness with one digit behind the point.
 pub(super) fn decibels(value: f32) -> String {
-    if value <= -144.0 { "-inf".to_owned() } else { format!("{value:.1}") }
+    // Not -0.0, of which people think that it is something else than 0.
+    if value <= -144.0 { "-inf".to_owned() } else { format!("{:.1}", (value * 10.0).round() / 10.0 + 0.0) }
 }
 
 /// A reading's numbers under [`HEADINGS`]; empty where the stream has none.
