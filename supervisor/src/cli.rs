@@ -181,9 +181,10 @@ Examples:
 
 const METERS_HELP: &str = "\
 On a terminal a bar for each stream: the mean level, the peak above it, and the
-peak of late as a mark; then peak and held peak in dBFS and how often it clipped.
-Of the mix also loudness (EBU R128: of 400 ms, of 3 s, of all since the start) and
-true peak. q or Ctrl-C ends, r counts anew. Elsewhere a line a second for each.
+peak of late as a mark; then peak and held peak in dBFS, and how often it
+clipped. Of the mix also loudness (EBU R128) of 400 ms (M), of 3 s (S) and of
+all since the start (I), its range (LRA), and true peak (TP). q or Ctrl-C ends,
+r counts anew. Elsewhere a line a second for each stream.
 
 A reading covers a sixtieth of a second. With a smaller --rate several are
 joined, and no sample is in none of them.

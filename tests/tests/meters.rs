@@ -273,7 +273,7 @@ fn meters_outlive_the_engine_and_end_with_the_instance() -> Result<()> {
 fn what_is_asked_for_wrongly_is_refused_in_plain_words() -> Result<()> {
     let mut instance = Setup::run(&["tone=test:tone"]).start()?;
     instance.wait_ready()?;
-    instance.command(&["meters", "mic"])?.expect_exit(3, &["no stream \"mic\"", "there is: tone, mix"])?;
+    instance.command(&["meters", "mic"])?.expect_exit(3, &["no meter of mic", "there is tone, mix"])?;
     instance.command(&["meters", "mic", "--reset"])?.expect_exit(3, &["mic", "tone", "mix"])?;
     instance.command(&["meters", "--rate", "61"])?.expect_exit(2, &["1..=60"])?;
     let once = instance.command(&["meters", "--once"])?;

@@ -17,11 +17,14 @@ pub(super) fn decibels(value: f32) -> String {
     if value <= -144.0 { "-inf".to_owned() } else { format!("{:.1}", (value * 10.0).round() / 10.0 + 0.0) }
 }
 
-/// A reading's numbers under [`HEADINGS`]; empty where the stream has none.
+/// Those of them that every stream has.
+const LEVELS: usize = 6;
+
+/// A reading's numbers under [`HEADINGS`].
 pub(super) fn row(stream: &str, reading: &Reading) -> [String; 11] {
     let level = |level: f32| decibels(dbfs(level));
     let loudness = reading.loudness;
-    let of = |value: Option<f32>| value.map(decibels).unwrap_or_default();
+    let of = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     [
         harmless(stream).into_owned(),
         format!("{:.1}", reading.to.seconds(reading.sample_rate_hz)),
@@ -29,17 +32,23 @@ pub(super) fn row(stream: &str, reading: &Reading) -> [String; 11] {
         level(reading.loudest.rms),
         level(reading.held_peak),
         reading.clips.to_string(),
-        of(loudness.map(|l| l.momentary)),
-        of(loudness.map(|l| l.short_term)),
-        of(loudness.map(|l| l.integrated)),
-        loudness.map(|l| format!("{:.1}", l.range_lu)).unwrap_or_default(),
-        loudness.map(|l| level(l.true_peak_max)).unwrap_or_default(),
+        of(loudness.map(|l| decibels(l.momentary))),
+        of(loudness.map(|l| decibels(l.short_term))),
+        of(loudness.map(|l| decibels(l.integrated))),
+        of(loudness.map(|l| decibels(l.range_lu))),
+        of(loudness.map(|l| level(l.true_peak_max))),
     ]
 }
 
-/// Rows under headings.
+/// Rows under headings; loudness only where one of them has any.
 pub(super) fn table(rows: &[[String; 11]]) -> String {
-    columns_of(HEADINGS, rows, columns())
+    if rows.iter().any(|row| row[LEVELS] != "-") {
+        return columns_of(HEADINGS, rows, columns());
+    }
+    fn levels<T: Clone>(row: &[T; 11]) -> [T; LEVELS] {
+        std::array::from_fn(|at| row[at].clone())
+    }
+    columns_of(levels(&HEADINGS), &rows.iter().map(levels).collect::<Vec<_>>(), columns())
 }
 
 /// Lines that come one after the other: the headings stand before the first one.
@@ -86,8 +95,12 @@ mod tests {
         assert_eq!(
             both,
             "stream        at_s    peak     rms    held   clips  momentary  short-term  integrated   range  true peak\n\
-             mic            1.0    -6.0   -12.0     0.0       2\n\
-             kitchen-pa    10.0    -inf    -inf     0.0       2\n"
+             mic            1.0    -6.0   -12.0     0.0       2          -           -           -       -          -\n\
+             kitchen-pa    10.0    -inf    -inf     0.0       2          -           -           -       -          -\n"
+        );
+        assert_eq!(
+            table(&[row("mic", &reading(0, 48_000, 0.5))]),
+            "stream  at_s  peak  rms    held  clips\nmic     1.0   -6.0  -12.0  0.0   2\n"
         );
     }
 }

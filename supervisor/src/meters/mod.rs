@@ -118,7 +118,7 @@ fn wait_for_streams(watch: &mut Watch, wanted: &[String], stop: &AtomicBool) -> 
         refuse!(Refused, "no stream is measured; `tympan status` says what the instance does");
     }
     if let Some(stranger) = wanted.iter().find(|name| !known.contains(name)) {
-        refuse!(Refused, "there is no stream \"{stranger}\"; there is: {}", known.join(", "));
+        refuse!(Refused, "there is no meter of {stranger}; there is {}", known.join(", "));
     }
     Ok(())
 }
