@@ -7,7 +7,7 @@
 //! | before the fader | [`Chain`]: [`HighPass`], [`Equaliser`], [`Compressor`] |
 //! | into a sum | [`Strip`]: fader, mute, pan, channel rules ([`Routing`]); [`mix_into`] is the bare sum |
 //! | after the sum | [`Limiter`] |
-//! | to look at | [`Meters`], [`LevelSum`], [`Loudness`], [`TruePeak`] |
+//! | to look at | [`Meters`], [`Loudness`], [`TruePeak`] |
 //! | tests | [`SignalSource`] |
 //!
 //! What it does: arithmetic on memory the caller owns. What it never does: I/O, threads, clocks,
@@ -36,7 +36,6 @@ mod equaliser;
 mod gain;
 mod high_pass;
 mod layout;
-mod level;
 mod limiter;
 mod loudness;
 mod meter;
@@ -59,7 +58,6 @@ pub use equaliser::{BAND_DB_MAX, Bands, Equaliser};
 pub use gain::{Decibels, Ramp};
 pub use high_pass::{HighPass, Slope};
 pub use layout::{NAMED_CHANNELS_MAX, Routing, Speaker, speakers};
-pub use level::LevelSum;
 pub use limiter::{CEILING, LOOK_AHEAD_SECONDS, Limiter, RELEASE_SECONDS};
 pub use loudness::Loudness;
 pub use meter::{Meters, Reading};

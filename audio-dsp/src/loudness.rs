@@ -9,6 +9,7 @@ use crate::biquad::{Coefficients, State};
 use crate::layout::{Speaker, speakers};
 use crate::sample::finite;
 use std::f64::consts::PI;
+use std::ops::Range;
 
 /// Blocks quieter than this do not count.
 const ABSOLUTE_GATE_LUFS: f64 = -70.0;
@@ -122,11 +123,19 @@ impl Loudness {
     /// # Real time
     /// Wait-free, allocates nothing; so does everything but [`new`](Self::new).
     pub fn push(&mut self, planar: &[f32], frames: usize) {
+        self.push_part(planar, frames, 0..frames);
+    }
+
+    /// As [`push`](Self::push), of these frames of the block alone: where a reading ends within a block.
+    ///
+    /// # Panics
+    /// As there, and when the part lies outside of the block.
+    pub fn push_part(&mut self, planar: &[f32], frames: usize, part: Range<usize>) {
         assert_eq!(planar.len(), self.channels.len() * frames, "planar is [channels][frames]");
-        let mut at = 0;
-        while at < frames {
+        let mut at = part.start;
+        while at < part.end {
             let left = usize::try_from(self.step_end - self.frames).unwrap_or(usize::MAX);
-            let piece = left.min(frames - at);
+            let piece = left.min(part.end - at);
             for (channel, samples) in self.channels.iter_mut().zip(planar.chunks_exact(frames)) {
                 self.energy += channel.weight * channel.energy_of(&self.weighting, &samples[at..at + piece]);
             }
@@ -170,6 +179,12 @@ impl Loudness {
         let gate = lufs(self.short_terms.mean_from(ABSOLUTE_GATE_LUFS)) + RANGE_GATE_LU;
         let [low, high] = RANGE_PERCENT.map(|percent| self.short_terms.percentile_from(gate, percent));
         high - low
+    }
+
+    /// Frames so far.
+    #[must_use]
+    pub const fn frames(&self) -> u64 {
+        self.frames
     }
 
     /// Forgets everything.

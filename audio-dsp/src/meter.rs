@@ -2,6 +2,7 @@
 
 use crate::gain::Decibels;
 use crate::sample::finite;
+use std::ops::Range;
 
 /// How long a peak is held, and how fast it falls then: 20 dB in 1.7 s, as a programme meter of type I does
 /// (IEC 60268-10).
@@ -54,15 +55,24 @@ impl Meters {
     /// # Real time
     /// Wait-free, allocates nothing; so does everything but [`new`](Self::new).
     pub fn push(&mut self, planar: &[f32], frames: usize) {
+        self.push_part(planar, frames, 0..frames);
+    }
+
+    /// As [`push`](Self::push), of these frames of the block alone: where a reading ends within a block.
+    ///
+    /// # Panics
+    /// As there, and when the part lies outside of the block.
+    pub fn push_part(&mut self, planar: &[f32], frames: usize, part: Range<usize>) {
         assert_eq!(planar.len(), self.channels.len() * frames, "planar is [channels][frames]");
-        if frames == 0 {
+        if part.is_empty() {
             return;
         }
+        let count = part.len() as u64;
         for (channel, samples) in self.channels.iter_mut().zip(planar.chunks_exact(frames)) {
-            let peak = channel.take_in(samples);
-            channel.hold(peak, frames as u64, self.rate_hz);
+            let peak = channel.take_in(&samples[part.clone()]);
+            channel.hold(peak, count, self.rate_hz);
         }
-        self.frames += frames as u64;
+        self.frames += count;
     }
 
     /// A channel's reading; the next one begins with the next [`begin`](Self::begin).
@@ -81,6 +91,11 @@ impl Meters {
     #[must_use]
     pub const fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// All channels' readings.
+    pub fn readings(&self) -> impl Iterator<Item = Reading> {
+        (0..self.channels.len()).map(|channel| self.reading(channel))
     }
 
     /// Begins a new reading. Held peaks and clips go on.
@@ -198,6 +213,23 @@ mod tests {
         assert_eq!(meters.reading(0), Reading { peak: 0.0, rms: 0.0, held_peak: 0.5, clips: 0 });
         meters.reset();
         assert_eq!(meters.reading(0), Reading::default());
+    }
+
+    #[test]
+    fn parts_of_a_block_are_the_block() {
+        let block: Vec<f32> = (0..960_u16).map(|n| f32::from(n) / 960.0).collect();
+        let (mut whole, mut parts) = (Meters::new(RATE_HZ, 2), Meters::new(RATE_HZ, 2));
+        whole.push(&block, 480);
+        for part in [0..100, 100..100, 100..480] {
+            parts.push_part(&block, 480, part);
+        }
+        assert!(
+            parts
+                .readings()
+                .zip(whole.readings())
+                .all(|(part, whole)| { part.peak == whole.peak && (part.rms - whole.rms).abs() < 1e-6 })
+        );
+        assert_eq!((parts.frames(), parts.readings().count()), (480, 2));
     }
 
     proptest! {

@@ -7,6 +7,7 @@
 use crate::sample::finite;
 use crate::sinc::bessel_i0;
 use std::f64::consts::PI;
+use std::ops::Range;
 
 const TAPS: usize = 24;
 /// Side lobes below -60 dB.
@@ -43,12 +44,20 @@ impl TruePeak {
     /// # Real time
     /// Wait-free, allocates nothing; so does everything but [`new`](Self::new).
     pub fn push(&mut self, planar: &[f32], frames: usize) {
+        self.push_part(planar, frames, 0..frames);
+    }
+
+    /// As [`push`](Self::push), of these frames of the block alone: where a reading ends within a block.
+    ///
+    /// # Panics
+    /// As there, and when the part lies outside of the block.
+    pub fn push_part(&mut self, planar: &[f32], frames: usize, part: Range<usize>) {
         assert_eq!(planar.len(), self.held.len() * frames, "planar is [channels][frames]");
-        if frames == 0 {
+        if part.is_empty() {
             return;
         }
         for (held, samples) in self.held.iter_mut().zip(planar.chunks_exact(frames)) {
-            for piece in samples.chunks(TAPS) {
+            for piece in samples[part.clone()].chunks(TAPS) {
                 let end = TAPS - 1 + piece.len();
                 held[TAPS - 1..end].iter_mut().zip(piece).for_each(|(held, &sample)| *held = finite(sample));
                 for &sample in &held[TAPS - 1..end] {

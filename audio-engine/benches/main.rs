@@ -5,6 +5,7 @@
 
 mod callback;
 mod latency;
+mod meters;
 mod mixed;
 mod queues;
 mod retimed;
@@ -21,7 +22,14 @@ const CHANNELS: usize = 2;
 /// Nanoseconds of a period and of a block.
 const PERIOD_NS: f64 = 1e7;
 
-const MEASURES: &[Measure] = &[callback::MEASURE, latency::MEASURE, mixed::MEASURE, queues::MEASURE, retimed::MEASURE];
+const MEASURES: &[Measure] = &[
+    callback::MEASURE,
+    latency::MEASURE,
+    meters::MEASURE,
+    mixed::MEASURE,
+    queues::MEASURE,
+    retimed::MEASURE,
+];
 
 fn main() -> ExitCode {
     let mut plan = Plan::default();

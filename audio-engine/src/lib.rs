@@ -28,6 +28,7 @@ pub mod engine;
 pub mod entrant;
 pub mod feed;
 pub mod frames;
+pub mod gauge;
 pub mod inputs;
 mod intake;
 pub mod lane;

@@ -6,8 +6,8 @@
 //! instant as they.
 
 use crate::feed::pack;
+use crate::gauge::Gauge;
 use crate::lane::Lane;
-use crate::vitals::Gauge;
 use audio_dsp::{GLIDE_SECONDS, LOOK_AHEAD_SECONDS, Limiter, RELEASE_SECONDS, Ramp, Strip};
 use control_protocol::Master;
 use shm_layout::{FrameIndex, RingWriter};
@@ -39,8 +39,8 @@ impl Mix {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds of frames")]
         let glide_frames = (GLIDE_SECONDS * f64::from(rate_hz)) as u32;
         Self {
+            gauge: gauge.with_loudness().beginning_at(ring.next_frame()),
             ring,
-            gauge,
             channels,
             block_frames,
             planar: vec![0.0; channels * block_frames],
@@ -105,6 +105,7 @@ impl Mix {
             self.write(frames);
             left -= frames;
         }
+        self.gauge.finish();
     }
 
     fn fade(&mut self, frames: usize) {

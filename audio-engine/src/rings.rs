@@ -1,9 +1,9 @@
 //! Making the rings of an engine, each with its meter.
 
 use crate::entrant::Lineage;
+use crate::gauge::Gauge;
 use crate::limits::short;
 use crate::room::StartError;
-use crate::vitals::Gauge;
 use control_protocol::{EngineConfig, FromEngine, StreamName};
 use shm_layout::board::Meters;
 use shm_layout::{FrameIndex, RingSpec, RingWriter, fit_history};

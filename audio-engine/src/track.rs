@@ -1,12 +1,12 @@
 //! One source in the tick: its lane, its ring, its gauge, its strip of the mixer. It comes whole, and leaves whole.
 
 use crate::desk::Setting;
+use crate::gauge::Gauge;
 use crate::lane::Lane;
 use crate::mix::Mix;
 use crate::note::{Note, Notes, OpenGap};
 use crate::queue::Outlet;
 use crate::tempo::Due;
-use crate::vitals::Gauge;
 use audio_dsp::Strip;
 use control_protocol::GapCause;
 use shm_layout::{FrameIndex, RingWriter};
@@ -66,6 +66,7 @@ impl Track {
     /// lane has more than it needs.
     #[must_use]
     pub fn new(lane: Lane, ring: RingWriter, gauge: Gauge, strip: Strip, trims: bool) -> Self {
+        let gauge = gauge.beginning_at(ring.next_frame());
         Self { lane, ring, gauge, strip, gap: OpenGap::default(), stage: Stage::Coming, trims }
     }
 
@@ -144,6 +145,7 @@ impl Track {
             }
         }
         if self.stage == Stage::Gone {
+            self.gauge.finish();
             self.gap.tell(place, notes);
             return Step::Left(0);
         }
@@ -157,8 +159,7 @@ impl Track {
             self.ring.mark_gap(from, to, part.cause as u32);
             self.gap.miss(from, to, part.cause, place, notes);
         }
-        self.ring.write(self.lane.planar(frames), frames);
-        self.gauge.push(self.lane.planar(frames), frames);
+        self.write(frames);
         self.gap.pass(self.ring.next_frame(), place, notes);
         let dropped = self.lane.dropped_frames();
         if dropped > 0 {
@@ -167,8 +168,16 @@ impl Track {
         if !self.lane.has_ended() {
             return Step::Goes;
         }
+        self.gauge.finish();
         self.gap.tell(place, notes);
         if leaving { Step::Left(frames) } else { Step::Ended(frames) }
+    }
+
+    /// The first `frames` frames of the lane's block.
+    fn write(&mut self, frames: usize) {
+        let planar = self.lane.planar(frames);
+        self.ring.write(planar, frames);
+        self.gauge.push(planar, frames);
     }
 
     /// Whether it begins, or goes on, with this block. Frames that the tick has passed are gaps.
@@ -183,7 +192,7 @@ impl Track {
             self.ring.mark_gap(next, end, GapCause::Underrun as u32);
             self.gap.miss(next, end, GapCause::Underrun, place, notes);
             // A lane that has filled nothing yet is silent.
-            self.ring.write(self.lane.planar(frames), frames);
+            self.write(frames);
         }
         let comes = self.next_frame() == now;
         if comes && self.trims {

@@ -1,9 +1,7 @@
-//! The engine's place on the status board: its heartbeat, its counts, and the streams' meters. Without a board all of
-//! this does nothing.
+//! The engine's place on the status board: its heartbeat and its counts. Without a board all of this does nothing.
 
-use audio_dsp::LevelSum;
 use control_protocol::EngineConfig;
-use shm_layout::board::{Beat, BoardError, Counter, Heart, Meter, Pulse};
+use shm_layout::board::{Beat, BoardError, Counter, Heart, Pulse};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -66,35 +64,6 @@ impl Vitals {
     pub fn set(&self, counter: Counter, count: u64) {
         if let Some(beat) = &self.beat {
             beat.set(counter, count);
-        }
-    }
-}
-
-/// A stream's level, shown ten times a second.
-#[derive(Debug)]
-pub struct Gauge {
-    level: LevelSum,
-    every_frames: usize,
-    meter: Option<Meter>,
-}
-
-impl Gauge {
-    /// A gauge for a stream of so many channels; without a meter it does nothing.
-    #[must_use]
-    pub fn new(meter: Option<Meter>, channels: usize, sample_rate_hz: u32) -> Self {
-        Self { level: LevelSum::new(channels), every_frames: (sample_rate_hz / 10) as usize, meter }
-    }
-
-    /// Takes one more block.
-    ///
-    /// # Real time
-    /// Wait-free, allocates nothing.
-    pub fn push(&mut self, planar: &[f32], frames: usize) {
-        let Some(meter) = &self.meter else { return };
-        self.level.push(planar, frames);
-        if self.level.frames() >= self.every_frames {
-            let (peak, rms) = self.level.take();
-            meter.show(peak, rms);
         }
     }
 }

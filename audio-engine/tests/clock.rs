@@ -4,12 +4,12 @@
 
 use audio_dsp::{GLIDE_SECONDS, Quality, Strip};
 use audio_engine::clock::Clock;
+use audio_engine::gauge::Gauge;
 use audio_engine::lane::Lane;
 use audio_engine::mix::Mix;
 use audio_engine::queue::{Health, Inlet, queue};
 use audio_engine::tick::{Control, Tick};
 use audio_engine::track::Track;
-use audio_engine::vitals::Gauge;
 use control_protocol::{GapCause, Master};
 use shm_layout::{Epoch, FrameIndex, GapSpan, RingReader, RingSpec, RingWriter, SessionId};
 use std::f64::consts::TAU;

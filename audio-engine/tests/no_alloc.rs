@@ -7,15 +7,15 @@ use audio_engine::capture::{Capture, on_error};
 use audio_engine::clock::Clock;
 use audio_engine::desk::{Desk, Setting};
 use audio_engine::feed::Feed;
+use audio_engine::gauge::Gauge;
 use audio_engine::lane::Lane;
 use audio_engine::mix::Mix;
 use audio_engine::queue::{Health, Inlet, queue};
 use audio_engine::tick::{Change, Done, Tick};
 use audio_engine::track::Track;
-use audio_engine::vitals::Gauge;
 use control_protocol::{Gain, GapCause, Master, Pan, StreamName, Strip as Wished};
 use cpal::{Data, InputCallbackInfo, InputStreamTimestamp, SampleFormat, StreamInstant};
-use shm_layout::board::{Board, Meters};
+use shm_layout::board::{Board, Meters, Reading};
 use shm_layout::{Epoch, FrameIndex, RingReader, RingSpec, RingState, RingWriter, SessionId};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -116,6 +116,13 @@ fn settings() -> Vec<Setting> {
     wished.map(setting).to_vec()
 }
 
+/// The newest readings of the two streams.
+fn readings(board: &Board) -> [Reading; 2] {
+    let meters = board.meters();
+    assert_eq!([meters[0].stream(), meters[1].stream()], ["mic", "mix"]);
+    [0, 1].map(|place| meters[place].newest().unwrap())
+}
+
 /// Gives the callback one period of 16-bit stereo, as a device does.
 fn period(capture: &mut Capture, samples: &mut [i16], at: u64, rate_hz: u32) {
     let instant = StreamInstant::from_nanos(at * 1_000_000_000 / u64::from(rate_hz));
@@ -162,7 +169,8 @@ fn callback_and_tick_allocate_nothing_whatever_happens() {
                 }
             }
         });
-        // Xruns.
+        // Xruns, and counts that begin anew.
+        assert!(["mic", "mix"].into_iter().all(|stream| board.reset_meter(stream)));
         let xruns = calls_in(|| {
             for round in 0..100 {
                 if round % 5 == 0 {
@@ -227,8 +235,11 @@ fn callback_and_tick_allocate_nothing_whatever_happens() {
 
         assert_eq!([steady, xruns, full, dry, reopened, mixed, end], [0; 7], "at {device_hz} Hz");
         // The cases did occur.
-        let levels = board.levels();
-        assert!(levels.iter().all(|level| level.at_ns > 0) && levels[0].peak > 0.03, "{levels:?}");
+        let [of_mic, of_mix] = readings(&board);
+        assert!(of_mic.loudest.peak > 0.03 && of_mic.loudness.is_none(), "{of_mic:?}");
+        let loudness = of_mix.loudness.unwrap();
+        assert!(loudness.integrated > -60.0 && loudness.true_peak_max > 0.03, "{loudness:?}");
+        assert!(of_mix.since > FrameIndex(0), "the counts were begun anew");
         let gaps = reader.gaps(reader.oldest(), reader.commit());
         let causes: Vec<u32> = gaps.iter().map(|gap| gap.cause).collect();
         for cause in [GapCause::Underrun, GapCause::Overrun, GapCause::Xrun] {
@@ -395,7 +406,7 @@ fn tracks_come_and_go_and_nobody_else_notices() {
         (0..late).for_each(|_| step(None));
         let track = Track::new(lane, ring, gauge("guest"), strip(), false);
         control.changes.push(Change::Enter(place, track)).unwrap();
-        assert!(board.levels().iter().any(|level| level.stream == "guest"));
+        assert!(board.meters().iter().any(|meter| meter.stream() == "guest"));
         // It has more than it needs, and none of it is trimmed.
         (0..3).for_each(|_| guest.block());
         let (begins, blocks) = (early + late.div_ceil(3), 20);
@@ -416,7 +427,7 @@ fn tracks_come_and_go_and_nobody_else_notices() {
         let end = track.next_frame();
         track.close();
         assert_eq!(reader.state(), RingState::Closed);
-        assert!(!board.levels().iter().any(|level| level.stream == "guest"), "its meter is free");
+        assert!(!board.meters().iter().any(|meter| meter.stream() == "guest"), "its meter is free");
 
         let samples = contents(&reader);
         let gaps = reader.gaps(first, end);

@@ -1,6 +1,9 @@
 //! The status board on the worst day: its owner killed, memory full, garbage in the place of its name.
 
-use shm_layout::board::{Beat, Board, BoardError, Counter, Heart, METERS, Meters, SLOTS, View};
+use shm_layout::FrameIndex;
+use shm_layout::board::{
+    Beat, Board, BoardError, Counter, Heart, Level, METERS, MeterView, Meters, READINGS, Reading, SLOTS, View,
+};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -104,32 +107,138 @@ fn a_life_is_asked_for_by_pid_and_generation() {
     wait_for("a heartbeat", || board.beat_ns(3, pid, 9) > before);
 }
 
+/// A reading of which every number tells which one it is.
+fn reading(number: u64) -> Reading {
+    let level = |channel: usize| Level { peak: number as f32, rms: (number * 10 + channel as u64) as f32 };
+    Reading {
+        from: FrameIndex(number * 800),
+        to: FrameIndex((number + 1) * 800),
+        at_ns: 0,
+        sample_rate_hz: 48_000,
+        channel_count: 2,
+        since: FrameIndex(number),
+        clips: number,
+        held_peak: number as f32,
+        loudest: level(9),
+        channels: std::array::from_fn(level),
+        loudness: None,
+    }
+}
+
+/// Which reading it is, if all of it is of one.
+fn number_of(seen: &Reading) -> Option<u64> {
+    let expected = Reading { at_ns: seen.at_ns, ..reading(seen.clips) };
+    (*seen == expected).then_some(seen.clips)
+}
+
+fn streams(board: &Board) -> Vec<String> {
+    board.meters().iter().map(|meter| meter.stream().to_owned()).collect()
+}
+
 #[test]
 fn meters_show_what_was_written_last() {
     let folder = tempfile::tempdir().unwrap();
     let board = Board::create(folder.path()).unwrap();
-    assert_eq!(board.levels(), []);
+    assert!(board.meters().is_empty());
     let meters = Meters::claim(folder.path()).unwrap();
-    let (mic, other) = (meters.take("mic").unwrap(), meters.take("übung").unwrap());
+    let (mut mic, mut other) = (meters.take("mic").unwrap(), meters.take("übung").unwrap());
     assert!(meters.take(&"x".repeat(65)).is_none() && meters.take("").is_none());
-    other.show(0.5, 0.25);
-    let levels = View::open(folder.path()).unwrap().levels();
-    let shown: Vec<_> = levels.iter().map(|level| (level.stream.as_str(), level.peak, level.rms)).collect();
-    assert_eq!(shown, [("mic", 0.0, 0.0), ("übung", 0.5, 0.25)]);
-    assert!(levels[0].at_ns == 0 && levels[1].at_ns > 0);
-    // One stream goes, another comes in its place, and begins without a level.
-    mic.show(1.0, 1.0);
+    other.show(&reading(1));
+    let mut seen = View::open(folder.path()).unwrap().meters();
+    assert!(seen[0].stream() == "mic" && seen[0].newest().is_none() && seen[0].read_next().is_none());
+    let newest = seen[1].newest().unwrap();
+    assert!(seen[1].stream() == "übung" && newest.at_ns > 0 && number_of(&newest) == Some(1));
+    // One stream goes: its last reading is there for who had it, until another comes in its place.
+    mic.show(&reading(7));
     drop(mic);
-    let shown = |board: &Board| board.levels().into_iter().map(|level| (level.stream, level.peak)).collect::<Vec<_>>();
-    assert_eq!(shown(&board), [("übung".to_owned(), 0.5)]);
-    let call = meters.take("call").unwrap();
-    assert_eq!(shown(&board), [("call".to_owned(), 0.0), ("übung".to_owned(), 0.5)]);
+    assert_eq!(streams(&board), ["übung"]);
+    assert!(!seen[0].is_taken());
+    assert_eq!(seen[0].read_next().map(|(reading, missed)| (reading.clips, missed)), Some((7, 0)));
+    let mut call = meters.take("call").unwrap();
+    assert_eq!(streams(&board), ["call", "übung"]);
+    call.show(&reading(8));
+    assert!(!seen[0].is_taken() && seen[0].newest().is_none() && seen[0].read_next().is_none());
+    assert!(!board.meters()[0].is_same_as(&seen[0]) && board.meters()[1].is_same_as(&seen[1]));
     // The next life has other streams, and there is room for so many.
     let next = Meters::claim(folder.path()).unwrap();
     let taken: Vec<_> = (0..=METERS).map(|index| next.take(&format!("s{index}"))).collect();
-    assert_eq!((taken.iter().flatten().count(), board.levels().len()), (METERS, METERS));
-    assert!(board.levels().iter().all(|level| level.at_ns == 0));
+    assert_eq!((taken.iter().flatten().count(), board.meters().len()), (METERS, METERS));
+    assert!(board.meters().iter().all(|meter| meter.newest().is_none()));
     drop((call, other));
+}
+
+#[test]
+fn who_reads_in_time_misses_nothing_and_who_is_late_knows_how_much() {
+    let folder = tempfile::tempdir().unwrap();
+    let board = Board::create(folder.path()).unwrap();
+    let meters = Meters::claim(folder.path()).unwrap();
+    let mut meter = meters.take("mic").unwrap();
+    (0..5).for_each(|number| meter.show(&reading(number)));
+    let mut seen = board.meters().remove(0);
+    let mut late = seen.clone();
+    let read = |seen: &mut MeterView| seen.read_next().map(|(reading, missed)| (number_of(&reading).unwrap(), missed));
+    assert_eq!((0..6).map(|_| read(&mut seen)).collect::<Vec<_>>()[4..], [Some((4, 0)), None]);
+    let recent = seen.recent(3).unwrap();
+    assert_eq!((recent.from, recent.to, recent.loudest.peak), (reading(2).from, reading(4).to, 4.0));
+    (5..100).for_each(|number| meter.show(&reading(number)));
+    let oldest = 100 - READINGS as u64 + 1;
+    assert_eq!(read(&mut late), Some((oldest, oldest)));
+    assert_eq!(read(&mut late), Some((oldest + 1, 0)));
+    late.skip();
+    assert_eq!(read(&mut late), None);
+    assert_eq!(seen.recent(1_000).unwrap().from, reading(oldest).from);
+}
+
+#[test]
+fn counts_are_begun_anew_when_the_owner_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let board = Board::create(folder.path()).unwrap();
+    let meters = Meters::claim(folder.path()).unwrap();
+    let (mut mic, mut mix) = (meters.take("mic").unwrap(), meters.take("mix").unwrap());
+    assert!(!board.reset_meter("nobody") && board.reset_meter("mix"));
+    assert!(!mic.is_reset() && mix.is_reset() && !mix.is_reset());
+    drop(mix);
+    board.reset_meter("mic");
+    assert!(!meters.take("next").unwrap().is_reset(), "it is not meant");
+    assert!(mic.is_reset());
+}
+
+/// A writer as fast as it can, and readers who want every reading: each one they get is whole, and of all that were written
+/// none is there twice, out of order, or missing without being counted.
+#[test]
+fn readings_are_whole_however_fast_they_come() {
+    const COUNT: u64 = 200_000;
+    let folder = tempfile::tempdir().unwrap();
+    let board = Board::create(folder.path()).unwrap();
+    let meters = Meters::claim(folder.path()).unwrap();
+    let mut meter = meters.take("mic").unwrap();
+    let seen = board.meters().remove(0);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let mut seen = seen.clone();
+                scope.spawn(move || {
+                    let (mut due, mut lost) = (0, 0);
+                    while due < COUNT {
+                        let Some((reading, missed)) = seen.read_next() else { continue };
+                        due += missed;
+                        lost += missed;
+                        assert_eq!(number_of(&reading), Some(due), "{reading:?}");
+                        due += 1;
+                    }
+                    lost
+                })
+            })
+            .collect();
+        for number in 0..COUNT {
+            meter.show(&reading(number));
+            if number % 1_000 == 0 {
+                std::thread::sleep(Duration::from_micros(10));
+            }
+        }
+        let lost: Vec<u64> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
+        assert!(lost.iter().all(|&lost| lost < COUNT), "they read nothing: {lost:?}");
+    });
 }
 
 #[test]

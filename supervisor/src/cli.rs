@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::logs::LogsArgs;
+use crate::meters::MetersArgs;
 use crate::model::ModelArgs;
 use crate::orders::{RestartArgs, ScaleArgs, StreamsArgs};
 use crate::settings::keys::{self, Key, Kind};
@@ -67,6 +68,9 @@ pub(crate) enum Command {
     Source(SourceArgs),
     /// Set gain, pan, mute and solo of the streams in the mix, and show them
     Mix(MixArgs),
+    /// Show how loud the streams and the mix are, sixty times a second
+    #[command(after_help = METERS_HELP)]
+    Meters(MetersArgs),
     /// Show the rings that programs can read
     #[command(after_help = RINGS_EXAMPLES, args_conflicts_with_subcommands = true)]
     Rings(RingsArgs),
@@ -174,6 +178,23 @@ Examples:
   tympan mix set mic gain=-6dB
   tympan mix set guest mute=on
   tympan mix set mix gain=-3dB ceiling=-1dB";
+
+const METERS_HELP: &str = "\
+On a terminal a bar for each stream: the mean level, the peak above it, and the
+peak of late as a mark; then peak and held peak in dBFS, and how often it
+clipped. Of the mix also loudness (EBU R128) of 400 ms (M), of 3 s (S) and of
+all since the start (I), its range (LRA), and true peak (TP). q or Ctrl-C ends,
+r counts anew. Elsewhere a line a second for each stream.
+
+A reading covers a sixtieth of a second. With a smaller --rate several are
+joined, and no sample is in none of them.
+
+Examples:
+  tympan meters
+  tympan meters mic mix
+  tympan meters mix --json | jq .loudness.integrated_lufs
+  tympan meters --once --json
+  tympan meters --reset";
 
 const RINGS_EXAMPLES: &str = "\
 Examples:

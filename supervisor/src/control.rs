@@ -8,7 +8,7 @@ mod ask;
 mod client;
 mod pace;
 
-pub(crate) use ask::{ask, connect};
+pub(crate) use ask::{ask, connect, nobody};
 
 use crate::event::{Event, Request};
 use crate::mailbox::Post;

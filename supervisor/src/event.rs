@@ -128,6 +128,12 @@ pub(crate) enum Request {
     },
     /// The mixer as it is set.
     MixShow {},
+    /// Count clips, hold peaks and integrate loudness from now on.
+    MetersReset {
+        /// Of which streams; `mix` is one. Of all where none is named.
+        #[serde(default)]
+        streams: Vec<String>,
+    },
     /// Listen no more, and go on capturing.
     Pause {
         /// To which streams; all where none is named.

@@ -19,6 +19,7 @@ mod child;
 mod cli;
 mod control;
 mod copy;
+mod decibels;
 mod devices;
 mod doctor;
 mod event;
@@ -30,6 +31,7 @@ mod last_exit;
 mod log;
 mod logs;
 mod mailbox;
+mod meters;
 mod mix_orders;
 mod mix_wish;
 mod model;
@@ -123,6 +125,7 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
         Command::Toggle(args) => orders::pause("toggle", args, &load()?),
         Command::Source(args) => source_orders::source(&args.command, &load()?),
         Command::Mix(args) => mix_orders::mix(&args.command, &load()?),
+        Command::Meters(args) => meters::meters(args, &load()?),
         Command::Devices(args) => devices::devices(args),
     };
     done.map(|()| Exit::Clean)

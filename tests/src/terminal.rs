@@ -105,7 +105,15 @@ impl Terminal {
     /// # Errors
     /// When the terminal is gone.
     pub fn press_ctrl_c(&mut self) -> Result<()> {
-        Ok(self.keyboard.write_all(b"\x03")?)
+        self.press("\x03")
+    }
+
+    /// Presses keys.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn press(&mut self, keys: &str) -> Result<()> {
+        Ok(self.keyboard.write_all(keys.as_bytes())?)
     }
 
     /// Waits for the end.

@@ -81,6 +81,8 @@ fn where_nothing_runs_and_nothing_is_set() -> Result<()> {
         "status --json",
         "rings",
         "rings --json",
+        "meters",
+        "meters --reset",
         "stop",
         "logs",
         "scale workers=3",
@@ -230,6 +232,14 @@ fn a_running_instance() -> Result<()> {
         "source remove test",
     ] {
         shown(&mut transcript, given)?;
+    }
+    let when = ["at_s", "end_s", "from_frame", "to_frame", "since_frame"];
+    transcript.add_as("tympan meters a --once", &asked(&["meters", "a", "--once"], None)?, |text| table(text, &when));
+    transcript.add_as("tympan meters a --once --json", &asked(&["meters", "a", "--once", "--json"], None)?, |text| {
+        json(text, &when).unwrap_or_else(|_| text.to_owned())
+    });
+    for given in ["meters c", "meters --reset", "meters a c --reset"] {
+        transcript.add(&format!("tympan {given}"), &asked(&given.split(' ').collect::<Vec<_>>(), None)?);
     }
     let mut second = tympan(instance.folders())?;
     let second = run_to_end(second.args(["run", "--model"]).arg(model()?).arg("test:tone"), watchdog(5.0))?;

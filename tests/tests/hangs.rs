@@ -18,8 +18,10 @@ fn everybody_sees_hearts_and_levels_without_asking() -> Result<()> {
     let mut instance = Setup::run(&[TONE]).start()?;
     instance.wait_ready()?;
     let view = View::open(&instance.folders().runtime())?;
-    let level = wait_until("a level", watchdog(1.0), || Ok(view.levels().into_iter().find(|level| level.at_ns > 0)))?;
-    ensure!(level.stream == "test", "{level:?}");
+    wait_until("a level", watchdog(1.0), || {
+        let meters = view.meters();
+        Ok(meters.iter().any(|meter| meter.stream() == "test" && meter.newest().is_some()).then_some(()))
+    })?;
     let status = wait_until("all hearts", watchdog(1.0), || {
         let status = instance.status()?;
         let mut children = status.processes.iter().filter(|process| process.role != "supervisor");

@@ -2,7 +2,7 @@
 //! the same user may look at without asking anybody.
 //!
 //! It is advisory. Each slot has one writer, which stores single words: what is read is never torn within a word, and may
-//! be from two moments between words. Life and death are not decided here.
+//! be from two moments between words. A meter's reading is read whole, or not at all. Life and death are not decided here.
 //!
 //! The segment is named after its owner's pid and start time, so that one whose owner was killed is known for stale, and
 //! removed by the next [`Board::create`]. A file `board` in the runtime folder holds the name.
@@ -23,11 +23,15 @@
 mod beat;
 mod heart;
 mod meter;
+mod meter_view;
+mod reading;
 mod segment;
 
 pub use beat::{Beat, Counter};
 pub use heart::{Heart, Pulse};
-pub use meter::{Level, METERS, Meter, Meters};
+pub use meter::{METERS, Meter, Meters, READINGS};
+pub use meter_view::MeterView;
+pub use reading::{Level, Loudness, READING_CHANNELS, Reading};
 
 use crate::process::{is_alive, start_time_of};
 use segment::Segment;
@@ -35,11 +39,12 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"TYMPANSB");
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// Words of the head and of each slot.
 const HEAD_WORDS: usize = 8;
 const SLOT_WORDS: usize = 32;
@@ -92,7 +97,7 @@ pub enum BoardError {
 /// A board, with its owner. Dropped, it is removed.
 #[derive(Debug)]
 pub struct Board {
-    segment: Segment,
+    segment: Arc<Segment>,
     file: PathBuf,
 }
 
@@ -119,7 +124,7 @@ impl Board {
         made.and_then(|mut file| file.write_all(name.as_bytes()))
             .and_then(|()| std::fs::rename(&draft, &file))
             .map_err(io)?;
-        Ok(Self { segment, file })
+        Ok(Self { segment: Arc::new(segment), file })
     }
 
     /// A look at it.
@@ -139,10 +144,18 @@ impl Board {
         Some(self.segment.load(at + word::BEAT, Ordering::Relaxed)).filter(|&beat_ns| same && beat_ns > 0)
     }
 
-    /// What the meters show.
+    /// The streams' meters.
     #[must_use]
-    pub fn levels(&self) -> Vec<Level> {
-        meter::levels(&self.segment)
+    pub fn meters(&self) -> Vec<MeterView> {
+        MeterView::all(&self.segment)
+    }
+
+    /// Asks for counts, held peaks and loudness to begin anew in this stream's meter; false where it has none. The next
+    /// readings show it.
+    pub fn reset_meter(&self, stream: &str) -> bool {
+        let meters = self.meters();
+        let found = meters.iter().find(|meter| meter.stream() == stream);
+        found.inspect(|meter| meter.reset()).is_some()
     }
 }
 
@@ -155,7 +168,7 @@ impl Drop for Board {
 /// Somebody else's look at a board.
 #[derive(Debug)]
 pub struct View {
-    segment: Segment,
+    segment: Arc<Segment>,
 }
 
 impl View {
@@ -164,7 +177,7 @@ impl View {
     /// # Errors
     /// [`BoardError`].
     pub fn open(runtime: &Path) -> Result<Self, BoardError> {
-        open(runtime).map(|segment| Self { segment })
+        open(runtime).map(|segment| Self { segment: Arc::new(segment) })
     }
 
     /// What a slot says; `None` where nobody has claimed it, or its process is gone.
@@ -173,10 +186,10 @@ impl View {
         slot_of(&self.segment, index)
     }
 
-    /// What the meters show.
+    /// The streams' meters.
     #[must_use]
-    pub fn levels(&self) -> Vec<Level> {
-        meter::levels(&self.segment)
+    pub fn meters(&self) -> Vec<MeterView> {
+        MeterView::all(&self.segment)
     }
 }
 

@@ -72,7 +72,11 @@ pub(crate) fn ask(path: &Path, request: &Value) -> Result<Value> {
     Ok(answer)
 }
 
-fn nobody<T>(path: &Path) -> Result<T> {
+/// What is said where no instance runs.
+///
+/// # Errors
+/// Always.
+pub(crate) fn nobody<T>(path: &Path) -> Result<T> {
     refuse!(NotRunning, "no tympan runs here ({} does not answer); `tympan run` starts one", path.display())
 }
 

@@ -3,9 +3,11 @@
 use super::engine::monotonic_ns;
 use super::{Part, Place, Session};
 use crate::policy::State;
+use crate::refusal::{Refusal, refusal};
 use control_protocol::BoardPlace;
+use serde_json::{Value, json};
 use shm_layout::FrameIndex;
-use shm_layout::board::{Beat, Board, Level};
+use shm_layout::board::{Beat, Board, MeterView};
 use std::time::Duration;
 
 /// How often the hearts are looked at.
@@ -37,9 +39,28 @@ impl Hearts {
         Some(Duration::from_nanos(monotonic_ns().saturating_sub(beat_ns)))
     }
 
-    /// What the streams' meters show.
-    pub(super) fn levels(&self) -> Vec<Level> {
-        self.board.as_ref().map(Board::levels).unwrap_or_default()
+    /// The streams' meters.
+    pub(super) fn meters(&self) -> Vec<MeterView> {
+        self.board.as_ref().map(Board::meters).unwrap_or_default()
+    }
+
+    /// Asks for the counts of these streams' meters, or of all, to begin anew.
+    ///
+    /// # Errors
+    /// When a stream has none; nothing is begun anew then.
+    pub(super) fn reset_meters(&self, streams: &[String]) -> Result<Value, Refusal> {
+        let meters = self.meters();
+        let known: Vec<&str> = meters.iter().map(MeterView::stream).collect();
+        if let Some(stranger) = streams.iter().find(|stream| !known.contains(&stream.as_str())) {
+            return Err(refusal!(Refused, "there is no meter of {stranger}; there is {}", known.join(", ")));
+        }
+        let meant: Vec<_> =
+            known.into_iter().filter(|name| streams.is_empty() || streams.iter().any(|s| s == name)).collect();
+        for stream in &meant {
+            // One that goes meanwhile has nothing to begin anew.
+            self.board.as_ref().map(|board| board.reset_meter(stream));
+        }
+        Ok(json!({"ok": true, "reset": meant}))
     }
 }
 

@@ -254,6 +254,7 @@ impl<'a> Session<'a> {
                     Request::SourceList {} => self.list_sources(),
                     Request::MixSet { stream, wish } => answer_with_exit(self.set_mix(&stream, wish)),
                     Request::MixShow {} => serde_json::json!({"mix": self.mix()}),
+                    Request::MetersReset { streams } => answer_with_exit(self.hearts.reset_meters(&streams)),
                 };
                 // A client that left does not get its answer.
                 let _ = answer.try_send(reply);

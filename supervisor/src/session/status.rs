@@ -1,16 +1,12 @@
 //! What `status` shows.
 
 use super::{Part, Session};
+use crate::decibels::dbfs;
 use crate::policy::State;
 use serde_json::{Value, json};
 
-/// What a level is called that is lower than any converter's noise.
-const SILENCE_DBFS: f32 = -144.0;
-
-/// Decibels relative to full scale.
-fn dbfs(level: f32) -> f32 {
-    (20.0 * level.log10()).max(SILENCE_DBFS)
-}
+/// Readings that levels are shown of: a tenth of a second.
+const LEVEL_READINGS: u64 = 6;
 
 impl Session<'_> {
     pub(super) fn status(&self) -> Value {
@@ -50,14 +46,15 @@ impl Session<'_> {
             row
         });
         let processes: Vec<_> = std::iter::once(own).chain(children).collect();
-        let levels = self.hearts.levels();
+        let meters = self.hearts.meters();
         let streams: Vec<_> = self
             .streams
             .iter()
             .map(|(name, stream)| {
                 let ring = self.rings.of(name);
                 let committed = ring.map(shm_layout::RingWarden::commit);
-                let level = levels.iter().find(|level| level.stream == name.as_str() && level.at_ns > 0);
+                let meter = meters.iter().find(|meter| meter.stream() == name.as_str());
+                let level = meter.and_then(|meter| meter.recent(LEVEL_READINGS));
                 let words = self.words_lag(name);
                 let lag = committed.map(|commit| commit.since(stream.position)).filter(|_| !stream.finished);
                 json!({
@@ -74,8 +71,9 @@ impl Session<'_> {
                     "words_lag_s": words.behind_frames.map(|frames| shm_layout::FrameIndex(frames).seconds(rate)),
                     "utterances": words.utterances, "kept": words.kept, "pace": stream.lag.pace(),
                     "gap_frames": ring.map(shm_layout::RingWarden::gap_frames),
-                    "peak_dbfs": level.map(|level| dbfs(level.peak)),
-                    "rms_dbfs": level.map(|level| dbfs(level.rms)),
+                    "peak_dbfs": level.map(|level| dbfs(level.loudest.peak)),
+                    "rms_dbfs": level.map(|level| dbfs(level.loudest.rms)),
+                    "clips": level.map(|level| level.clips),
                     "lost_frames": self.outcome.lost_frames.get(name).copied().unwrap_or(0),
                 })
             })
@@ -89,17 +87,5 @@ impl Session<'_> {
             "queue": self.queue.counts(),
             "largest_message_bytes": control_link::largest_message_bytes(),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::dbfs;
-
-    #[test]
-    fn full_scale_is_zero_and_silence_is_finite() {
-        assert_eq!(dbfs(1.0).to_bits(), 0.0_f32.to_bits());
-        assert!((dbfs(0.5) + 6.02).abs() < 0.01);
-        assert_eq!(dbfs(0.0).to_bits(), (-144.0_f32).to_bits());
     }
 }
