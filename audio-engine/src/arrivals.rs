@@ -2,6 +2,7 @@
 
 use crate::engine::Event;
 use crate::entrant::{Entrant, Lineage};
+use crate::ring_source::Surroundings;
 use crate::source::{self, OpenSource};
 use control_protocol::{EngineConfig, SourceSpec, StreamName};
 use std::io;
@@ -40,12 +41,19 @@ impl Arrivals {
     ///
     /// # Errors
     /// When there is no thread for it.
-    pub fn open(&mut self, spec: SourceSpec, lineage: Lineage, rate_hz: u32, own: &Sender<Event>) -> io::Result<()> {
+    pub fn open(
+        &mut self,
+        spec: SourceSpec,
+        lineage: Lineage,
+        config: &EngineConfig,
+        own: &Sender<Event>,
+    ) -> io::Result<()> {
         self.tickets += 1;
-        let (ticket, own) = (Ticket(self.tickets), own.clone());
+        let (ticket, own, rate_hz) = (Ticket(self.tickets), own.clone(), config.sample_rate_hz);
         let SourceSpec { stream, uri, resume_frames } = spec;
+        let surroundings = Surroundings::of(config, &stream);
         std::thread::Builder::new().name("open source".into()).spawn(move || {
-            let result = source::open(&uri, rate_hz, resume_frames).map(Box::new);
+            let result = source::open_among(&uri, rate_hz, resume_frames, Some(&surroundings)).map(Box::new);
             // Nobody listens any more when the process is ending.
             let _ = own.send(Event::Opened(ticket, result));
         })?;

@@ -173,8 +173,8 @@ impl Engine<'_> {
         if self.arrivals.count() + sources >= SOURCES_MAX {
             return refuse(&format!("{SOURCES_MAX} sources are the most"));
         }
-        let (stream, rate_hz) = (spec.stream.clone(), config.sample_rate_hz);
-        if let Err(e) = self.arrivals.open(spec, lineage.unwrap_or_else(|| Lineage::of(config)), rate_hz, self.own) {
+        let stream = spec.stream.clone();
+        if let Err(e) = self.arrivals.open(spec, lineage.unwrap_or_else(|| Lineage::of(config)), config, self.own) {
             let reason = format!("{stream}: no thread to open it: {e}");
             (self.send)(FromEngine::SourceFailed { stream, reason, retry: true, exit: Exit::Refused });
         }

@@ -45,6 +45,7 @@ pub struct Entrant {
     pub(crate) successors: Outlets,
     /// It has delivered since it was opened, and nobody wants what came before its ring begins.
     pub(crate) trims: bool,
+    may_lead: bool,
     waits_for_peer: bool,
 }
 
@@ -84,6 +85,7 @@ impl Entrant {
             health: open.health,
             successors: open.successors,
             trims: open.live && open.runs_already,
+            may_lead: open.may_lead,
             waits_for_peer: open.waits_for_peer,
         })
     }
@@ -110,7 +112,7 @@ impl Entrant {
 
     /// Makes the tick follow it, where it has a clock of its own. Whether it does.
     fn lead(&mut self) -> bool {
-        self.lane.has_own_clock() && self.lane.lead().is_ok()
+        self.may_lead && self.lane.has_own_clock() && self.lane.lead().is_ok()
     }
 
     /// Ends a source that gets no ring.

@@ -41,6 +41,8 @@ mod own_clock;
 pub mod pace;
 pub mod queue;
 pub mod raw;
+mod ring_follow;
+pub mod ring_source;
 mod retimer;
 pub mod rings;
 pub mod room;

@@ -23,6 +23,8 @@ struct Note {
     frames: u32,
     /// When its callback was, on `CLOCK_MONOTONIC`; 0 where that means nothing.
     at_ns: u64,
+    /// How many are lost is an estimate.
+    estimated: bool,
 }
 
 /// A device's callback, as a clock sees it.
@@ -84,6 +86,7 @@ pub struct Inlet {
     channels: usize,
     lost: u64,
     cause: GapCause,
+    estimated: bool,
     health: Arc<Health>,
 }
 
@@ -120,13 +123,15 @@ pub enum Run {
 pub fn queue(channels: usize, frames: usize, health: &Arc<Health>) -> (Inlet, Outlet) {
     let notes_max = (frames / 16).max(64);
     let (samples_in, samples_out) = touched(frames * channels, 0.0);
-    let (notes_in, notes_out) = touched(notes_max, Note { frames: 0, lost: 0, cause: GapCause::Overrun, at_ns: 0 });
+    let none = Note { frames: 0, lost: 0, cause: GapCause::Overrun, at_ns: 0, estimated: false };
+    let (notes_in, notes_out) = touched(notes_max, none);
     let inlet = Inlet {
         samples: samples_in,
         notes: notes_in,
         channels,
         lost: 0,
         cause: GapCause::Overrun,
+        estimated: false,
         health: Arc::clone(health),
     };
     let outlet = Outlet {
@@ -181,14 +186,26 @@ impl Inlet {
         self.samples.buffer().capacity() / self.channels
     }
 
-    /// Counts frames that the device lost before the period that is pushed next.
+    /// Counts frames that the device lost before the period that is pushed next. How many an xrun cost is an estimate.
     pub fn lose(&mut self, frames: u64, cause: GapCause) {
+        self.skip(frames, cause);
+        self.estimated |= frames > 0 && cause == GapCause::Xrun;
+    }
+
+    /// As [`lose`](Self::lose), where the source itself counted them: its frames stay a clock across the loss.
+    pub fn skip(&mut self, frames: u64, cause: GapCause) {
         if frames > 0 {
             if self.lost == 0 {
                 self.cause = cause;
             }
             self.lost += frames;
         }
+    }
+
+    /// As [`lose`](Self::lose), where the source was away: what it counts from now on is no clock for what was before.
+    pub fn jump(&mut self, frames: u64, cause: GapCause) {
+        self.skip(frames, cause);
+        self.estimated |= frames > 0;
     }
 
     /// As [`push_at`](Self::push_at), for a source without a clock of its own.
@@ -211,10 +228,11 @@ impl Inlet {
         {
             let pushed = room.fill_from_iter(samples);
             debug_assert_eq!(pushed, count, "a period is whole");
-            let note = Note { lost: self.lost, cause: self.cause, frames: notes_frames, at_ns };
+            let note =
+                Note { lost: self.lost, cause: self.cause, frames: notes_frames, at_ns, estimated: self.estimated };
             // There is room: this is the only writer, and it looked.
             if self.notes.push(note).is_ok() {
-                self.lost = 0;
+                (self.lost, self.estimated) = (0, false);
             }
             return;
         }
@@ -224,9 +242,9 @@ impl Inlet {
 
     /// Leaves a last note for frames lost at the very end. Call before [`Health::end`].
     pub fn flush(&mut self) {
-        let note = Note { lost: self.lost, cause: self.cause, frames: 0, at_ns: 0 };
+        let note = Note { lost: self.lost, cause: self.cause, frames: 0, at_ns: 0, estimated: self.estimated };
         if self.lost > 0 && self.notes.push(note).is_ok() {
-            self.lost = 0;
+            (self.lost, self.estimated) = (0, false);
         }
     }
 }
@@ -270,7 +288,7 @@ impl Outlet {
                 if self.arrivals.len() == ARRIVALS_MAX {
                     self.arrivals.pop_front();
                 }
-                let after_glitch = note.lost > 0 && note.cause == GapCause::Xrun;
+                let after_glitch = note.lost > 0 && note.estimated;
                 self.arrivals.push_back(Arrival { at_ns: note.at_ns, frames_total: self.offered, after_glitch });
             }
         }
