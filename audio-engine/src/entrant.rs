@@ -6,7 +6,7 @@ use crate::live::Outlets;
 use crate::queue::Health;
 use crate::source::OpenSource;
 use audio_dsp::Quality;
-use control_protocol::{ClockKind, EngineConfig, StreamName};
+use control_protocol::{ClockKind, EngineConfig, Resampling, StreamName};
 use shm_layout::Epoch;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,6 +36,14 @@ impl Lineage {
     }
 }
 
+const fn quality(resampling: Resampling) -> Quality {
+    match resampling {
+        Resampling::Fast => Quality::Fast,
+        Resampling::Normal => Quality::Normal,
+        Resampling::Best => Quality::Best,
+    }
+}
+
 /// A source that is about to have a ring.
 pub struct Entrant {
     pub(crate) name: StreamName,
@@ -59,7 +67,13 @@ impl Entrant {
     ///
     /// # Errors
     /// In words, when its rate cannot be converted.
-    pub fn new(name: StreamName, lineage: Lineage, open: OpenSource, config: &EngineConfig) -> Result<Self, String> {
+    pub fn new(
+        name: StreamName,
+        lineage: Lineage,
+        open: OpenSource,
+        config: &EngineConfig,
+        resampling: Resampling,
+    ) -> Result<Self, String> {
         let (rate_hz, block_frames) = (config.sample_rate_hz, config.block_frames as usize);
         let cushion_ms = match (open.live, open.runs_already) {
             (true, false) => 0,
@@ -69,7 +83,7 @@ impl Entrant {
         let cushion_frames = u64::from(cushion_ms) * u64::from(rate_hz) / 1_000;
         let rates_hz = (open.queue_rate_hz, rate_hz);
         let lane = if open.own_clock && config.clock == ClockKind::Monotonic {
-            Lane::retimed(open.outlet, rates_hz, block_frames, cushion_frames, Quality::default())
+            Lane::retimed(open.outlet, rates_hz, block_frames, cushion_frames, quality(resampling))
         } else {
             Feed::new(open.outlet, rates_hz.0, rates_hz.1, block_frames)
                 .map(|feed| Lane::new(feed, open.live, block_frames, cushion_frames))

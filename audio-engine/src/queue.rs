@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
+use crate::delays::Delays;
 use control_protocol::{GapCause, SourceError};
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -60,6 +61,8 @@ pub struct Health {
     pub tick_late_ns: AtomicI64,
     /// Ask the source to begin (a virtual device waits for this).
     pub begin: AtomicBool,
+    /// How long its sound is on its way.
+    pub delays: Delays,
     error: Mutex<Option<SourceError>>,
 }
 
@@ -103,6 +106,8 @@ pub struct Outlet {
     /// Frames, sound and losses, of all notes so far.
     offered: u64,
     arrivals: VecDeque<Arrival>,
+    /// When the newest callback was that told its time; 0 before one did.
+    last_at_ns: u64,
     channels: usize,
     health: Arc<Health>,
 }
@@ -143,6 +148,7 @@ pub fn queue(channels: usize, frames: usize, health: &Arc<Health>) -> (Inlet, Ou
         period_frames_max: 0,
         offered: 0,
         arrivals: VecDeque::with_capacity(ARRIVALS_MAX),
+        last_at_ns: 0,
         channels,
         health: Arc::clone(health),
     };
@@ -285,6 +291,7 @@ impl Outlet {
             self.offered += note.lost + u64::from(note.frames);
             self.open.push_back(note);
             if note.at_ns > 0 {
+                self.last_at_ns = note.at_ns;
                 if self.arrivals.len() == ARRIVALS_MAX {
                     self.arrivals.pop_front();
                 }
@@ -315,6 +322,12 @@ impl Outlet {
     #[must_use]
     pub const fn ready(&self) -> u64 {
         self.sound_ready + self.lost_ready
+    }
+
+    /// When the newest callback was, of those before the last [`refresh`](Self::refresh); `None` where nobody told.
+    #[must_use]
+    pub fn last_callback_ns(&self) -> Option<u64> {
+        (self.last_at_ns > 0).then_some(self.last_at_ns)
     }
 
     /// The largest period seen.

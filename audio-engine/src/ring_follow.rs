@@ -138,7 +138,8 @@ impl Following {
         // Back in its place below; nothing here ends it.
         let Some(ring) = self.ring.take() else { return };
         let told_ns = ring.commit_time_ns();
-        let at_ns = if (now_ns.saturating_sub(COMMIT_AGE_NS_MAX)..=now_ns).contains(&told_ns) { told_ns } else { now_ns };
+        let at_ns =
+            if (now_ns.saturating_sub(COMMIT_AGE_NS_MAX)..=now_ns).contains(&told_ns) { told_ns } else { now_ns };
         let (channels, piece) = (self.shape.1 as usize, self.planar.len() / self.shape.1 as usize);
         while self.position < commit {
             let frames = usize::try_from(commit.since(self.position)).unwrap_or(piece).min(piece);

@@ -44,7 +44,8 @@ pub(crate) fn open(uri: &RingUri, around: Option<&Surroundings>) -> Result<OpenS
             around.runtime_dir.join(stream_link(uri.ring.strip_suffix(".ring").unwrap_or(&uri.ring)))
         }
         (false, None) => {
-            let reason = format!("ring {}: without an instance a path is needed, as in ring:/dev/shm/{0}.ring", uri.ring);
+            let reason =
+                format!("ring {}: without an instance a path is needed, as in ring:/dev/shm/{0}.ring", uri.ring);
             return Err(refused(reason, Exit::Usage));
         }
     };
@@ -172,7 +173,11 @@ fn missing(name: &str, path: &Path, session: Option<SessionId>) -> OpenError {
         true => "and no other program writes one there; start the program that does".to_owned(),
         false => format!("there are: {}", names.join(", ")),
     };
-    OpenError { reason: format!("there is no ring {name} in {}; {there}", dir.display()), retry: true, exit: Exit::NoDevice }
+    OpenError {
+        reason: format!("there is no ring {name} in {}; {there}", dir.display()),
+        retry: true,
+        exit: Exit::NoDevice,
+    }
 }
 
 fn unwritten(name: &str, ring: Option<&RingReader>) -> OpenError {

@@ -9,7 +9,7 @@ use crate::queue::{Health, Outlet, queue};
 use crate::raw::read_wav_header;
 use crate::ring_source::{self, Surroundings};
 use crate::stdin::RawStream;
-use crate::uri::{SourceUri, UriError, VirtualSpec};
+use crate::uri::{SignalKind, SourceUri, UriError, VirtualSpec};
 use crate::virtual_device::VirtualDevice;
 use control_protocol::Exit;
 use cpal::{BufferSize, StreamConfig};
@@ -188,7 +188,9 @@ fn open_virtual(spec: VirtualSpec, engine_rate_hz: u32, resume_frames: u64) -> R
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked by the parser")]
     let total_frames = spec.seconds.map(|s| scale((s * f64::from(rate_hz)).round() as u64, rate_hz, engine_rate_hz));
     let (health, own_clock) = (Arc::new(Health::default()), spec.drift_ppm != 0.0);
-    let device = VirtualDevice::new(spec, rate_hz, first_frame);
+    // Impulses are a probe's, which is to change nothing.
+    let may_lead = spec.signal != SignalKind::Impulse;
+    let device = VirtualDevice::new(spec, rate_hz, first_frame).heard_by(&health);
     let device = if own_clock { device } else { device.in_time_with(&health) };
     let source = LiveSource {
         device: cpal::platform::CustomDevice::from_device(device.clone()).into(),
@@ -197,7 +199,7 @@ fn open_virtual(spec: VirtualSpec, engine_rate_hz: u32, resume_frames: u64) -> R
         queue_frames,
         virtual_device: Some(device),
     };
-    Ok(OpenSource { own_clock, total_frames, ..open_live(source, health, description, "virtual")? })
+    Ok(OpenSource { own_clock, may_lead, total_frames, ..open_live(source, health, description, "virtual")? })
 }
 
 fn open_live(

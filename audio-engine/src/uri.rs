@@ -85,6 +85,8 @@ pub enum SignalKind {
     Silence,
     /// Frame n carries n.
     Count,
+    /// An impulse of one frame, twice a second.
+    Impulse,
 }
 
 impl std::fmt::Display for SignalKind {
@@ -95,6 +97,7 @@ impl std::fmt::Display for SignalKind {
             Self::Noise => f.write_str("noise"),
             Self::Silence => f.write_str("silence"),
             Self::Count => f.write_str("count"),
+            Self::Impulse => f.write_str("impulses"),
         }
     }
 }
@@ -106,7 +109,7 @@ pub enum UriError {
     #[error("source {0:?}: unknown kind; there are device:, file:, demo:, stdin:, ring:, test: and virtual:")]
     Scheme(String),
     /// A name is missing or does not exist.
-    #[error("source {uri:?}: unknown signal {name:?}; there are tone, sweep, noise, silence and count")]
+    #[error("source {uri:?}: unknown signal {name:?}; there are tone, sweep, noise, silence, count and impulse")]
     Signal {
         /// The whole URI.
         uri: String,
@@ -219,6 +222,7 @@ fn virtual_device(uri: &str, rest: &str, faults: &[&str]) -> Result<SourceUri, U
         "noise" => SignalKind::Noise,
         "silence" => SignalKind::Silence,
         "count" => SignalKind::Count,
+        "impulse" => SignalKind::Impulse,
         _ => return Err(UriError::Signal { uri: uri.into(), name: name.into() }),
     };
     let options = options?;

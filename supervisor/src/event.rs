@@ -128,6 +128,10 @@ pub(crate) enum Request {
     },
     /// The mixer as it is set.
     MixShow {},
+    /// How long sound is on its way.
+    Latency {},
+    /// Send an impulse on its way.
+    LatencyProbe {},
     /// Listen no more, and go on capturing.
     Pause {
         /// To which streams; all where none is named.

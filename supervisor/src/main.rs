@@ -27,6 +27,7 @@ mod inspect;
 mod lag;
 mod language;
 mod last_exit;
+mod latency;
 mod log;
 mod logs;
 mod mailbox;
@@ -123,6 +124,7 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
         Command::Toggle(args) => orders::pause("toggle", args, &load()?),
         Command::Source(args) => source_orders::source(&args.command, &load()?),
         Command::Mix(args) => mix_orders::mix(&args.command, &load()?),
+        Command::Latency(args) => latency::latency(*args, &load()?),
         Command::Devices(args) => devices::devices(args),
     };
     done.map(|()| Exit::Clean)

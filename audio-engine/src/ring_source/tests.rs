@@ -1,7 +1,7 @@
 use super::*;
-use control_protocol::GapCause;
 use crate::queue::{Outlet, Run};
 use crate::source::open_among;
+use control_protocol::GapCause;
 use shm_layout::{Epoch, FrameIndex, RingSpec, RingWriter};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
