@@ -10,7 +10,7 @@ use crate::queue::{Health, queue};
 use crate::ring_follow::Following;
 use crate::source::{OpenError, OpenSource, QUEUE_MS, frames_of};
 use crate::uri::RingUri;
-use control_protocol::{EngineConfig, Exit, StreamName};
+use control_protocol::{EngineConfig, Exit, StreamName, URI_BYTES_MAX};
 use shm_layout::{AttachError, RingInfo, RingReader, RingState, SessionId, is_alive, list_rings, stream_link};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -104,7 +104,7 @@ fn start(
         runs_already: true,
         waits_for_peer: false,
         // The next engine need not find its writer there.
-        resume_uri: Some(uri.shaped(rate_hz, shape.1)),
+        resume_uri: Some(uri.shaped(rate_hz, shape.1)).filter(|uri| uri.len() <= URI_BYTES_MAX),
         total_frames: None,
         health,
         outlet,
