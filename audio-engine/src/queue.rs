@@ -248,7 +248,16 @@ impl Inlet {
 
     /// Leaves a last note for frames lost at the very end. Call before [`Health::end`].
     pub fn flush(&mut self) {
-        let note = Note { lost: self.lost, cause: self.cause, frames: 0, at_ns: 0, estimated: self.estimated };
+        self.flush_at(0);
+    }
+
+    /// Leaves a note for frames that are missing, before any that are not: a source that goes on without sound. It counted
+    /// them at this time, as [`push_at`](Self::push_at) says.
+    ///
+    /// # Real time
+    /// Wait-free.
+    pub fn flush_at(&mut self, at_ns: u64) {
+        let note = Note { lost: self.lost, cause: self.cause, frames: 0, at_ns, estimated: self.estimated };
         if self.lost > 0 && self.notes.push(note).is_ok() {
             (self.lost, self.estimated) = (0, false);
         }

@@ -182,6 +182,8 @@ impl Following {
             if gap_from < gap_to {
                 push_part(&mut self.inlet, &self.planar, (from, at, gap_from), frames, at_ns);
                 self.inlet.skip(gap_to.since(gap_from), cause_of(gap.cause));
+                // At once: it lasts, perhaps, and its place is now.
+                self.inlet.flush_at(at_ns);
                 at = gap_to;
             }
         }
