@@ -170,11 +170,11 @@ fn missing(name: &str, path: &Path, session: Option<SessionId>) -> OpenError {
         .collect();
     names.dedup();
     let there = match names.is_empty() {
-        true => "and no other program writes one there; start the program that does".to_owned(),
-        false => format!("there are: {}", names.join(", ")),
+        true => ", and no other program writes one there; start the program that does".to_owned(),
+        false => format!("; there are: {}", names.join(", ")),
     };
     OpenError {
-        reason: format!("there is no ring {name} in {}; {there}", dir.display()),
+        reason: format!("there is no ring {name} in {}{there}", dir.display()),
         retry: true,
         exit: Exit::NoDevice,
     }

@@ -180,7 +180,7 @@ fn probe(socket: &Path, runtime: &Path) -> Result<(Value, Found)> {
     while seen.len() < IMPULSES && begin.elapsed() < PATIENCE {
         let Wait::Ready(commit) = ring.wait(position, PATIENCE.saturating_sub(begin.elapsed())) else { break };
         let ring_ns = now_ns();
-        let frames = usize::try_from(commit.since(position)).unwrap_or(0).min(ring.info().capacity_frames as usize);
+        let frames = usize::try_from(commit.since(position).min(ring.info().capacity_frames)).unwrap_or(0);
         block.resize(frames * ring.info().channels as usize, 0.0);
         let from = std::mem::replace(&mut position, commit);
         if ring.read(from, &mut block, frames).is_err() || from < settled {

@@ -19,7 +19,9 @@ pub fn monotonic_s() -> f64 {
 /// What sounds at a time.
 #[must_use]
 pub fn paced_sample(time_s: f64) -> f32 {
-    (0.5 * (TAU * (TONE_HZ * time_s).fract()).sin()) as f32
+    #[expect(clippy::cast_possible_truncation, reason = "f64 to sample")]
+    let sample = (0.5 * (TAU * (TONE_HZ * time_s).fract()).sin()) as f32;
+    sample
 }
 
 /// When the first of these samples sounded, a whole turn of the tone, up to whole tenths of a second; and how loud it was.

@@ -3,6 +3,8 @@ use crate::queue::{Outlet, Run};
 use crate::source::open_among;
 use control_protocol::GapCause;
 use shm_layout::{Epoch, FrameIndex, RingSpec, RingWriter};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -98,8 +100,7 @@ fn what_cannot_be_followed_is_refused_with_what_to_do() {
     let error = refused(dir.path(), "ring:radio");
     assert!(error.reason.contains("was closed") && error.reason.contains("rate=8000&channels=1"), "{error}");
     std::fs::write(dir.path().join("text.ring"), [b'x'; 10_000]).unwrap();
-    let text = std::fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o600));
-    std::fs::set_permissions(dir.path().join("text.ring"), text).unwrap();
+    std::fs::set_permissions(dir.path().join("text.ring"), Permissions::from_mode(0o600)).unwrap();
     let error = refused(dir.path(), "ring:text");
     assert!(error.reason.contains("not a ring") && error.exit == Exit::Refused, "{error}");
     drop((own, clash, slow));
