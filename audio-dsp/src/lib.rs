@@ -64,7 +64,7 @@ pub use meter::{Meters, Reading};
 pub use mix::{downmix_to_mono, mix_into};
 pub use pan::balance;
 pub use rate::{RATE_HZ_MAX, RATE_HZ_MIN, RateConverter, RateError};
-pub use signal::{COUNT_MODULUS, SIGNAL_PEAK, Signal, SignalSource, decode_count};
+pub use signal::{COUNT_MODULUS, SIGNAL_PEAK, Signal, SignalSource, decode_count, is_impulse};
 pub use source_clock::{MEMORY_SECONDS, SourceClock};
 pub use strip::{GLIDE_SECONDS, Strip};
 pub use true_peak::TruePeak;

@@ -29,6 +29,11 @@ pub enum Signal {
     Noise,
     /// Zeros.
     Silence,
+    /// An impulse of one frame, and zeros between it and the next one: at each frame `every / 2 + n * every`.
+    Impulses {
+        /// Frames from one to the next, at least 1.
+        every: u64,
+    },
     /// Frame `n` carries `n mod 2^24`, divided by `2^24`, exactly; see [`decode_count`].
     Count,
 }
@@ -72,6 +77,7 @@ impl SignalSource {
             match self.signal {
                 Signal::Noise => (0..).zip(samples).for_each(|(channel, s)| *s = noise(frame, channel)),
                 Signal::Silence => samples.fill(0.0),
+                Signal::Impulses { every } => samples.fill(if is_impulse(frame, every) { SIGNAL_PEAK } else { 0.0 }),
                 Signal::Count => samples.fill(count(frame)),
                 Signal::Tone { hz } => samples.fill(sine(hz * to_f64(frame) / f64::from(self.sample_rate_hz))),
                 Signal::Sweep { from_hz, to_hz, seconds } => {
@@ -95,6 +101,13 @@ pub fn decode_count(sample: f32) -> Option<u32> {
         reason = "checked to be a whole number in range"
     )]
     exact.then_some(number as u32)
+}
+
+/// Whether [`Signal::Impulses`] has one in this frame.
+#[must_use]
+pub const fn is_impulse(frame: u64, every: u64) -> bool {
+    let every = if every == 0 { 1 } else { every };
+    frame % every == every / 2
 }
 
 fn count(frame: u64) -> f32 {
@@ -178,6 +191,7 @@ mod tests {
             Signal::Sweep { from_hz: 20.0, to_hz: 20_000.0, seconds: 0.1 },
             Signal::Noise,
             Signal::Silence,
+            Signal::Impulses { every: 100 },
             Signal::Count,
         ];
         for signal in signals {

@@ -21,7 +21,7 @@ use audio_engine::source::OpenSource;
 use audio_engine::uri::SourceUri;
 use audio_engine::virtual_device::VirtualDevice;
 use audio_engine::vitals::Vitals;
-use control_protocol::{BoardPlace, ClockKind, EngineConfig, StreamName};
+use control_protocol::{BoardPlace, ClockKind, EngineConfig, Resampling, StreamName};
 use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{BufferSize, StreamConfig};
 use rtrb::{Producer, RingBuffer};
@@ -122,7 +122,7 @@ fn one_start(cushioned: bool, sums: &mut Sums) -> Result<()> {
     let (told, mut deliveries) = RingBuffer::new(100 * PERIODS_A_START);
     let (stream, open) = device(told, cushioned)?;
     let (name, lineage) = (StreamName::new("bench")?, Lineage::of(&config));
-    let mut entrant = Entrant::new(name, lineage, open, &config).map_err(anyhow::Error::msg)?;
+    let mut entrant = Entrant::new(name, lineage, open, &config, Resampling::Normal).map_err(anyhow::Error::msg)?;
     let begin = Instant::now();
     while !entrant.may_begin(Duration::ZERO, true) {
         ensure!(begin.elapsed() < WATCHDOG, "watchdog: the device delivers nothing");
@@ -195,6 +195,7 @@ fn device(mut told: Producer<Delivery>, cushioned: bool) -> Result<(cpal::Stream
         channels: CHANNELS,
         live: true,
         own_clock: false,
+        may_lead: true,
         runs_already: cushioned,
         waits_for_peer: false,
         resume_uri: None,

@@ -2,8 +2,9 @@
 
 use crate::engine::Event;
 use crate::entrant::{Entrant, Lineage};
+use crate::ring_source::Surroundings;
 use crate::source::{self, OpenSource};
-use control_protocol::{EngineConfig, SourceSpec, StreamName};
+use control_protocol::{EngineConfig, Resampling, SourceSpec, StreamName};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
@@ -40,12 +41,19 @@ impl Arrivals {
     ///
     /// # Errors
     /// When there is no thread for it.
-    pub fn open(&mut self, spec: SourceSpec, lineage: Lineage, rate_hz: u32, own: &Sender<Event>) -> io::Result<()> {
+    pub fn open(
+        &mut self,
+        spec: SourceSpec,
+        lineage: Lineage,
+        config: &EngineConfig,
+        own: &Sender<Event>,
+    ) -> io::Result<()> {
         self.tickets += 1;
-        let (ticket, own) = (Ticket(self.tickets), own.clone());
+        let (ticket, own, rate_hz) = (Ticket(self.tickets), own.clone(), config.sample_rate_hz);
         let SourceSpec { stream, uri, resume_frames } = spec;
+        let surroundings = Surroundings::of(config, &stream);
         std::thread::Builder::new().name("open source".into()).spawn(move || {
-            let result = source::open(&uri, rate_hz, resume_frames).map(Box::new);
+            let result = source::open_among(&uri, rate_hz, resume_frames, Some(&surroundings)).map(Box::new);
             // Nobody listens any more when the process is ending.
             let _ = own.send(Event::Opened(ticket, result));
         })?;
@@ -109,12 +117,12 @@ impl Arrivals {
     }
 
     /// Asks all that are open to begin, and waits for them from now on. Those that cannot, with the reasons.
-    pub fn ask_to_begin(&mut self, config: &EngineConfig) -> Vec<(StreamName, String)> {
+    pub fn ask_to_begin(&mut self, config: &EngineConfig, resampling: Resampling) -> Vec<(StreamName, String)> {
         let mut refused = Vec::new();
         for slot in std::mem::take(&mut self.slots) {
             let Slot { ticket, name, lineage, state } = slot;
             let state = match state {
-                State::Open(open) => match Entrant::new(name.clone(), lineage, *open, config) {
+                State::Open(open) => match Entrant::new(name.clone(), lineage, *open, config, resampling) {
                     Ok(entrant) => {
                         entrant.ask_to_begin();
                         State::Waited(entrant, Instant::now())

@@ -46,8 +46,11 @@ impl Capture {
             rt::promote(rt::PRIORITY_CALLBACK);
         }
         let frames = period.len() / self.inlet.channels();
-        self.note_xrun(info.timestamp().capture);
-        self.expected = info.timestamp().capture.checked_add(self.length(frames));
+        let (stamp, length) = (info.timestamp(), self.length(frames));
+        self.note_xrun(stamp.capture);
+        let age = stamp.callback.checked_duration_since(stamp.capture);
+        self.inlet.health().delays.saw_period(age, length);
+        self.expected = stamp.capture.checked_add(length);
         if self.inlet.health().stop.load(Ordering::Relaxed) {
             return;
         }

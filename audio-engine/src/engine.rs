@@ -12,7 +12,9 @@ use crate::room::StartError;
 use crate::running::Running;
 use crate::source::{OpenError, OpenSource};
 use crate::vitals::Vitals;
-use control_protocol::{ClockKind, EngineConfig, Exit, FromEngine, SOURCES_MAX, SourceSpec, StreamName, ToEngine};
+use control_protocol::{
+    ClockKind, EngineConfig, Exit, FromEngine, Resampling, SOURCES_MAX, SourceSpec, StreamName, ToEngine,
+};
 use shm_layout::FrameIndex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,6 +48,7 @@ pub fn serve(events: &Receiver<Event>, own: &Sender<Event>, send: &dyn Fn(FromEn
         lineages: BTreeMap::new(),
         arrivals: Arrivals::default(),
         desk: Desk::default(),
+        resampling: Resampling::default(),
         some_failed: false,
         orders: Arc::default(),
         phase: Phase::Adding,
@@ -72,6 +75,7 @@ struct Engine<'a> {
     lineages: BTreeMap<StreamName, Lineage>,
     arrivals: Arrivals,
     desk: Desk,
+    resampling: Resampling,
     some_failed: bool,
     orders: Arc<Orders>,
     phase: Phase,
@@ -141,6 +145,7 @@ impl Engine<'_> {
                     running.set_master(&self.desk);
                 }
             }
+            Event::Message(ToEngine::Resampling(resampling)) => self.resampling = resampling,
             Event::Message(ToEngine::Close) => self.close(),
             Event::Message(ToEngine::Shutdown) => return Some(Exit::Clean),
             Event::Opened(ticket, result) => self.opened(ticket, result),
@@ -173,8 +178,8 @@ impl Engine<'_> {
         if self.arrivals.count() + sources >= SOURCES_MAX {
             return refuse(&format!("{SOURCES_MAX} sources are the most"));
         }
-        let (stream, rate_hz) = (spec.stream.clone(), config.sample_rate_hz);
-        if let Err(e) = self.arrivals.open(spec, lineage.unwrap_or_else(|| Lineage::of(config)), rate_hz, self.own) {
+        let stream = spec.stream.clone();
+        if let Err(e) = self.arrivals.open(spec, lineage.unwrap_or_else(|| Lineage::of(config)), config, self.own) {
             let reason = format!("{stream}: no thread to open it: {e}");
             (self.send)(FromEngine::SourceFailed { stream, reason, retry: true, exit: Exit::Refused });
         }
@@ -272,7 +277,7 @@ impl Engine<'_> {
 
     fn ask_to_begin(&mut self) {
         let Some(config) = &self.config else { return };
-        for (stream, reason) in self.arrivals.ask_to_begin(config) {
+        for (stream, reason) in self.arrivals.ask_to_begin(config, self.resampling) {
             self.some_failed = true;
             (self.send)(source_failed(stream, StartError::refused(reason)));
         }

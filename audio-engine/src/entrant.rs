@@ -6,7 +6,7 @@ use crate::live::Outlets;
 use crate::queue::Health;
 use crate::source::OpenSource;
 use audio_dsp::Quality;
-use control_protocol::{ClockKind, EngineConfig, StreamName};
+use control_protocol::{ClockKind, EngineConfig, Resampling, StreamName};
 use shm_layout::Epoch;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,6 +36,14 @@ impl Lineage {
     }
 }
 
+const fn quality(resampling: Resampling) -> Quality {
+    match resampling {
+        Resampling::Fast => Quality::Fast,
+        Resampling::Normal => Quality::Normal,
+        Resampling::Best => Quality::Best,
+    }
+}
+
 /// A source that is about to have a ring.
 pub struct Entrant {
     pub(crate) name: StreamName,
@@ -45,6 +53,7 @@ pub struct Entrant {
     pub(crate) successors: Outlets,
     /// It has delivered since it was opened, and nobody wants what came before its ring begins.
     pub(crate) trims: bool,
+    may_lead: bool,
     waits_for_peer: bool,
 }
 
@@ -58,7 +67,13 @@ impl Entrant {
     ///
     /// # Errors
     /// In words, when its rate cannot be converted.
-    pub fn new(name: StreamName, lineage: Lineage, open: OpenSource, config: &EngineConfig) -> Result<Self, String> {
+    pub fn new(
+        name: StreamName,
+        lineage: Lineage,
+        open: OpenSource,
+        config: &EngineConfig,
+        resampling: Resampling,
+    ) -> Result<Self, String> {
         let (rate_hz, block_frames) = (config.sample_rate_hz, config.block_frames as usize);
         let cushion_ms = match (open.live, open.runs_already) {
             (true, false) => 0,
@@ -68,7 +83,7 @@ impl Entrant {
         let cushion_frames = u64::from(cushion_ms) * u64::from(rate_hz) / 1_000;
         let rates_hz = (open.queue_rate_hz, rate_hz);
         let lane = if open.own_clock && config.clock == ClockKind::Monotonic {
-            Lane::retimed(open.outlet, rates_hz, block_frames, cushion_frames, Quality::default())
+            Lane::retimed(open.outlet, rates_hz, block_frames, cushion_frames, quality(resampling))
         } else {
             Feed::new(open.outlet, rates_hz.0, rates_hz.1, block_frames)
                 .map(|feed| Lane::new(feed, open.live, block_frames, cushion_frames))
@@ -84,6 +99,7 @@ impl Entrant {
             health: open.health,
             successors: open.successors,
             trims: open.live && open.runs_already,
+            may_lead: open.may_lead,
             waits_for_peer: open.waits_for_peer,
         })
     }
@@ -110,7 +126,7 @@ impl Entrant {
 
     /// Makes the tick follow it, where it has a clock of its own. Whether it does.
     fn lead(&mut self) -> bool {
-        self.lane.has_own_clock() && self.lane.lead().is_ok()
+        self.may_lead && self.lane.has_own_clock() && self.lane.lead().is_ok()
     }
 
     /// Ends a source that gets no ring.

@@ -12,6 +12,8 @@ const STEP_FRAMES: usize = 256;
 /// Gives the frames of one source, in order, at the engine's rate.
 pub struct Feed {
     outlet: Outlet,
+    from_hz: u32,
+    to_hz: u32,
     /// Frames of the source in the queues before this one.
     before: u64,
     converted: Option<Converted>,
@@ -23,7 +25,7 @@ impl Feed {
     /// # Errors
     /// [`RateError`] for a rate out of range.
     pub fn new(outlet: Outlet, from_hz: u32, to_hz: u32, block_frames: usize) -> Result<Self, RateError> {
-        let mut feed = Self { outlet, before: 0, converted: None };
+        let mut feed = Self { outlet, from_hz, to_hz, before: 0, converted: None };
         feed.convert((from_hz, to_hz), block_frames)?;
         Ok(feed)
     }
@@ -35,6 +37,7 @@ impl Feed {
     pub fn convert(&mut self, (from_hz, to_hz): (u32, u32), block_frames: usize) -> Result<(), RateError> {
         let converted = || Converted::new(from_hz, to_hz, self.outlet.channels(), block_frames);
         self.converted = (from_hz != to_hz).then(converted).transpose()?;
+        (self.from_hz, self.to_hz) = (from_hz, to_hz);
         Ok(())
     }
 
@@ -59,8 +62,19 @@ impl Feed {
     /// The frame of the source, counted from its beginning, that is taken next: with a converter, between two of them.
     #[must_use]
     pub fn position(&self) -> f64 {
-        let inside = self.converted.as_ref().map_or(0.0, Converted::inside);
-        (self.before + self.outlet.taken()) as f64 - inside
+        (self.before + self.outlet.taken()) as f64 - self.inside()
+    }
+
+    /// The source's rate, and the rate of what is taken.
+    #[must_use]
+    pub const fn rates_hz(&self) -> (u32, u32) {
+        (self.from_hz, self.to_hz)
+    }
+
+    /// Frames of the source that are inside of the converter.
+    #[must_use]
+    pub fn inside(&self) -> f64 {
+        self.converted.as_ref().map_or(0.0, Converted::inside)
     }
 
     /// Looks for what has come in.

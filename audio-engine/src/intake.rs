@@ -1,5 +1,6 @@
 //! A source's frames as they leave its queue: as many as are asked for, with gaps where nothing came.
 
+use crate::delays::Measured;
 use crate::feed::{Feed, pack};
 use crate::queue::{Arrival, Health, Outlet, Run};
 use audio_dsp::RateError;
@@ -133,6 +134,22 @@ impl Intake {
     /// See [`Feed::position`].
     pub(crate) fn position(&self) -> f64 {
         self.feed.position()
+    }
+
+    /// How long the sound has waited that is taken next, for a block of `block_s` that is due at this time: `inside` are
+    /// frames of the source that lie behind the feed. Where its callbacks tell their times.
+    pub(crate) fn measure(&self, due_ns: u64, block_s: f64, inside: f64) -> Option<Measured> {
+        let outlet = self.feed.outlet();
+        let last_ns = outlet.last_callback_ns().filter(|_| self.is_flowing())?;
+        let rate_hz = f64::from(self.feed.rates_hz().0);
+        let since_s = (due_ns as f64 - last_ns as f64) * 1e-9;
+        let period_s = f64::from(outlet.period_frames_max()) / rate_hz;
+        Some(Measured {
+            period_s,
+            queue_s: outlet.ready() as f64 / rate_hz + since_s - period_s - block_s,
+            resampler_s: (self.feed.inside() + inside) / rate_hz,
+            block_s,
+        })
     }
 
     pub(crate) fn is_flowing(&self) -> bool {

@@ -19,6 +19,7 @@ pub struct Lane {
     own: Option<OwnClock>,
     due: Option<Due>,
     block_frames: usize,
+    block_s: f64,
 }
 
 impl Lane {
@@ -26,8 +27,9 @@ impl Lane {
     /// `cushion_frames` are kept in the queue at least, besides a period and a block.
     #[must_use]
     pub fn new(feed: Feed, live: bool, block_frames: usize, cushion_frames: u64) -> Self {
+        let block_s = block_frames as f64 / f64::from(feed.rates_hz().1);
         let intake = Intake::new(feed, live, block_frames, block_frames, cushion_frames);
-        Self { intake, own: None, due: None, block_frames }
+        Self { intake, own: None, due: None, block_frames, block_s }
     }
 
     /// A lane for a device with a clock of its own, from its rate to the engine's. `cushion_frames` are the engine's.
@@ -48,7 +50,8 @@ impl Lane {
         let feed = Feed::new(outlet, from_hz, from_hz, stride)?;
         let intake = Intake::new(feed, true, fill_frames, stride, at_source(cushion_frames));
         let own = OwnClock::new((from_hz, to_hz), cushion_frames, retimer);
-        Ok(Self { intake, own: Some(own), due: None, block_frames })
+        let block_s = block_frames as f64 / f64::from(to_hz);
+        Ok(Self { intake, own: Some(own), due: None, block_frames, block_s })
     }
 
     /// Makes the tick follow this device, which is not resampled then. Before anything was filled.
@@ -160,6 +163,7 @@ impl Lane {
     /// Wait-free; allocates and frees nothing.
     pub fn fill(&mut self, draining: bool, mut retired: impl FnMut(Outlet)) -> usize {
         let ended = self.intake.look() || draining;
+        self.measure();
         if let Some(own) = &mut self.own {
             return own.fill(&mut self.intake, self.block_frames, self.due, ended, &mut retired);
         }
@@ -171,6 +175,15 @@ impl Lane {
             self.intake.grow_cushion();
         }
         frames
+    }
+
+    /// Leaves word of how long the sound of the next block has waited.
+    fn measure(&self) {
+        let inside = self.retimer().map_or(0.0, Retimer::inside);
+        let measured = self.due.and_then(|due| self.intake.measure(due.at_ns, self.block_s, inside));
+        if let Some(measured) = measured.filter(|_| self.intake.live()) {
+            self.intake.health().delays.saw_block(measured);
+        }
     }
 
     /// Frames that lie behind the queue in a steady flow.

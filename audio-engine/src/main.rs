@@ -29,7 +29,7 @@ enum Command {
     },
     /// Open a source and print what it is as a JSON object, e.g. `audio-engine probe device:`.
     Probe {
-        /// `device:`, `device:NAME`, `file:PATH`, `demo:`, `stdin:`, `test:SIGNAL` or `virtual:SIGNAL`.
+        /// `device:`, `device:NAME`, `file:PATH`, `demo:`, `stdin:`, `ring:PATH`, `test:SIGNAL` or `virtual:SIGNAL`.
         uri: String,
         /// Listen for so long, and say how loud it was.
         #[arg(long, value_name = "SECONDS", value_parser = seconds)]

@@ -57,6 +57,11 @@ impl Mix {
         self.ring.next_frame()
     }
 
+    /// By how many frames its ring is behind the others.
+    pub(crate) fn latency_frames(&self) -> u64 {
+        self.limiter.latency_frames() as u64
+    }
+
     /// Sets fader and ceiling, which glide there.
     ///
     /// # Real time

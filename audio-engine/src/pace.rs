@@ -21,6 +21,8 @@ pub struct Orders {
     pub blocks: AtomicU64,
     /// The tick's answer: by how much later than at the nominal rate it is due, in nanoseconds.
     pub late_ns: AtomicI64,
+    /// The tick's answer: how long after its time a block is written, in nanoseconds, evened out.
+    pub written_ns: AtomicU64,
 }
 
 /// What makes a block due.
@@ -60,7 +62,14 @@ pub fn run(mut tick: Tick, pace: Pace, orders: &Arc<Orders>, pulse: &Pulse) -> T
                 }
             }
         }
+        let due = tick.due();
         tick.run(false);
+        if let Some(due) = due {
+            let (late_ns, before_ns) =
+                (rt::now_ns().saturating_sub(due.at_ns), orders.written_ns.load(Ordering::Relaxed));
+            let even_ns = if before_ns == 0 { late_ns } else { (63 * before_ns + late_ns) / 64 };
+            orders.written_ns.store(even_ns, Ordering::Relaxed);
+        }
         orders.blocks.fetch_add(1, Ordering::Relaxed);
     }
     if !tick.is_done() {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
+use crate::delays::Delays;
 use control_protocol::{GapCause, SourceError};
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -23,6 +24,8 @@ struct Note {
     frames: u32,
     /// When its callback was, on `CLOCK_MONOTONIC`; 0 where that means nothing.
     at_ns: u64,
+    /// How many are lost is an estimate.
+    estimated: bool,
 }
 
 /// A device's callback, as a clock sees it.
@@ -58,6 +61,8 @@ pub struct Health {
     pub tick_late_ns: AtomicI64,
     /// Ask the source to begin (a virtual device waits for this).
     pub begin: AtomicBool,
+    /// How long its sound is on its way.
+    pub delays: Delays,
     error: Mutex<Option<SourceError>>,
 }
 
@@ -84,6 +89,7 @@ pub struct Inlet {
     channels: usize,
     lost: u64,
     cause: GapCause,
+    estimated: bool,
     health: Arc<Health>,
 }
 
@@ -100,6 +106,8 @@ pub struct Outlet {
     /// Frames, sound and losses, of all notes so far.
     offered: u64,
     arrivals: VecDeque<Arrival>,
+    /// When the newest callback was that told its time; 0 before one did.
+    last_at_ns: u64,
     channels: usize,
     health: Arc<Health>,
 }
@@ -120,13 +128,15 @@ pub enum Run {
 pub fn queue(channels: usize, frames: usize, health: &Arc<Health>) -> (Inlet, Outlet) {
     let notes_max = (frames / 16).max(64);
     let (samples_in, samples_out) = touched(frames * channels, 0.0);
-    let (notes_in, notes_out) = touched(notes_max, Note { frames: 0, lost: 0, cause: GapCause::Overrun, at_ns: 0 });
+    let none = Note { frames: 0, lost: 0, cause: GapCause::Overrun, at_ns: 0, estimated: false };
+    let (notes_in, notes_out) = touched(notes_max, none);
     let inlet = Inlet {
         samples: samples_in,
         notes: notes_in,
         channels,
         lost: 0,
         cause: GapCause::Overrun,
+        estimated: false,
         health: Arc::clone(health),
     };
     let outlet = Outlet {
@@ -138,6 +148,7 @@ pub fn queue(channels: usize, frames: usize, health: &Arc<Health>) -> (Inlet, Ou
         period_frames_max: 0,
         offered: 0,
         arrivals: VecDeque::with_capacity(ARRIVALS_MAX),
+        last_at_ns: 0,
         channels,
         health: Arc::clone(health),
     };
@@ -181,14 +192,26 @@ impl Inlet {
         self.samples.buffer().capacity() / self.channels
     }
 
-    /// Counts frames that the device lost before the period that is pushed next.
+    /// Counts frames that the device lost before the period that is pushed next. How many an xrun cost is an estimate.
     pub fn lose(&mut self, frames: u64, cause: GapCause) {
+        self.skip(frames, cause);
+        self.estimated |= frames > 0 && cause == GapCause::Xrun;
+    }
+
+    /// As [`lose`](Self::lose), where the source itself counted them: its frames stay a clock across the loss.
+    pub fn skip(&mut self, frames: u64, cause: GapCause) {
         if frames > 0 {
             if self.lost == 0 {
                 self.cause = cause;
             }
             self.lost += frames;
         }
+    }
+
+    /// As [`lose`](Self::lose), where the source was away: what it counts from now on is no clock for what was before.
+    pub fn jump(&mut self, frames: u64, cause: GapCause) {
+        self.skip(frames, cause);
+        self.estimated |= frames > 0;
     }
 
     /// As [`push_at`](Self::push_at), for a source without a clock of its own.
@@ -211,10 +234,11 @@ impl Inlet {
         {
             let pushed = room.fill_from_iter(samples);
             debug_assert_eq!(pushed, count, "a period is whole");
-            let note = Note { lost: self.lost, cause: self.cause, frames: notes_frames, at_ns };
+            let note =
+                Note { lost: self.lost, cause: self.cause, frames: notes_frames, at_ns, estimated: self.estimated };
             // There is room: this is the only writer, and it looked.
             if self.notes.push(note).is_ok() {
-                self.lost = 0;
+                (self.lost, self.estimated) = (0, false);
             }
             return;
         }
@@ -224,9 +248,18 @@ impl Inlet {
 
     /// Leaves a last note for frames lost at the very end. Call before [`Health::end`].
     pub fn flush(&mut self) {
-        let note = Note { lost: self.lost, cause: self.cause, frames: 0, at_ns: 0 };
+        self.flush_at(0);
+    }
+
+    /// Leaves a note for frames that are missing, before any that are not: a source that goes on without sound. It counted
+    /// them at this time, as [`push_at`](Self::push_at) says.
+    ///
+    /// # Real time
+    /// Wait-free.
+    pub fn flush_at(&mut self, at_ns: u64) {
+        let note = Note { lost: self.lost, cause: self.cause, frames: 0, at_ns, estimated: self.estimated };
         if self.lost > 0 && self.notes.push(note).is_ok() {
-            self.lost = 0;
+            (self.lost, self.estimated) = (0, false);
         }
     }
 }
@@ -267,10 +300,11 @@ impl Outlet {
             self.offered += note.lost + u64::from(note.frames);
             self.open.push_back(note);
             if note.at_ns > 0 {
+                self.last_at_ns = note.at_ns;
                 if self.arrivals.len() == ARRIVALS_MAX {
                     self.arrivals.pop_front();
                 }
-                let after_glitch = note.lost > 0 && note.cause == GapCause::Xrun;
+                let after_glitch = note.lost > 0 && note.estimated;
                 self.arrivals.push_back(Arrival { at_ns: note.at_ns, frames_total: self.offered, after_glitch });
             }
         }
@@ -297,6 +331,12 @@ impl Outlet {
     #[must_use]
     pub const fn ready(&self) -> u64 {
         self.sound_ready + self.lost_ready
+    }
+
+    /// When the newest callback was, of those before the last [`refresh`](Self::refresh); `None` where nobody told.
+    #[must_use]
+    pub fn last_callback_ns(&self) -> Option<u64> {
+        (self.last_at_ns > 0).then_some(self.last_at_ns)
     }
 
     /// The largest period seen.

@@ -24,11 +24,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// How far beyond the clock a ring begins that is made while the tick runs: this long, and as long as making it may take.
 const LEAD_NS: u64 = 40_000_000;
 /// A slow machine fills 500 MB of memory in a second.
 const MAKING_NS_PER_BYTE: u64 = 2;
+
+/// How often it is told how long sound is on its way.
+const DELAYS_EVERY: Duration = Duration::from_secs(1);
 
 /// A running tick.
 pub struct Running {
@@ -44,12 +48,15 @@ pub struct Running {
     seats: Vec<Option<Seat>>,
     /// Whom the tick follows.
     leader: Option<StreamName>,
-    /// Channels of the mix.
+    /// Channels of the mix, and by how much it is behind.
     mix_channels: usize,
+    mix_ns: u64,
     /// Changes that found no room on their way to the tick.
     waiting: VecDeque<Change>,
     /// Glitches of those who have left.
     past_xruns: u64,
+    /// When the delays are told again.
+    delays_due: Instant,
     closing: bool,
     over: bool,
 }
@@ -60,6 +67,14 @@ struct Seat {
     successors: Outlets,
     /// It was told to leave.
     leaving: bool,
+    /// When the last impulse sounded that was told.
+    impulse_ns: Option<u64>,
+}
+
+impl Seat {
+    const fn new(name: StreamName, health: Arc<Health>, successors: Outlets) -> Self {
+        Self { name, health, successors, leaving: false, impulse_ns: None }
+    }
 }
 
 impl Running {
@@ -105,7 +120,7 @@ impl Running {
             setting.turn(&mut strip);
             strip.settle();
             tracks.push(Track::new(lane, ring, gauge, strip, false));
-            seats.push(Some(Seat { name, health, successors, leaving: false }));
+            seats.push(Some(Seat::new(name, health, successors)));
         }
         seats.resize_with(SOURCES_MAX, || None);
         let mix_name = StreamName::mix();
@@ -114,6 +129,7 @@ impl Running {
         opened.push(ring_opened(&mix_name, &ring));
         let gauge = maker.gauge(&mix_name, mix_channels);
         let mix = Mix::new(ring, gauge, config.block_frames as usize, desk.master());
+        let mix_ns = mix.latency_frames() * 1_000_000_000 / u64::from(config.sample_rate_hz);
 
         let (tick, control) = Tick::new(tracks, mix, config.block_frames as usize, config.sample_rate_hz);
         prefault(prefaulters);
@@ -137,8 +153,10 @@ impl Running {
             seats,
             leader,
             mix_channels,
+            mix_ns,
             waiting: VecDeque::new(),
             past_xruns: 0,
+            delays_due: Instant::now() + DELAYS_EVERY,
             closing: false,
             over: false,
         })
@@ -177,7 +195,7 @@ impl Running {
         prefault(vec![ring.prefaulter()]);
         let opened = ring_opened(&name, &ring);
         let gauge = self.maker.gauge(&name, channels);
-        self.seats[place] = Some(Seat { name, health, successors, leaving: false });
+        self.seats[place] = Some(Seat::new(name, health, successors));
         let strip = strip(ring.info().sample_rate_hz, channels, self.mix_channels);
         self.change(Change::Enter(place, Track::new(lane, ring, gauge, strip, trims)));
         self.set_strips(desk);
@@ -289,6 +307,7 @@ impl Running {
         vitals.set(Counter::Done, self.orders.blocks.load(Ordering::Relaxed));
         let present = self.seats.iter().flatten().map(|seat| seat.health.xruns.load(Ordering::Relaxed));
         vitals.set(Counter::Xruns, self.past_xruns + present.sum::<u64>());
+        self.tell_delays(send);
         // Before the notes: what a track has reported before it left is in them then, and its name is known still.
         let left: Vec<_> = std::iter::from_fn(|| self.control.done.pop().ok()).collect();
         while let Ok(note) = self.control.notes.pop() {
@@ -315,6 +334,28 @@ impl Running {
             tick.turned_away().for_each(Track::close);
         }
         self.over = finished;
+    }
+
+    /// Tells what the callbacks and the tick have measured.
+    fn tell_delays(&mut self, send: &dyn Fn(FromEngine)) {
+        for seat in self.seats.iter_mut().flatten() {
+            let last_ns = seat.health.delays.last_impulse_ns();
+            if let Some(at_ns) = last_ns.filter(|_| last_ns != seat.impulse_ns) {
+                seat.impulse_ns = last_ns;
+                send(FromEngine::Impulse { stream: seat.name.clone(), at_ns });
+            }
+        }
+        if Instant::now() < self.delays_due {
+            return;
+        }
+        self.delays_due = Instant::now() + DELAYS_EVERY;
+        let block_ns = self.block_frames * 1_000_000_000 / u64::from(self.clock.sample_rate_hz);
+        let tick_ns = self.orders.written_ns.load(Ordering::Relaxed);
+        for seat in self.seats.iter().flatten() {
+            if let Some(delays) = seat.health.delays.told(block_ns, tick_ns, self.mix_ns) {
+                send(FromEngine::Delays { stream: seat.name.clone(), delays });
+            }
+        }
     }
 
     fn pass_on(&self, note: Note, send: &dyn Fn(FromEngine)) {

@@ -7,8 +7,9 @@ use crate::frames::{Frames, Reading, read_all};
 use crate::live::{LiveSource, Outlets, keep};
 use crate::queue::{Health, Outlet, queue};
 use crate::raw::read_wav_header;
+use crate::ring_source::{self, Surroundings};
 use crate::stdin::RawStream;
-use crate::uri::{SourceUri, UriError, VirtualSpec};
+use crate::uri::{SignalKind, SourceUri, UriError, VirtualSpec};
 use crate::virtual_device::VirtualDevice;
 use control_protocol::Exit;
 use cpal::{BufferSize, StreamConfig};
@@ -19,7 +20,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// Length of the queue of a device, whose frames are lost when nobody takes them, and of a file, which can be read again.
-const QUEUE_MS: u32 = 2_000;
+pub(crate) const QUEUE_MS: u32 = 2_000;
 /// Length of the queue of a pipe: what was read from it dies with this process, so little is read ahead.
 const PIPE_QUEUE_MS: u32 = 400;
 /// How long a sound system may take to open a device.
@@ -39,6 +40,8 @@ pub struct OpenSource {
     pub live: bool,
     /// Whether its clock is not the engine's.
     pub own_clock: bool,
+    /// Whether the engine's clock may follow it, where it has an own one.
+    pub may_lead: bool,
     /// Whether it delivers before it is asked to begin.
     pub runs_already: bool,
     /// Whether somebody else decides when it delivers: a pipe.
@@ -68,7 +71,7 @@ pub struct OpenError {
 }
 
 impl OpenError {
-    fn final_one(error: &impl ToString, exit: Exit) -> Self {
+    pub(crate) fn final_one(error: &impl ToString, exit: Exit) -> Self {
         Self { reason: error.to_string(), retry: false, exit }
     }
 }
@@ -101,15 +104,34 @@ impl From<DeviceError> for OpenError {
 /// # Errors
 /// [`OpenError`]. May block: on standard input until its header has come, on a sound system for [`DEVICE_PATIENCE`].
 pub fn open(uri: &str, engine_rate_hz: u32, resume_frames: u64) -> Result<OpenSource, OpenError> {
+    open_among(uri, engine_rate_hz, resume_frames, None)
+}
+
+/// As [`open`], for a stream of a session: there are rings beside it.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_among(
+    uri: &str,
+    engine_rate_hz: u32,
+    resume_frames: u64,
+    surroundings: Option<&Surroundings>,
+) -> Result<OpenSource, OpenError> {
     // A decoder may trip over a file. Whoever waits for an answer gets one.
-    std::panic::catch_unwind(|| open_or_panic(uri, engine_rate_hz, resume_frames)).unwrap_or_else(|_| {
+    std::panic::catch_unwind(|| open_or_panic(uri, engine_rate_hz, resume_frames, surroundings)).unwrap_or_else(|_| {
         Err(OpenError { reason: format!("{uri}: the decoder failed on it"), retry: false, exit: Exit::Fault })
     })
 }
 
-fn open_or_panic(uri: &str, engine_rate_hz: u32, resume_frames: u64) -> Result<OpenSource, OpenError> {
+fn open_or_panic(
+    uri: &str,
+    engine_rate_hz: u32,
+    resume_frames: u64,
+    surroundings: Option<&Surroundings>,
+) -> Result<OpenSource, OpenError> {
     let parsed: SourceUri = uri.parse()?;
     match parsed {
+        SourceUri::Ring(ring) => ring_source::open(&ring, surroundings),
         SourceUri::Device(name) => open_device(name.as_deref(), engine_rate_hz),
         SourceUri::Virtual(spec) => open_virtual(spec, engine_rate_hz, resume_frames),
         SourceUri::File(path) => open_decoded(Decoded::open(&path)?, engine_rate_hz, resume_frames),
@@ -166,7 +188,9 @@ fn open_virtual(spec: VirtualSpec, engine_rate_hz: u32, resume_frames: u64) -> R
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked by the parser")]
     let total_frames = spec.seconds.map(|s| scale((s * f64::from(rate_hz)).round() as u64, rate_hz, engine_rate_hz));
     let (health, own_clock) = (Arc::new(Health::default()), spec.drift_ppm != 0.0);
-    let device = VirtualDevice::new(spec, rate_hz, first_frame);
+    // Impulses are a probe's, which is to change nothing.
+    let may_lead = spec.signal != SignalKind::Impulse;
+    let device = VirtualDevice::new(spec, rate_hz, first_frame).heard_by(&health);
     let device = if own_clock { device } else { device.in_time_with(&health) };
     let source = LiveSource {
         device: cpal::platform::CustomDevice::from_device(device.clone()).into(),
@@ -175,7 +199,7 @@ fn open_virtual(spec: VirtualSpec, engine_rate_hz: u32, resume_frames: u64) -> R
         queue_frames,
         virtual_device: Some(device),
     };
-    Ok(OpenSource { own_clock, total_frames, ..open_live(source, health, description, "virtual")? })
+    Ok(OpenSource { own_clock, may_lead, total_frames, ..open_live(source, health, description, "virtual")? })
 }
 
 fn open_live(
@@ -198,6 +222,7 @@ fn open_live(
         channels,
         live: true,
         own_clock: true,
+        may_lead: true,
         runs_already,
         waits_for_peer: false,
         resume_uri: None,
@@ -273,6 +298,7 @@ fn read_in_thread(
         channels: reading.channels,
         live: false,
         own_clock: false,
+        may_lead: false,
         runs_already: true,
         waits_for_peer: false,
         resume_uri: None,
@@ -283,7 +309,7 @@ fn read_in_thread(
     })
 }
 
-fn frames_of(ms: u32, rate_hz: u32) -> usize {
+pub(crate) fn frames_of(ms: u32, rate_hz: u32) -> usize {
     (u64::from(ms) * u64::from(rate_hz) / 1_000) as usize
 }
 

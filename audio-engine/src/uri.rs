@@ -1,7 +1,7 @@
-//! Names of sources: `device:`, `file:`, `demo:`, `stdin:`, `test:` and `virtual:`.
+//! Names of sources: `device:`, `file:`, `demo:`, `stdin:`, `ring:`, `test:` and `virtual:`.
 //!
 //! Options stand behind the name as `key=value`, separated by `?`, `&` or `,`. A device's name and a
-//! file's path are taken verbatim, since both may hold any of these characters.
+//! file's path are taken verbatim, since both may hold any of these characters; a ring's but for its own options.
 
 use crate::limits::{CHANNELS, SAMPLE_RATES_HZ};
 use crate::raw::{Encoding, RawFormat};
@@ -21,8 +21,27 @@ pub enum SourceUri {
     Demo,
     /// Standard input; `None` is a WAV found by its header.
     Stdin(Option<RawFormat>),
+    /// A ring that another program writes.
+    Ring(RingUri),
     /// A device without hardware.
     Virtual(VirtualSpec),
+}
+
+/// A ring that another program writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RingUri {
+    /// Its name, or with a `/` in it the path of its file.
+    pub ring: String,
+    /// Rate in Hz and channels, where they are known beforehand: then it need not be there yet.
+    pub shape: Option<(u32, u32)>,
+}
+
+impl RingUri {
+    /// The same ring, of a known form.
+    #[must_use]
+    pub fn shaped(&self, sample_rate_hz: u32, channels: u32) -> String {
+        format!("ring:{}?rate={sample_rate_hz}&channels={channels}", self.ring)
+    }
 }
 
 /// A device without hardware, and the faults it is to have.
@@ -66,6 +85,8 @@ pub enum SignalKind {
     Silence,
     /// Frame n carries n.
     Count,
+    /// An impulse of one frame, twice a second.
+    Impulse,
 }
 
 impl std::fmt::Display for SignalKind {
@@ -76,6 +97,7 @@ impl std::fmt::Display for SignalKind {
             Self::Noise => f.write_str("noise"),
             Self::Silence => f.write_str("silence"),
             Self::Count => f.write_str("count"),
+            Self::Impulse => f.write_str("impulses"),
         }
     }
 }
@@ -84,10 +106,10 @@ impl std::fmt::Display for SignalKind {
 #[derive(Debug, Error, Clone, PartialEq)]
 pub enum UriError {
     /// No scheme, or one that does not exist.
-    #[error("source {0:?}: unknown kind; there are device:, file:, demo:, stdin:, test: and virtual:")]
+    #[error("source {0:?}: unknown kind; there are device:, file:, demo:, stdin:, ring:, test: and virtual:")]
     Scheme(String),
     /// A name is missing or does not exist.
-    #[error("source {uri:?}: unknown signal {name:?}; there are tone, sweep, noise, silence and count")]
+    #[error("source {uri:?}: unknown signal {name:?}; there are tone, sweep, noise, silence, count and impulse")]
     Signal {
         /// The whole URI.
         uri: String,
@@ -119,6 +141,12 @@ pub enum UriError {
     /// Nothing behind the colon where something is needed.
     #[error("source {0:?}: a path is needed, as in file:/home/me/talk.wav")]
     NoPath(String),
+    /// The same for a ring.
+    #[error("source {0:?}: a ring's name is needed, or the path of its file; `tympan rings` shows those there are")]
+    NoRing(String),
+    /// Half of a form.
+    #[error("source {0:?}: rate and channels belong together, as in ring:call?rate=48000&channels=1")]
+    HalfShape(String),
 }
 
 impl FromStr for SourceUri {
@@ -133,6 +161,7 @@ impl FromStr for SourceUri {
             "demo" if rest.is_empty() => Ok(Self::Demo),
             "demo" => Err(Options::new(uri, rest, &[]).err().unwrap_or(UriError::Scheme(uri.into()))),
             "stdin" => stdin(uri, rest),
+            "ring" => ring(uri, rest),
             "test" => virtual_device(uri, rest, &[]),
             "virtual" => virtual_device(uri, rest, &FAULT_KEYS),
             _ => Err(UriError::Scheme(uri.into())),
@@ -159,6 +188,23 @@ fn stdin(uri: &str, rest: &str) -> Result<SourceUri, UriError> {
     })))
 }
 
+/// Options of a ring stand behind the last `?`; what is none of them is a part of the name.
+fn ring(uri: &str, rest: &str) -> Result<SourceUri, UriError> {
+    const KEYS: [&str; 2] = ["rate", "channels"];
+    let is_options = |text: &str| KEYS.iter().any(|key| text.starts_with(&format!("{key}=")));
+    let (ring, options) = rest.rsplit_once('?').filter(|(_, text)| is_options(text)).unwrap_or((rest, ""));
+    if ring.is_empty() {
+        return Err(UriError::NoRing(uri.into()));
+    }
+    let options = Options::new(uri, options, &KEYS)?;
+    let shape = match (options.rate()?, options.channels()?) {
+        (Some(rate_hz), Some(channels)) => Some((rate_hz, channels)),
+        (None, None) => None,
+        _ => return Err(UriError::HalfShape(uri.into())),
+    };
+    Ok(SourceUri::Ring(RingUri { ring: ring.into(), shape }))
+}
+
 fn virtual_device(uri: &str, rest: &str, faults: &[&str]) -> Result<SourceUri, UriError> {
     let cut = rest.find(SEPARATORS).unwrap_or(rest.len());
     let (name, rest) = rest.split_at(cut);
@@ -176,6 +222,7 @@ fn virtual_device(uri: &str, rest: &str, faults: &[&str]) -> Result<SourceUri, U
         "noise" => SignalKind::Noise,
         "silence" => SignalKind::Silence,
         "count" => SignalKind::Count,
+        "impulse" => SignalKind::Impulse,
         _ => return Err(UriError::Signal { uri: uri.into(), name: name.into() }),
     };
     let options = options?;
@@ -305,6 +352,19 @@ mod tests {
             assert_eq!(parse(uri).unwrap(), SourceUri::Stdin(Some(raw)), "{uri}");
         }
         assert_eq!(parse("stdin:").unwrap(), SourceUri::Stdin(None));
+    }
+
+    #[test]
+    fn a_ring_is_a_name_or_a_path_and_may_have_a_form() {
+        let ring = |text: &str, shape| SourceUri::Ring(RingUri { ring: text.into(), shape });
+        assert_eq!(parse("ring:call").unwrap(), ring("call", None));
+        assert_eq!(parse("ring:/tmp/a?b=c.ring").unwrap(), ring("/tmp/a?b=c.ring", None));
+        assert_eq!(parse("ring:/a?b?rate=44100&channels=2").unwrap(), ring("/a?b", Some((44_100, 2))));
+        let known = RingUri { ring: "call".into(), shape: None };
+        assert_eq!(parse(&known.shaped(8_000, 3)).unwrap(), ring("call", Some((8_000, 3))));
+        assert!(matches!(parse("ring:").unwrap_err(), UriError::NoRing(_)));
+        assert!(matches!(parse("ring:call?rate=8000").unwrap_err(), UriError::HalfShape(_)));
+        assert!(matches!(parse("ring:call?rate=1&channels=1").unwrap_err(), UriError::Value { .. }));
     }
 
     #[test]

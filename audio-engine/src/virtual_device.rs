@@ -9,7 +9,7 @@
 use crate::queue::Health;
 use crate::rt;
 use crate::uri::{SignalKind, VirtualSpec};
-use audio_dsp::{Signal, SignalSource};
+use audio_dsp::{Signal, SignalSource, is_impulse};
 use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{
     Data, DeviceDescription, DeviceDescriptionBuilder, DeviceDirection, DeviceId, Error, ErrorKind, FrameCount,
@@ -29,6 +29,8 @@ pub struct VirtualDevice {
     first_frame: u64,
     /// Whose engine's time it keeps.
     kept: Option<Arc<Health>>,
+    /// Who is told when an impulse sounds.
+    source: Option<Arc<Health>>,
     life: Arc<Life>,
 }
 
@@ -49,13 +51,19 @@ impl VirtualDevice {
     /// A device whose signal begins with `first_frame` (at its own rate).
     #[must_use]
     pub fn new(spec: VirtualSpec, sample_rate_hz: u32, first_frame: u64) -> Self {
-        Self { spec: Arc::new(spec), sample_rate_hz, first_frame, kept: None, life: Arc::default() }
+        Self { spec: Arc::new(spec), sample_rate_hz, first_frame, kept: None, source: None, life: Arc::default() }
     }
 
     /// Keeps the time of the tick that takes this source's frames.
     #[must_use]
     pub fn in_time_with(self, source: &Arc<Health>) -> Self {
         Self { kept: Some(Arc::clone(source)), ..self }
+    }
+
+    /// Tells this source when its impulses sound.
+    #[must_use]
+    pub fn heard_by(self, source: &Arc<Health>) -> Self {
+        Self { source: Some(Arc::clone(source)), ..self }
     }
 
     /// Whether its signal has come to its end and was delivered.
@@ -323,8 +331,17 @@ impl Player {
             period.iter_mut().zip(&heard[..samples]).for_each(|(to, from)| *to = T::from_sample_(*from));
             // The device's own time: frames at its nominal rate.
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "nanoseconds of this session")]
-            let capture = StreamInstant::from_nanos((at as f64 / nominal_hz * 1e9) as u64);
-            let info = InputCallbackInfo::new(InputStreamTimestamp { callback: capture, capture });
+            let instant = |frame: u64| StreamInstant::from_nanos((frame as f64 / nominal_hz * 1e9) as u64);
+            let info =
+                InputCallbackInfo::new(InputStreamTimestamp { callback: instant(at + frames), capture: instant(at) });
+            if let (SignalKind::Impulse, Some(source)) = (spec.signal, &self.device.source) {
+                let every = impulses_every(*sample_rate_hz);
+                for frame in (at..at + frames).filter(|frame| is_impulse(first_frame + frame, every)) {
+                    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as above")]
+                    let since_ns = (frame as f64 / true_hz * 1e9) as u64;
+                    source.delays.impulse((born_ns + since_ns).saturating_add_signed(self.device.late_ns()));
+                }
+            }
             // SAFETY: `period` holds at least `samples` values of `T`, whose format is `T::FORMAT`, initialised, and
             // outlives the call; nobody else refers to it during the call.
             let data = unsafe { Data::from_parts(period.as_mut_ptr().cast(), samples, T::FORMAT) };
@@ -338,6 +355,11 @@ impl Player {
     }
 }
 
+/// Two a second.
+fn impulses_every(sample_rate_hz: u32) -> u64 {
+    u64::from(sample_rate_hz / 2)
+}
+
 fn signal_of(kind: SignalKind, sample_rate_hz: u32) -> Signal {
     match kind {
         SignalKind::Tone { hz } => Signal::Tone { hz },
@@ -345,6 +367,7 @@ fn signal_of(kind: SignalKind, sample_rate_hz: u32) -> Signal {
         SignalKind::Noise => Signal::Noise,
         SignalKind::Silence => Signal::Silence,
         SignalKind::Count => Signal::Count,
+        SignalKind::Impulse => Signal::Impulses { every: impulses_every(sample_rate_hz) },
     }
 }
 

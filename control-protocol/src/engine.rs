@@ -1,6 +1,6 @@
 //! Supervisor and audio engine.
 
-use crate::{BoardPlace, Exit, Hello, Master, StreamName, Strip, bounds};
+use crate::{BoardPlace, Delays, Exit, Hello, Master, Resampling, StreamName, Strip, bounds};
 use serde::{Deserialize, Serialize};
 use shm_layout::{Epoch, FrameIndex, SessionId};
 
@@ -45,7 +45,7 @@ pub struct EngineConfig {
 pub struct SourceSpec {
     /// Name of the stream and of its ring.
     pub stream: StreamName,
-    /// `device:`, `file:`, `stdin:`, `test:` or `virtual:` URI.
+    /// `device:`, `file:`, `stdin:`, `ring:`, `test:` or `virtual:` URI.
     #[serde(with = "bounds::uri")]
     pub uri: String,
     /// Frames (at the engine's rate) of the source that were delivered before; not zero after a restart.
@@ -100,6 +100,8 @@ pub enum ToEngine {
     },
     /// What is done to the sum, from the next block on.
     SetMaster(Master),
+    /// How the sources are resampled that come from now on.
+    Resampling(Resampling),
 }
 
 /// Why frames are missing.
@@ -112,7 +114,7 @@ pub enum GapCause {
     Overrun,
     /// The device itself reported a glitch.
     Xrun,
-    /// The device went away.
+    /// The device went away, or who wrote the ring.
     Disappeared,
     /// The engine was not running.
     EngineDown,
@@ -235,5 +237,19 @@ pub enum FromEngine {
     Leads {
         /// Its stream.
         stream: Option<StreamName>,
+    },
+    /// What lies between a live source's sound and its ring: about once a second.
+    Delays {
+        /// Its stream.
+        stream: StreamName,
+        /// As measured.
+        delays: Delays,
+    },
+    /// A source of `virtual:impulse` was given an impulse.
+    Impulse {
+        /// Its stream.
+        stream: StreamName,
+        /// When it sounded, on `CLOCK_MONOTONIC`, in nanoseconds.
+        at_ns: u64,
     },
 }

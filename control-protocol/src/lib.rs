@@ -18,6 +18,7 @@
 
 mod bounds;
 mod codec;
+mod delays;
 mod engine;
 mod exit;
 mod greeting;
@@ -34,6 +35,7 @@ pub use bounds::{
     PATH_BYTES_MAX, PROMPT_BYTES_MAX, REASON_BYTES_MAX, URI_BYTES_MAX,
 };
 pub use codec::{CodecError, MESSAGE_BYTES_MAX, decode, encode};
+pub use delays::{Delays, Resampling};
 pub use engine::{ClockKind, EngineConfig, FromEngine, GapCause, SOURCES_MAX, SourceError, SourceSpec, ToEngine};
 pub use exit::Exit;
 pub use greeting::{greet, greeting, version_of};

@@ -76,11 +76,23 @@ fn to_engine() -> Vec<String> {
             strip: Strip { gain: Gain::of_factor(0.5).unwrap(), pan: Pan::new(-1.0).unwrap(), mute: true, solo: false },
         },
         ToEngine::SetMaster(Master { gain: Gain::of_factor(2.0).unwrap(), ceiling: Gain::UNITY }),
+        ToEngine::Resampling(Resampling::Fast),
+        ToEngine::Resampling(Resampling::Normal),
+        ToEngine::Resampling(Resampling::Best),
     ];
     lines("ToEngine", &messages)
 }
 
 fn from_engine() -> Vec<String> {
+    let delays = |hardware_us| Delays {
+        hardware_us,
+        period_us: 2,
+        queue_us: 3,
+        resampler_us: 4,
+        block_us: 300,
+        tick_us: 5,
+        mix_us: 6,
+    };
     let opened = |resume_uri, total_frames| FromEngine::SourceOpened {
         stream: name("mic"),
         description: "a microphone".into(),
@@ -113,6 +125,9 @@ fn from_engine() -> Vec<String> {
         FromEngine::SourceRemoved { stream: name("mic"), at: FrameIndex(300) },
         FromEngine::Leads { stream: Some(name("mic")) },
         FromEngine::Leads { stream: None },
+        FromEngine::Delays { stream: name("mic"), delays: delays(Some(1)) },
+        FromEngine::Delays { stream: name("mic"), delays: delays(None) },
+        FromEngine::Impulse { stream: name("mic"), at_ns: 300 },
     ];
     let causes = [GapCause::Underrun, GapCause::Overrun, GapCause::Xrun, GapCause::Disappeared, GapCause::EngineDown];
     // Rings carry these numbers in their tables.

@@ -368,6 +368,13 @@ impl RingReader {
         self.map.load_u64(at::GAP_FRAMES, Ordering::Relaxed)
     }
 
+    /// When the newest frames were committed, on `CLOCK_MONOTONIC`, in nanoseconds; 0 before the first. Read after
+    /// [`commit`](Self::commit) it may be that of later frames, and never of earlier ones.
+    #[must_use]
+    pub fn commit_time_ns(&self) -> u64 {
+        self.map.load_u64(at::COMMIT_TIME, Ordering::Relaxed)
+    }
+
     /// When a frame was committed, on `CLOCK_MONOTONIC`, in nanoseconds: from the nearest entry of the time table and
     /// the rate.
     #[must_use]

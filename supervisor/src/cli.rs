@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Show how loud the streams and the mix are, sixty times a second
     #[command(after_help = METERS_HELP)]
     Meters(MetersArgs),
+    /// Show how long sound is on its way, stage by stage
+    #[command(after_help = LATENCY_HELP)]
+    Latency(LatencyArgs),
     /// Show the rings that programs can read
     #[command(after_help = RINGS_EXAMPLES, args_conflicts_with_subcommands = true)]
     Rings(RingsArgs),
@@ -92,6 +95,7 @@ const RUN_EXAMPLES: &str = "\
 Sources:
   device:              the default microphone       device:NAME   one that `tympan devices` shows
   file:PATH            a recording, in real time    stdin:        WAV, or raw with stdin:rate=16000&channels=1&format=s16le
+  ring:NAME            a ring that another program writes, as `tympan rings` shows it; or the path of its file
   test:tone            also sweep, noise, silence, count; ?hz=440&channels=2
   demo:                a clip of speech that is built in
 
@@ -155,7 +159,8 @@ again when it was removed; 64 sources are the most at a time.
 Examples:
   tympan source add device:USB
   tympan source add call=device:monitor
-  tympan source add guest=file:guest.flac";
+  tympan source add guest=file:guest.flac
+  tympan source add call=ring:softphone";
 
 const SOURCE_REMOVE_HELP: &str = "\
 Returns when it is captured no more. What was said in it is written down. Without
@@ -195,6 +200,28 @@ Examples:
   tympan meters mix --json | jq .loudness.integrated_lufs
   tympan meters --once --json
   tympan meters --reset";
+
+const LATENCY_HELP: &str = "\
+From the sound to the moment when the first frame of its block can be read:
+  device     the device's period, and what its hardware says that it takes more
+  queue      what lies ready, so that a late callback is no gap
+  resampler  what is inside of it; a device that leads the clock has none
+  block      a block is written when its last frame is due
+  tick       by how much that is late
+  in_mix     the same to the mix ring, whose limiter looks ahead
+  listener   how far speech detection is behind the ring
+Files and pipes are read ahead and have no latency.
+
+--probe sends impulses through a virtual device with a clock of its own, the
+way of every device that is resampled, and takes the time until they can be
+read. It is muted in the mix, so that nobody hears it: the mix ring is held
+against the index, which means the same instant in every ring. It takes 4 s. The exit
+code is 1 when both times are not those of its stages within a block.
+
+Examples:
+  tympan latency
+  tympan latency --probe
+  tympan latency --json | jq '.streams[] | {stream, sum_ms}'";
 
 const RINGS_EXAMPLES: &str = "\
 Examples:
@@ -272,6 +299,9 @@ pub(crate) struct SettingFlags {
     /// Seconds of history in each ring [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = range_of(&keys::HISTORY))]
     pub history: Option<u32>,
+    /// How much resampling computes: fast for speech, best for music [default: normal]
+    #[arg(long, value_name = "QUALITY", value_parser = choice_of(&keys::RESAMPLING))]
+    pub resampling: Option<String>,
     /// How a stream goes into the mix, as in --mix "mic gain=-6dB"; once more for another stream [default: []]
     #[arg(long, value_name = "LINE")]
     pub mix: Vec<String>,
@@ -286,6 +316,7 @@ impl SettingFlags {
     pub(crate) fn over(&self, settings: &mut Settings) {
         settings.flag(&keys::RATE, self.rate.map(Value::Count));
         settings.flag(&keys::HISTORY, self.history.map(Value::Count));
+        settings.flag(&keys::RESAMPLING, self.resampling.clone().map(Value::Text));
         settings.flag(&keys::MIX, (!self.mix.is_empty()).then(|| Value::List(self.mix.clone())));
         self.hearing.over(settings);
         self.words.over(settings);
@@ -295,6 +326,11 @@ impl SettingFlags {
 fn range_of(key: &Key) -> clap::builder::RangedI64ValueParser<u32> {
     let Kind::Count(min, max) = key.kind else { unreachable!("{} is a number", key.name) };
     clap::value_parser!(u32).range(i64::from(min)..=i64::from(max))
+}
+
+fn choice_of(key: &Key) -> clap::builder::PossibleValuesParser {
+    let Kind::Choice(choices) = key.kind else { unreachable!("{} is a choice", key.name) };
+    choices.into()
 }
 
 #[derive(Debug, Args)]
@@ -384,6 +420,16 @@ pub(crate) struct JsonArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct LatencyArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Send impulses, and compare
+    #[arg(long)]
+    pub probe: bool,
 }
 
 #[derive(Debug, Args)]

@@ -134,6 +134,10 @@ pub(crate) enum Request {
         #[serde(default)]
         streams: Vec<String>,
     },
+    /// How long sound is on its way.
+    Latency {},
+    /// Send an impulse on its way.
+    LatencyProbe {},
     /// Listen no more, and go on capturing.
     Pause {
         /// To which streams; all where none is named.

@@ -46,6 +46,9 @@ fn table_of(status: &Value) -> String {
     let streams =
         ["stream", "state", "epoch", "position_s", "words_lag_s", "peak_dbfs", "lost_frames", "model", "description"];
     let _ = write!(out, "\n{}", rows_of(&of_streams, streams, text));
+    if let Some(leader) = status["leader"].as_str() {
+        let _ = writeln!(out, "\nclock: {leader} leads");
+    }
     let queue = &status["queue"];
     let _ = writeln!(
         out,

@@ -28,6 +28,7 @@ mod inspect;
 mod lag;
 mod language;
 mod last_exit;
+mod latency;
 mod log;
 mod logs;
 mod mailbox;
@@ -126,6 +127,7 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
         Command::Source(args) => source_orders::source(&args.command, &load()?),
         Command::Mix(args) => mix_orders::mix(&args.command, &load()?),
         Command::Meters(args) => meters::meters(args, &load()?),
+        Command::Latency(args) => latency::latency(*args, &load()?),
         Command::Devices(args) => devices::devices(args),
     };
     done.map(|()| Exit::Clean)

@@ -5,6 +5,7 @@ use crate::paths::Folders;
 use crate::refusal::refuse;
 use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use shm_layout::{RingReader, RingState, is_alive};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -57,13 +58,14 @@ impl Drop for InstanceLock {
     }
 }
 
-/// Removes what an instance leaves in the runtime folder, at its end and before the next begins. The lock stays.
+/// Removes what an instance leaves in the runtime folder, at its end and before the next begins. The lock stays, and so do
+/// rings that another program writes there.
 pub(crate) fn clear_runtime(runtime: &Path) {
     let Ok(entries) = std::fs::read_dir(runtime) else { return };
     for entry in entries.flatten() {
         let (name, path) = (entry.file_name(), entry.path());
         let name = name.to_string_lossy();
-        if is_of_instance(&name) {
+        if is_of_instance(&name) && !is_written(&path) {
             let _ = std::fs::remove_file(&path);
         } else if name.starts_with(".tmp") {
             let _ = std::fs::remove_dir_all(&path);
@@ -78,6 +80,14 @@ pub(crate) fn is_of_instance(name: &str) -> bool {
         || name == "board"
         || name.ends_with(".draft")
         || name.ends_with(".link")
+}
+
+/// Whether this is a ring, and its writer lives: when no engine of ours does, another program's.
+pub(crate) fn is_written(path: &Path) -> bool {
+    RingReader::attach(path).is_ok_and(|ring| {
+        let info = ring.info();
+        ring.state() == RingState::Live && is_alive(info.writer_pid, info.writer_start_time)
+    })
 }
 
 /// Subfolders named by owners that are dead.

@@ -192,6 +192,11 @@ pub(crate) enum Report {
         /// How many of them are kept in files.
         kept: usize,
     },
+    /// The engine's clock follows this device from now on; without one, the computer's clock.
+    Leads {
+        /// Its stream.
+        stream: Option<StreamName>,
+    },
     /// A process began or ended.
     Process {
         /// What it is for.

@@ -19,7 +19,7 @@ use crate::voice::Voice;
 use crate::words::WordsFile;
 use crate::{control, language, mix_wish, models, sources};
 use anyhow::{Context, Result};
-use control_protocol::{ClockKind, Exit, MODELS_BYTES_MAX, PATH_BYTES_MAX};
+use control_protocol::{ClockKind, Exit, MODELS_BYTES_MAX, PATH_BYTES_MAX, Resampling};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::time::Duration;
 
@@ -179,6 +179,7 @@ pub(crate) fn plan(
         folders,
         siblings,
         sources,
+        resampling: resampling(settings),
         mix: mix_wish::configured(settings)?,
         clock: ClockKind::Monotonic,
         offline: false,
@@ -195,6 +196,15 @@ pub(crate) fn plan(
         voice: None,
         log: Log::default(),
     })
+}
+
+/// How much resamplers compute: nothing else than these can be set.
+fn resampling(settings: &Settings) -> Resampling {
+    match settings.text(&keys::RESAMPLING).as_deref() {
+        Some("fast") => Resampling::Fast,
+        Some("best") => Resampling::Best,
+        _ => Resampling::Normal,
+    }
 }
 
 /// The memory a worker may take: as set, in MB, or what all of its models let expect and plenty more.

@@ -3,7 +3,7 @@
 use crate::lag::Pace;
 use crate::output::columns;
 use crate::printer::Printer;
-use crate::report::{Report, Reporter, Span, models_shown};
+use crate::report::{Opened, Report, Reporter, Span, models_shown};
 use crate::voice::Voice;
 use control_protocol::StreamName;
 use rustix::time::{ClockId, clock_gettime};
@@ -66,6 +66,10 @@ pub(crate) struct ForPeople {
     partial_shown: bool,
     /// Streams whose devices are away, and for how many seconds.
     away: BTreeMap<StreamName, f64>,
+    /// Streams that are rings of other programs: what comes and goes is no device.
+    rings: BTreeSet<StreamName>,
+    /// Whether a device has led the clock.
+    led: bool,
     /// Streams whose words were said to come late.
     late: BTreeSet<StreamName>,
 }
@@ -75,8 +79,19 @@ impl ForPeople {
     /// are several.
     pub(crate) fn new(printer: Printer, voice: Voice, named: bool) -> Self {
         let terminal = std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let (away, late) = (BTreeMap::new(), BTreeSet::new());
-        Self { printer, voice, terminal, together: on_one_terminal(), named, partial_shown: false, away, late }
+        let (away, rings, late) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self {
+            printer,
+            voice,
+            terminal,
+            together: on_one_terminal(),
+            named,
+            partial_shown: false,
+            away,
+            rings,
+            led: false,
+            late,
+        }
     }
 
     fn line(&self, stream: &StreamName, text: &str) -> String {
@@ -95,7 +110,8 @@ impl ForPeople {
         let first = !self.away.contains_key(&span.stream);
         *self.away.entry(span.stream.clone()).or_default() += span.seconds();
         if first {
-            self.say(&format!("{}: its device disappeared; listening goes on when it is back", span.stream));
+            let what = self.source_of(&span.stream);
+            self.say(&format!("{}: its {what} disappeared; listening goes on when it is back", span.stream));
         } else if span.seconds() < WHOLE_GAP_S {
             self.back(&span.stream);
         }
@@ -104,7 +120,20 @@ impl ForPeople {
     /// Something came of this stream.
     fn back(&mut self, stream: &StreamName) {
         if let Some(seconds) = self.away.remove(stream) {
-            self.say(&format!("{stream}: its device is back after {seconds:.0} s"));
+            let what = self.source_of(stream);
+            self.say(&format!("{stream}: its {what} is back after {seconds:.0} s"));
+        }
+    }
+
+    fn source_of(&self, stream: &StreamName) -> &'static str {
+        if self.rings.contains(stream) { "ring's writer" } else { "device" }
+    }
+
+    fn know(&mut self, opened: &Opened) {
+        if opened.uri.starts_with("ring:") {
+            self.rings.insert(opened.stream.clone());
+        } else {
+            self.rings.remove(&opened.stream);
         }
     }
 
@@ -123,6 +152,7 @@ impl Reporter for ForPeople {
         match report {
             Report::Started { streams, sample_rate_hz, model, .. } => {
                 for opened in &streams {
+                    self.know(opened);
                     self.say(&format!("listening to {}: {}", opened.stream, opened.description));
                 }
                 let models = models_shown(&model, &streams);
@@ -130,6 +160,7 @@ impl Reporter for ForPeople {
             }
             Report::SourceAdded(opened) => {
                 self.named = true;
+                self.know(&opened);
                 self.say(&format!("listening to {}, too: {}", opened.stream, opened.description));
             }
             Report::SourceRemoved { stream, .. } => self.say(&format!("{stream} is removed")),
@@ -168,6 +199,10 @@ impl Reporter for ForPeople {
             }
             // Who reads along sees it.
             Report::Lag { pace: Pace::FewerPartials, .. } => {}
+            // The first one is no change.
+            Report::Leads { .. } if !std::mem::replace(&mut self.led, true) => {}
+            Report::Leads { stream: Some(stream) } => self.say(&format!("{stream} leads the clock")),
+            Report::Leads { stream: None } => self.say("no device leads the clock; it keeps the computer's time"),
             Report::Paused { stream, .. } => self.say(&format!("{stream} is paused; `tympan resume` listens again")),
             Report::Resumed { stream, .. } => self.say(&format!("listening to {stream} again")),
             Report::Process { role, pid, state: "exited" | "failed", reason: Some(reason), .. } => {

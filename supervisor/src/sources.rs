@@ -7,11 +7,13 @@ use std::collections::HashSet;
 use std::io::IsTerminal;
 
 /// URI schemes, each with the name its streams get by default.
-const SCHEMES: [(&str, &str); 6] = [
+const SCHEMES: [(&str, &str); 7] = [
     ("device:", "mic"),
     ("file:", "file"),
     ("demo:", "demo"),
     ("stdin:", "stdin"),
+    // Never the ring's own name: in the rings' folder that belongs to its writer.
+    ("ring:", "ring"),
     ("test:", "test"),
     ("virtual:", "test"),
 ];
@@ -49,9 +51,10 @@ pub(crate) fn parse(wanted: &[String]) -> Result<Vec<(StreamName, String)>> {
     let mut sources = Vec::new();
     for text in wanted {
         let (name, uri) = split(text)?;
-        let uri = match uri.strip_prefix("file:") {
-            Some(path) => absolute_file(path)?,
-            None => uri,
+        let uri = match (uri.strip_prefix("file:"), uri.strip_prefix("ring:")) {
+            (Some(path), _) => absolute_file(path)?,
+            (_, Some(ring)) if ring.contains('/') => format!("ring:{}", absolute(ring)?),
+            _ => uri,
         };
         if uri.len() > URI_BYTES_MAX {
             let begin: String = uri.chars().take(60).collect();
@@ -130,9 +133,12 @@ fn absolute_file(path: &str) -> Result<String> {
     if path.is_empty() {
         refuse!(Usage, "file: needs a path, as in file:talk.wav");
     }
+    Ok(format!("file:{}", absolute(path)?))
+}
+
+fn absolute(path: &str) -> Result<String> {
     let path = std::path::absolute(path)?;
-    let path = path.to_str().with_context(|| format!("{}: a path that is not UTF-8", path.display()))?;
-    Ok(format!("file:{path}"))
+    Ok(path.to_str().with_context(|| format!("{}: a path that is not UTF-8", path.display()))?.to_owned())
 }
 
 fn free_name(base: &str, taken: &HashSet<StreamName>) -> Result<StreamName> {
@@ -157,13 +163,23 @@ mod tests {
 
     #[test]
     fn names_come_from_the_scheme_or_the_user() {
-        let seen = names(&["device:", "test:tone", "virtual:noise?hz=3", "guest=file:/a/b=c.wav", "/dev/null"]);
+        let seen = names(&[
+            "device:",
+            "test:tone",
+            "virtual:noise?hz=3",
+            "guest=file:/a/b=c.wav",
+            "/dev/null",
+            "ring:call",
+            "ring:/a/call.ring",
+        ]);
         let expected = [
             "mic=device:",
             "test=test:tone",
             "test-2=virtual:noise?hz=3",
             "guest=file:/a/b=c.wav",
             "file=file:/dev/null",
+            "ring=ring:call",
+            "ring-2=ring:/a/call.ring",
         ];
         assert_eq!(seen, expected);
     }

@@ -9,6 +9,8 @@ use serde_json::Value;
 use shm_layout::{AttachError, RingReader};
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -191,6 +193,19 @@ impl Instance {
         let finished = self.command(&[command, "--json"])?;
         finished.expect_success()?;
         serde_json::from_str(&finished.stdout).with_context(|| format!("{command} --json said {:?}", finished.stdout))
+    }
+
+    /// What the control socket answers.
+    ///
+    /// # Errors
+    /// When it does not, or its answer is no JSON.
+    pub fn json_of_request(&self, command: &str) -> Result<Value> {
+        let mut socket = UnixStream::connect(self.folders().runtime().join("control.sock"))?;
+        socket.set_read_timeout(Some(watchdog(1.0)))?;
+        socket.write_all(format!("{{\"command\":\"{command}\"}}\n").as_bytes())?;
+        let mut line = String::new();
+        BufReader::new(socket).read_line(&mut line)?;
+        serde_json::from_str(&line).with_context(|| format!("{command} was answered with {line:?}"))
     }
 
     /// `status --json`.

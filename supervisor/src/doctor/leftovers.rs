@@ -4,7 +4,7 @@ use super::Case;
 use super::finding::Finding;
 use super::outside::{count, megabytes, quoted};
 use crate::paths::{self, Folders};
-use crate::recovery::{RECORDING, is_of_instance, orphaned};
+use crate::recovery::{RECORDING, is_of_instance, is_written, orphaned};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -38,6 +38,7 @@ pub(super) fn look(case: &Case) -> Vec<Finding> {
     let mut lying = Lying::default();
     for place in paths::runtime_places(&case.settings) {
         let mut files = if living(&place) { Vec::new() } else { files_in(&place, is_of_instance) };
+        files.retain(|file| !is_written(file));
         for folder in orphaned(&place, RECORDING) {
             files.extend(files_in(&folder, |_| true));
         }

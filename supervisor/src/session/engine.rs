@@ -58,7 +58,7 @@ impl Rings {
         }
     }
 
-    fn next_epoch(&mut self) -> Epoch {
+    pub(super) fn next_epoch(&mut self) -> Epoch {
         self.epoch = Epoch(self.epoch.0 + 1);
         self.epoch
     }
@@ -133,11 +133,12 @@ impl Session<'_> {
             first_frame: self.rings.next_frame,
             first_frame_ns: self.rings.next_frame_ns,
             sample_rate_hz: rate,
-            block_frames: rate.div_ceil(BLOCKS_A_SECOND),
+            block_frames: self.block_frames(),
             history_ms: self.plan.history_ms,
             clock: self.plan.clock,
             board: self.board_place(Part::Engine),
         }));
+        self.tell_engine(ToEngine::Resampling(self.plan.resampling));
         self.tell_epoch(&StreamName::mix(), epoch);
         self.tell_strip(&StreamName::mix());
         for (name, stream) in self.streams.iter().filter(|(_, stream)| stream.wants_source()) {
@@ -149,7 +150,7 @@ impl Session<'_> {
         }
     }
 
-    fn tell_epoch(&self, stream: &StreamName, epoch: Epoch) {
+    pub(super) fn tell_epoch(&self, stream: &StreamName, epoch: Epoch) {
         let previous = self.rings.newest.get(stream).copied();
         self.tell_engine(ToEngine::RingEpoch { stream: stream.clone(), epoch, previous });
     }
@@ -174,7 +175,10 @@ impl Session<'_> {
 
     pub(super) fn engine_said(&mut self, message: FromEngine) {
         match message {
-            FromEngine::Hello(_) | FromEngine::Leads { .. } => {}
+            FromEngine::Hello(_) => {}
+            FromEngine::Leads { stream } => self.leads(stream),
+            FromEngine::Delays { stream, delays } => self.latency.told(stream, delays),
+            FromEngine::Impulse { stream, at_ns } => self.latency.impulse(&stream, at_ns),
             FromEngine::SourceOpened {
                 stream,
                 description,
@@ -191,6 +195,8 @@ impl Session<'_> {
                 known.resume_uri = resume_uri;
                 known.total_frames = total_frames;
             }
+            FromEngine::SourceFailed { stream, reason, .. } if self.is_probe(&stream) => self.probe_failed(reason),
+            FromEngine::SourceRemoved { stream, .. } if self.is_probe(&stream) => self.probe_left(&stream),
             FromEngine::SourceFailed { stream, reason, retry, exit } => {
                 self.source_failed(&stream, reason, retry, exit);
             }
@@ -199,6 +205,7 @@ impl Session<'_> {
                 self.ring_opened(&stream, epoch, first_frame);
             }
             FromEngine::Gap { stream, from, to, cause } => self.report_gap(stream, from, to, cause),
+            FromEngine::Dropped { stream, .. } if self.is_probe(&stream) => {}
             FromEngine::Dropped { stream, at, frames } => {
                 self.report_lost_frames(stream, at, at, frames, "the source runs faster than the clock");
             }
@@ -216,6 +223,21 @@ impl Session<'_> {
         self.say_started();
     }
 
+    /// Frames of one tick.
+    pub(super) const fn block_frames(&self) -> u32 {
+        self.plan.sample_rate_hz.div_ceil(BLOCKS_A_SECOND)
+    }
+
+    /// The engine's clock follows another device, or none. Told when it is another one than was told before: the next
+    /// engine's choice is most often the same.
+    fn leads(&mut self, leader: Option<StreamName>) {
+        self.leader.clone_from(&leader);
+        if self.leader_said != leader {
+            self.leader_said.clone_from(&leader);
+            self.reporter.report(Report::Leads { stream: leader });
+        }
+    }
+
     fn source_ended(&mut self, stream: StreamName, at: FrameIndex, error: Option<SourceError>) {
         if let Some(known) = self.streams.get_mut(&stream) {
             if known.state == SourceState::Leaving {
@@ -223,6 +245,7 @@ impl Session<'_> {
                 return self.source_removed(&stream, at);
             }
             known.state = SourceState::Ended;
+            self.latency.forget(&stream);
             known.failure = error.as_ref().map(|error| (error.exit, error.reason.clone()));
         }
         if let Some(error) = error {
@@ -362,6 +385,8 @@ impl Session<'_> {
 
     /// The engine is gone: its rings are marked, and the next epoch is laid beyond all that it may have begun.
     pub(super) fn engine_died(&mut self) {
+        self.latency.clear();
+        self.leader = None;
         let rate = u64::from(self.plan.sample_rate_hz);
         for (name, ring) in std::mem::take(&mut self.rings.live) {
             if name == StreamName::mix() || self.streams.get(&name).is_some_and(Stream::wants_source) {

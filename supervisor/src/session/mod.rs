@@ -7,6 +7,7 @@ mod ending;
 mod engine;
 mod hearts;
 mod lags;
+mod latency;
 mod listener;
 mod memory;
 mod mixing;
@@ -35,10 +36,11 @@ use crate::report::{Report, Reporter};
 use crate::siblings::Siblings;
 use crate::voice::Voice;
 use anyhow::Result;
-use control_protocol::{ClockKind, Exit, JobId, StreamName};
+use control_protocol::{ClockKind, Exit, JobId, Resampling, StreamName};
 use ending::Phase;
 use engine::Rings;
 use hearts::Hearts;
+use latency::Latency;
 use mixing::Desk;
 use places::Place;
 use shm_layout::{FrameIndex, SessionId};
@@ -63,6 +65,8 @@ pub(crate) struct Plan {
     pub clock: ClockKind,
     /// Whether utterances are as long as the recogniser takes.
     pub offline: bool,
+    /// How much resamplers compute.
+    pub resampling: Resampling,
     /// How streams go into the mix.
     pub mix: Vec<(StreamName, MixWish)>,
     /// The rate of all rings.
@@ -134,6 +138,10 @@ pub(crate) struct Session<'a> {
     rings: Rings,
     hearts: Hearts,
     desk: Desk,
+    latency: Latency,
+    /// Whom the engine's clock follows, and whom it was last said to follow.
+    leader: Option<StreamName>,
+    leader_said: Option<StreamName>,
     queue: Queue<u32>,
     /// What was said in each stream.
     spoken: BTreeMap<StreamName, Spoken>,
@@ -183,6 +191,9 @@ impl<'a> Session<'a> {
             rings: Rings::new(),
             hearts: Hearts::default(),
             desk: Desk::new(&plan.mix),
+            latency: Latency::default(),
+            leader: None,
+            leader_said: None,
             queue: Queue::default(),
             spoken: BTreeMap::new(),
             done_untold: Vec::new(),
@@ -218,6 +229,7 @@ impl<'a> Session<'a> {
                 self.forget_removed();
                 self.tell_all_done();
                 self.look_at_lags();
+                self.end_probe_in_time();
                 housekeeping = Instant::now() + hearts::LOOK_EVERY;
             }
             self.tick_lives();
@@ -253,6 +265,8 @@ impl<'a> Session<'a> {
                     Request::SourceRemove { stream } => answer_with_exit(self.remove_source(&stream)),
                     Request::SourceList {} => self.list_sources(),
                     Request::MixSet { stream, wish } => answer_with_exit(self.set_mix(&stream, wish)),
+                    Request::Latency {} => self.latency(),
+                    Request::LatencyProbe {} => answer_with_exit(self.send_probe()),
                     Request::MixShow {} => serde_json::json!({"mix": self.mix()}),
                     Request::MetersReset { streams } => answer_with_exit(self.hearts.reset_meters(&streams)),
                 };

@@ -118,6 +118,7 @@ impl Session<'_> {
             return;
         }
         stream.state = SourceState::Removed;
+        self.latency.forget(name);
         if stream.is_paused() {
             // A pause does not outlive its source.
             stream.pauses.turn(at, false);

@@ -81,6 +81,7 @@ impl Session<'_> {
         json!({
             "session": self.id.to_string(),
             "sample_rate_hz": rate,
+            "leader": self.leader,
             "model": self.plan.models.first().display().to_string(),
             "processes": processes,
             "streams": streams,

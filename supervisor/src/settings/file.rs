@@ -106,6 +106,7 @@ fn value_of(key: &Key, value: &DeValue<'_>) -> Option<Value> {
     let text = |value: &DeValue<'_>| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     match key.kind {
         Kind::Text => text(value).map(Value::Text),
+        Kind::Choice(choices) => text(value).filter(|text| choices.contains(&text.as_str())).map(Value::Text),
         Kind::Path => text(value).map(|text| Value::Path(PathBuf::from(text))),
         Kind::Count(min, max) => {
             let number = value.as_integer()?;

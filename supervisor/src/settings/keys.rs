@@ -9,6 +9,8 @@ pub(crate) enum Kind {
     Path,
     /// A whole number in this range.
     Count(u32, u32),
+    /// One of these.
+    Choice(&'static [&'static str]),
     /// A list of texts; in a variable, one a line or separated by semicolons.
     List,
     /// A text for all streams, or a list in which `STREAM=TEXT` is for one; in a variable as a list.
@@ -57,6 +59,14 @@ pub(crate) static HISTORY: Key = Key {
     kind: Kind::Count(5, 3_600),
     default: "30",
     help: "History kept in each ring, in seconds.",
+};
+pub(crate) static RESAMPLING: Key = Key {
+    name: "sound.resampling",
+    variable: "TYMPAN_RESAMPLING",
+    flag: Some("--resampling"),
+    kind: Kind::Choice(&["fast", "normal", "best"]),
+    default: "\"normal\"",
+    help: "How much is computed to resample devices that do not lead the clock: \"fast\" passes 16 kHz at 48 kHz and is for speech, \"normal\" 19 kHz, \"best\" 21.6 kHz.",
 };
 pub(crate) static MIX: Key = Key {
     name: "sound.mix",
@@ -148,10 +158,11 @@ pub(crate) static MODEL_URL: Key = Key {
 };
 
 /// All of them, in the order of the file.
-pub(crate) static ALL: [&Key; 14] = [
+pub(crate) static ALL: [&Key; 15] = [
     &SOURCES,
     &RATE,
     &HISTORY,
+    &RESAMPLING,
     &MIX,
     &MODEL,
     &LANGUAGE,
@@ -180,6 +191,7 @@ impl Key {
             Kind::Text => "a text in quotes".into(),
             Kind::Path => "a path in quotes".into(),
             Kind::Count(min, max) => format!("a whole number from {min} to {max}"),
+            Kind::Choice(choices) => format!("one of \"{}\"", choices.join("\", \"")),
             Kind::List => "a list of texts, such as [\"device:\"]".into(),
             Kind::Each => "a text in quotes, or a list such as [\"en\", \"mic=de\"]".into(),
             Kind::EachFile => "a text in quotes, or a list such as [\"tiny.en\", \"mic=base\"]".into(),

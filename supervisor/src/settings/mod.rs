@@ -265,6 +265,7 @@ impl Settings {
 fn parsed(key: &Key, text: &str) -> Option<Value> {
     match key.kind {
         Kind::Text => Some(Value::Text(text.to_owned())),
+        Kind::Choice(choices) => choices.contains(&text.trim()).then(|| Value::Text(text.trim().to_owned())),
         Kind::Path => Some(Value::Path(PathBuf::from(text))),
         Kind::Count(min, max) => text.trim().parse().ok().filter(|count| (min..=max).contains(count)).map(Value::Count),
         Kind::List => {
