@@ -1,6 +1,6 @@
 //! Supervisor and audio engine.
 
-use crate::{BoardPlace, Exit, Hello, Master, StreamName, Strip, bounds};
+use crate::{BoardPlace, Exit, Hello, Master, Processing, StreamName, Strip, bounds};
 use serde::{Deserialize, Serialize};
 use shm_layout::{Epoch, FrameIndex, SessionId};
 
@@ -100,6 +100,13 @@ pub enum ToEngine {
     },
     /// What is done to the sum, from the next block on.
     SetMaster(Master),
+    /// What a stream passes before its strip, from the next block on; of a stream that is not there, when it comes.
+    SetProcessing {
+        /// The stream.
+        stream: StreamName,
+        /// What.
+        processing: Processing,
+    },
 }
 
 /// Why frames are missing.
@@ -235,5 +242,16 @@ pub enum FromEngine {
     Leads {
         /// Its stream.
         stream: Option<StreamName>,
+    },
+    /// Frames `from..to` of a stream were not processed in time and are silent in the mix. Its own ring has them.
+    Unprocessed {
+        /// Its stream.
+        stream: StreamName,
+        /// First silent frame.
+        #[serde(with = "bounds::frame")]
+        from: FrameIndex,
+        /// One past the last silent frame.
+        #[serde(with = "bounds::frame")]
+        to: FrameIndex,
     },
 }

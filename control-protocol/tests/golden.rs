@@ -76,6 +76,16 @@ fn to_engine() -> Vec<String> {
             strip: Strip { gain: Gain::of_factor(0.5).unwrap(), pan: Pan::new(-1.0).unwrap(), mute: true, solo: false },
         },
         ToEngine::SetMaster(Master { gain: Gain::of_factor(2.0).unwrap(), ceiling: Gain::UNITY }),
+        ToEngine::SetProcessing {
+            stream: name("mic"),
+            processing: Processing {
+                high_pass: Processing::read_high_pass("80Hz").ok(),
+                gate: Processing::read_gate("-50dB").ok(),
+                equaliser: "-3,0,+2".parse().ok(),
+                compressor: "-20dB:4".parse().ok(),
+            },
+        },
+        ToEngine::SetProcessing { stream: name("mic"), processing: Processing::default() },
     ];
     lines("ToEngine", &messages)
 }
@@ -113,6 +123,7 @@ fn from_engine() -> Vec<String> {
         FromEngine::SourceRemoved { stream: name("mic"), at: FrameIndex(300) },
         FromEngine::Leads { stream: Some(name("mic")) },
         FromEngine::Leads { stream: None },
+        FromEngine::Unprocessed { stream: name("mic"), from: FrameIndex(1), to: FrameIndex(300) },
     ];
     let causes = [GapCause::Underrun, GapCause::Overrun, GapCause::Xrun, GapCause::Disappeared, GapCause::EngineDown];
     // Rings carry these numbers in their tables.
