@@ -3,7 +3,7 @@
 //! ```text
 //! device period ─► callback ─► queue ─┐
 //! file, pipe ─► decode, convert ─► queue ─┴► lane (gaps, priming) ─► tick ─► ring of the stream
-//!                                                                      └──► mix ring (plain sum)
+//!                                                                      └──► mix ring, by way of the rack
 //! ```
 //!
 //! What it does: opens sources by URI ([`uri`]), carries every frame through one lock-free queue, ticks on
@@ -23,12 +23,14 @@ pub mod clock;
 mod container;
 pub mod decode;
 pub mod desk;
+mod detour;
 pub mod device;
 pub mod engine;
 pub mod entrant;
 pub mod feed;
 pub mod frames;
 pub mod inputs;
+pub mod insert;
 mod intake;
 pub mod lane;
 pub mod limits;
@@ -40,6 +42,7 @@ pub mod note;
 mod own_clock;
 pub mod pace;
 pub mod queue;
+pub mod rack;
 pub mod raw;
 mod retimer;
 pub mod rings;
