@@ -44,7 +44,7 @@ struct Block {
 }
 
 /// Both sides for a stream of so many channels. It begins with what is set: of a stream that begins, too; of one that
-/// runs, that is nothing, and [`Insert::set`] follows. `rack` is the thread that turns the unit.
+/// runs, that is nothing, and what is set follows with a block. `rack` is the thread that turns the unit.
 #[must_use]
 pub fn insert(
     rate_hz: u32,

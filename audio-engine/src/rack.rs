@@ -1,7 +1,7 @@
 //! The processing thread: it has a whole block's time for what the tick has none for.
 //!
 //! Chains live here and nowhere else. It runs below the tick and above everything that is not about sound, sleeps while
-//! nothing is on, and holds nobody: what it does not bring back in time is silent in the mix ([`crate::detour`]).
+//! nothing is on, and holds nobody: what it does not bring back in time is silent in the mix (`detour.rs`).
 
 use crate::insert::{Insert, Unit, insert};
 use crate::rt;

@@ -1,9 +1,9 @@
 //! The engine's inner loop: every tick moves one block of every source into its ring, and their sum into the mix.
 //!
-//! It allocates nothing, frees nothing, takes no lock, logs nothing and makes no system call but the futex
-//! wake of each ring and of the rack. Where a stream is processed, blocks of the mix wait for the rack ([`crate::detour`]). What the supervisor has to know leaves as small `Copy` notes; tracks that are done and
-//! queues that are used up leave whole, to be closed and freed elsewhere. Tracks come whole, too, into places that
-//! are there from the beginning.
+//! It allocates nothing, frees nothing, takes no lock, logs nothing and makes no system call but the futex wake of each
+//! ring and of the rack. Where a stream is processed, blocks of the mix wait for the rack (`detour.rs`). What the
+//! supervisor has to know leaves as small `Copy` notes; tracks that are done and queues that are used up leave whole, to
+//! be closed and freed elsewhere. Tracks come whole, too, into places that are there from the beginning.
 
 use crate::clock::Clock;
 use crate::desk::Setting;
