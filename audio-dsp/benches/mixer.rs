@@ -4,7 +4,7 @@
 //! core that is, and the ratio to the bare sum.
 
 use audio_dsp::{
-    Bands, CEILING, Chain, Compression, GLIDE_SECONDS, LOOK_AHEAD_SECONDS, Limiter, Loudness, Meters, Quality,
+    Bands, CEILING, Chain, Compression, GLIDE_SECONDS, Gating, LOOK_AHEAD_SECONDS, Limiter, Loudness, Meters, Quality,
     RELEASE_SECONDS, Slope, Strip, TruePeak, VariableResampler, mix_into,
 };
 use std::hint::black_box;
@@ -101,6 +101,7 @@ fn main() {
     let mut planar = sources[0].clone();
     row("chain, all off, one stereo source", median_us(|_| chain.process(black_box(&mut planar), FRAMES)));
     chain.set_high_pass(Some((80.0, Slope::Db24)));
+    chain.set_gate(Some(Gating::default()));
     chain.set_equaliser(Some(Bands { low_db: 3.0, mid_db: -3.0, high_db: 3.0, ..Bands::default() }));
     chain.set_compressor(Some(Compression { threshold_db: -40.0, ..Compression::default() }));
     row(

@@ -168,7 +168,7 @@ impl Biquad {
     /// When `planar` is not `channels * frames` long.
     pub fn process(&mut self, planar: &mut [f32], frames: usize) {
         assert_eq!(planar.len(), self.state.len() * frames, "planar is [channels][frames]");
-        if frames == 0 || (self.done >= self.frames && self.next == Coefficients::IDENTITY && self.is_quiet()) {
+        if frames == 0 || self.is_identity() {
             return;
         }
         let (begin, left) = (self.done, self.frames - self.done);
@@ -199,6 +199,12 @@ impl Biquad {
             return self.next;
         }
         self.past.between(&self.next, f64::from(frame) / f64::from(self.frames))
+    }
+
+    /// Whether it passes every bit from now on.
+    #[must_use]
+    pub fn is_identity(&self) -> bool {
+        self.done >= self.frames && self.next == Coefficients::IDENTITY && self.is_quiet()
     }
 
     fn is_quiet(&self) -> bool {

@@ -97,7 +97,7 @@ impl Compressor {
     pub fn process(&mut self, planar: &mut [f32], frames: usize) {
         assert_eq!(planar.len(), self.channels * frames, "planar is [channels][frames]");
         for frame in 0..frames {
-            if self.presence.is_settled() && self.presence.value() == 0.0 {
+            if self.is_off() {
                 (self.held_db, self.smooth_db) = (0.0, 0.0);
                 break;
             }
@@ -108,13 +108,20 @@ impl Compressor {
             self.detect(peak);
             let reduced = if self.smooth_db == 0.0 { 1.0 } else { Decibels(-self.smooth_db).to_gain() };
             let (gain, presence) = (reduced * self.make_up.advance(), self.presence.advance());
-            let gain = 1.0 - presence + presence * gain;
+            // Exactly 1 where nothing is reduced, however far it is there.
+            let gain = 1.0 + presence * (gain - 1.0);
             for channel in 0..self.channels {
                 let sample = &mut planar[channel * frames + frame];
                 *sample = finite(*sample) * gain;
             }
         }
         self.deepest_db = self.deepest_db.max(self.smooth_db);
+    }
+
+    /// Whether it passes every bit from now on.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.presence.is_settled() && self.presence.value() == 0.0
     }
 
     /// The deepest reduction at the end of a block since the last time, in dB, 0 or more.

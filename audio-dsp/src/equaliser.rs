@@ -71,6 +71,12 @@ impl Equaliser {
         self.stages.iter_mut().for_each(|stage| stage.process(planar, frames));
     }
 
+    /// Whether it passes every bit from now on: it is off, or all its bands are at 0 dB.
+    #[must_use]
+    pub fn is_flat(&self) -> bool {
+        self.stages.iter().all(Biquad::is_identity)
+    }
+
     /// Forgets the signal and jumps to what is set.
     pub fn reset(&mut self) {
         self.stages.iter_mut().for_each(Biquad::reset);

@@ -51,6 +51,12 @@ impl HighPass {
         self.stages.iter_mut().for_each(|stage| stage.process(planar, frames));
     }
 
+    /// Whether it passes every bit from now on.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.stages.iter().all(Biquad::is_identity)
+    }
+
     /// Forgets the signal and jumps to what is set.
     pub fn reset(&mut self) {
         self.stages.iter_mut().for_each(Biquad::reset);

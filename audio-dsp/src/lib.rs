@@ -4,7 +4,7 @@
 //! |---|---|
 //! | a source's rate is another one | [`RateConverter`], with exact frame counts |
 //! | a source's clock is another one | [`DriftLoop`] steers a [`VariableResampler`] |
-//! | before the fader | [`Chain`]: [`HighPass`], [`Equaliser`], [`Compressor`] |
+//! | before the fader | [`Chain`]: [`HighPass`], [`Gate`], [`Equaliser`], [`Compressor`] |
 //! | into a sum | [`Strip`]: fader, mute, pan, channel rules ([`Routing`]); [`mix_into`] is the bare sum |
 //! | after the sum | [`Limiter`] |
 //! | to look at | [`Meters`], [`Loudness`], [`TruePeak`] |
@@ -34,6 +34,7 @@ mod compressor;
 mod drift;
 mod equaliser;
 mod gain;
+mod gate;
 mod high_pass;
 mod layout;
 mod limiter;
@@ -56,6 +57,7 @@ pub use compressor::{Compression, Compressor};
 pub use drift::{CORRECTION_PPM_MAX, DriftLoop};
 pub use equaliser::{BAND_DB_MAX, Bands, Equaliser};
 pub use gain::{Decibels, Ramp};
+pub use gate::{Gate, Gating};
 pub use high_pass::{HighPass, Slope};
 pub use layout::{NAMED_CHANNELS_MAX, Routing, Speaker, speakers};
 pub use limiter::{CEILING, LOOK_AHEAD_SECONDS, Limiter, RELEASE_SECONDS};

@@ -2,8 +2,9 @@
 #![expect(unsafe_code, reason = "an allocator that counts")]
 
 use audio_dsp::{
-    Bands, CEILING, Chain, Compression, DriftLoop, GLIDE_SECONDS, LOOK_AHEAD_SECONDS, Limiter, Loudness, Meters,
-    Quality, RELEASE_SECONDS, RateConverter, Signal, SignalSource, Slope, Strip, TruePeak, VariableResampler, mix_into,
+    Bands, CEILING, Chain, Compression, DriftLoop, GLIDE_SECONDS, Gating, LOOK_AHEAD_SECONDS, Limiter, Loudness,
+    Meters, Quality, RELEASE_SECONDS, RateConverter, Signal, SignalSource, Slope, Strip, TruePeak, VariableResampler,
+    mix_into,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -80,6 +81,7 @@ fn a_mixer_does_not_allocate() {
         let on = round % 20 < 10;
         let count = allocations_of(|| {
             chain.set_high_pass(on.then_some((100.0, Slope::Db24)));
+            chain.set_gate(on.then_some(Gating::default()));
             chain.set_equaliser(on.then_some(Bands { mid_db: 6.0, ..Bands::default() }));
             chain.set_compressor(on.then_some(Compression::default()));
             chain.process(&mut planar[..960], 480);

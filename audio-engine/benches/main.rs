@@ -22,14 +22,8 @@ const CHANNELS: usize = 2;
 /// Nanoseconds of a period and of a block.
 const PERIOD_NS: f64 = 1e7;
 
-const MEASURES: &[Measure] = &[
-    callback::MEASURE,
-    latency::MEASURE,
-    meters::MEASURE,
-    mixed::MEASURE,
-    queues::MEASURE,
-    retimed::MEASURE,
-];
+const MEASURES: &[Measure] =
+    &[callback::MEASURE, latency::MEASURE, meters::MEASURE, mixed::MEASURE, queues::MEASURE, retimed::MEASURE];
 
 fn main() -> ExitCode {
     let mut plan = Plan::default();

@@ -1,13 +1,14 @@
-//! The mixer's settings: what everybody's strip is to be.
+//! The mixer's settings: what everybody's strip is to be, and what comes before it.
 
 use audio_dsp::Strip;
-use control_protocol::{Master, StreamName, Strip as Wished};
+use control_protocol::{Master, Processing, StreamName, Strip as Wished};
 use std::collections::BTreeMap;
 
 /// What is wished for each stream, and for the sum.
 #[derive(Debug, Default)]
 pub struct Desk {
     strips: BTreeMap<StreamName, Wished>,
+    processing: BTreeMap<StreamName, Processing>,
     master: Master,
 }
 
@@ -37,9 +38,21 @@ impl Desk {
         self.strips.insert(stream, strip);
     }
 
+    /// Wishes what a stream passes before its strip, be it there or not.
+    pub fn process(&mut self, stream: StreamName, processing: Processing) {
+        self.processing.insert(stream, processing);
+    }
+
+    /// What a stream passes before its strip.
+    #[must_use]
+    pub fn processing(&self, stream: &StreamName) -> Processing {
+        self.processing.get(stream).copied().unwrap_or_default()
+    }
+
     /// Forgets a stream.
     pub fn forget(&mut self, stream: &StreamName) {
         self.strips.remove(stream);
+        self.processing.remove(stream);
     }
 
     /// Wishes what is done to the sum.

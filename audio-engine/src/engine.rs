@@ -139,6 +139,12 @@ impl Engine<'_> {
                     running.set_strips(&self.desk);
                 }
             }
+            Event::Message(ToEngine::SetProcessing { stream, processing }) => {
+                self.desk.process(stream.clone(), processing);
+                if let Phase::Running(running) = &mut self.phase {
+                    running.set_processing(&stream, &self.desk);
+                }
+            }
             Event::Message(ToEngine::SetMaster(master)) => {
                 self.desk.set_master(master);
                 if let Phase::Running(running) = &mut self.phase {

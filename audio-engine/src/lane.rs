@@ -83,6 +83,12 @@ impl Lane {
         self.intake.channels()
     }
 
+    /// Frames of a whole block.
+    #[must_use]
+    pub const fn block_frames(&self) -> usize {
+        self.block_frames
+    }
+
     /// Whether the source loses what nobody takes.
     #[must_use]
     pub const fn live(&self) -> bool {

@@ -3,7 +3,7 @@
 //! ```text
 //! device period ─► callback ─► queue ─┐
 //! file, pipe ─► decode, convert ─► queue ─┴► lane (gaps, priming) ─► tick ─► ring of the stream
-//!                                                                      └──► mix ring (plain sum)
+//!                                                                      └──► mix ring, by way of the rack
 //! ```
 //!
 //! What it does: opens sources by URI ([`uri`]), carries every frame through one lock-free queue, ticks on
@@ -24,6 +24,7 @@ mod container;
 pub mod decode;
 pub mod delays;
 pub mod desk;
+mod detour;
 pub mod device;
 pub mod engine;
 pub mod entrant;
@@ -31,6 +32,7 @@ pub mod feed;
 pub mod frames;
 pub mod gauge;
 pub mod inputs;
+pub mod insert;
 mod intake;
 pub mod lane;
 pub mod limits;
@@ -42,6 +44,7 @@ pub mod note;
 mod own_clock;
 pub mod pace;
 pub mod queue;
+pub mod rack;
 pub mod raw;
 mod retimer;
 mod ring_follow;

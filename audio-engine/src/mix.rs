@@ -7,7 +7,6 @@
 
 use crate::feed::pack;
 use crate::gauge::Gauge;
-use crate::lane::Lane;
 use audio_dsp::{GLIDE_SECONDS, LOOK_AHEAD_SECONDS, Limiter, RELEASE_SECONDS, Ramp, Strip};
 use control_protocol::Master;
 use shm_layout::{FrameIndex, RingWriter};
@@ -76,9 +75,9 @@ impl Mix {
         self.planar.fill(0.0);
     }
 
-    /// Adds the first `frames` frames of a track's block, as its strip says.
-    pub(crate) fn add(&mut self, strip: &mut Strip, lane: &Lane, frames: usize) {
-        strip.add(&mut self.planar, self.channels, lane.planar(frames), lane.channels(), frames);
+    /// Adds a track's block of so many channels and frames, as its strip says.
+    pub(crate) fn add(&mut self, strip: &mut Strip, planar: &[f32], channels: usize, frames: usize) {
+        strip.add(&mut self.planar, self.channels, planar, channels, frames);
     }
 
     /// Takes the first `frames` frames of the block, and writes as many of those before.

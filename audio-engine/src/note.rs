@@ -27,6 +27,24 @@ pub enum Note {
         /// How many.
         frames: u64,
     },
+    /// Frames of a track were not processed in time: they are in its ring, and not in the mix. Long ones come in parts.
+    Unprocessed {
+        /// The track's place.
+        place: usize,
+        /// First missing frame.
+        from: FrameIndex,
+        /// One past the last missing frame.
+        to: FrameIndex,
+    },
+}
+
+/// Where frames are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// In the track's ring.
+    Captured(GapCause),
+    /// In the mix.
+    Processed,
 }
 
 impl Note {
@@ -34,7 +52,7 @@ impl Note {
     #[must_use]
     pub const fn frames(&self) -> u64 {
         match self {
-            Self::Gap { from, to, .. } => to.since(*from),
+            Self::Gap { from, to, .. } | Self::Unprocessed { from, to, .. } => to.since(*from),
             Self::Dropped { frames, .. } => *frames,
         }
     }
@@ -56,16 +74,16 @@ impl Notes {
 
 /// The gap of a track that is under way.
 #[derive(Debug, Default)]
-pub(crate) struct OpenGap(Option<(FrameIndex, FrameIndex, GapCause)>);
+pub(crate) struct OpenGap(Option<(FrameIndex, FrameIndex, Missing)>);
 
 impl OpenGap {
     /// These frames are missing.
-    pub(crate) fn miss(&mut self, from: FrameIndex, to: FrameIndex, cause: GapCause, place: usize, notes: &mut Notes) {
+    pub(crate) fn miss(&mut self, from: FrameIndex, to: FrameIndex, missing: Missing, place: usize, notes: &mut Notes) {
         match &mut self.0 {
-            Some((_, end, known)) if *end == from && *known == cause => *end = to,
+            Some((_, end, known)) if *end == from && *known == missing => *end = to,
             _ => {
                 self.tell(place, notes);
-                self.0 = Some((from, to, cause));
+                self.0 = Some((from, to, missing));
             }
         }
     }
@@ -80,8 +98,11 @@ impl OpenGap {
 
     /// Tells of what there is.
     pub(crate) fn tell(&mut self, place: usize, notes: &mut Notes) {
-        if let Some((from, to, cause)) = self.0.take() {
-            notes.say(Note::Gap { place, from, to, cause });
+        if let Some((from, to, missing)) = self.0.take() {
+            notes.say(match missing {
+                Missing::Captured(cause) => Note::Gap { place, from, to, cause },
+                Missing::Processed => Note::Unprocessed { place, from, to },
+            });
         }
     }
 }
@@ -99,21 +120,22 @@ mod tests {
         let mut spans = || std::iter::from_fn(|| told.pop().ok()).collect::<Vec<_>>();
         let gap = |from, to, cause| Note::Gap { place: 3, from: FrameIndex(from), to: FrameIndex(to), cause };
         let (under, xrun) = (GapCause::Underrun, GapCause::Xrun);
+        let captured = Missing::Captured;
         // Two blocks of ten, then sound.
         for at in [0, 10] {
-            open.miss(FrameIndex(at), FrameIndex(at + 10), under, 3, &mut notes);
+            open.miss(FrameIndex(at), FrameIndex(at + 10), captured(under), 3, &mut notes);
             open.pass(FrameIndex(at + 10), 3, &mut notes);
             assert_eq!(spans(), []);
         }
         open.pass(FrameIndex(30), 3, &mut notes);
         assert_eq!(spans(), [gap(0, 20, under)]);
         // Another cause is another gap.
-        open.miss(FrameIndex(30), FrameIndex(35), under, 3, &mut notes);
-        open.miss(FrameIndex(35), FrameIndex(40), xrun, 3, &mut notes);
+        open.miss(FrameIndex(30), FrameIndex(35), captured(under), 3, &mut notes);
+        open.miss(FrameIndex(35), FrameIndex(40), captured(xrun), 3, &mut notes);
         assert_eq!(spans(), [gap(30, 35, under)]);
         // It lasts.
         for at in [40, 50, 60] {
-            open.miss(FrameIndex(at), FrameIndex(at + 10), xrun, 3, &mut notes);
+            open.miss(FrameIndex(at), FrameIndex(at + 10), captured(xrun), 3, &mut notes);
             open.pass(FrameIndex(at + 10), 3, &mut notes);
         }
         assert_eq!(spans(), [gap(35, 70, xrun)]);

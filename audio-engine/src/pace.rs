@@ -50,6 +50,7 @@ pub fn run(mut tick: Tick, pace: Pace, orders: &Arc<Orders>, pulse: &Pulse) -> T
     while !tick.is_done() && !orders.close.load(Ordering::Acquire) {
         pulse.turn();
         match tick.due() {
+            _ if tick.is_ending() => std::thread::sleep(VIRTUAL_WAIT),
             Some(due) => {
                 orders.late_ns.store(due.late_ns, Ordering::Relaxed);
                 rt::sleep_until(due.at_ns);
@@ -77,7 +78,11 @@ pub fn run(mut tick: Tick, pace: Pace, orders: &Arc<Orders>, pulse: &Pulse) -> T
     }
     while !tick.is_done() {
         pulse.turn();
-        tick.run(true);
+        if tick.must_wait() {
+            std::thread::sleep(VIRTUAL_WAIT);
+        } else {
+            tick.run(true);
+        }
     }
     // Pairs with the Acquire load of the control thread: who sees it finished finds all notes and rings.
     orders.finished.store(true, Ordering::Release);

@@ -40,3 +40,5 @@ pub fn exit_now(code: u8) -> ! {
 pub const PRIORITY_TICK: i32 = 10;
 /// See [`PRIORITY_TICK`].
 pub const PRIORITY_CALLBACK: i32 = 12;
+/// Of the processing thread: it has a block's time, and never keeps the tick from its core.
+pub const PRIORITY_RACK: i32 = 8;

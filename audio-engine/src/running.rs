@@ -10,6 +10,7 @@ use crate::mix::Mix;
 use crate::note::Note;
 use crate::pace::{self, Orders, Pace};
 use crate::queue::Health;
+use crate::rack::Rack;
 use crate::rings::{RingMaker, ring_opened};
 use crate::room::StartError;
 use crate::rt;
@@ -17,7 +18,7 @@ use crate::tick::{Change, Control, Done, Tick};
 use crate::track::Track;
 use crate::vitals::Vitals;
 use audio_dsp::{GLIDE_SECONDS, Strip};
-use control_protocol::{ClockKind, EngineConfig, FromEngine, SOURCES_MAX, SourceError, StreamName};
+use control_protocol::{ClockKind, EngineConfig, FromEngine, Processing, SOURCES_MAX, SourceError, StreamName};
 use shm_layout::board::Counter;
 use shm_layout::{FrameIndex, Prefaulter};
 use std::collections::VecDeque;
@@ -40,6 +41,7 @@ pub struct Running {
     orders: Arc<Orders>,
     thread: Option<JoinHandle<Tick>>,
     maker: RingMaker,
+    rack: Rack,
     clock: Clock,
     /// Every block of this engine begins so many blocks after this frame.
     first_frame: FrameIndex,
@@ -65,15 +67,23 @@ struct Seat {
     name: StreamName,
     health: Arc<Health>,
     successors: Outlets,
+    channels: usize,
     /// It was told to leave.
     leaving: bool,
     /// When the last impulse sounded that was told.
     impulse_ns: Option<u64>,
+    /// It has a way to a chain, which is set so.
+    processing: Option<Processing>,
 }
 
 impl Seat {
-    const fn new(name: StreamName, health: Arc<Health>, successors: Outlets) -> Self {
-        Self { name, health, successors, leaving: false, impulse_ns: None }
+    fn new(
+        (name, channels): (StreamName, usize),
+        health: Arc<Health>,
+        successors: Outlets,
+        processing: Option<Processing>,
+    ) -> Self {
+        Self { name, health, successors, channels, leaving: false, impulse_ns: None, processing }
     }
 }
 
@@ -94,6 +104,8 @@ impl Running {
         let mix_channels = entrants.iter().map(|e| e.lane.channels()).max().unwrap_or(1);
         let channels_total = entrants.iter().map(|e| e.lane.channels()).sum::<usize>() + mix_channels;
         let maker = RingMaker::new(config, channels_total)?;
+        let no_rack = |e| StartError::refused(format!("no thread for processing: {e}"));
+        let mut rack = Rack::start(config, vitals.pulse()).map_err(no_rack)?;
         entrants.iter_mut().for_each(Entrant::trim);
         let leader = elect(&mut entrants);
 
@@ -119,8 +131,11 @@ impl Running {
             let mut strip = strip(config.sample_rate_hz, lane.channels(), mix_channels);
             setting.turn(&mut strip);
             strip.settle();
-            tracks.push(Track::new(lane, ring, gauge, strip, false));
-            seats.push(Some(Seat::new(name, health, successors)));
+            let channels = lane.channels();
+            let mut track = Track::new(lane, ring, gauge, strip, false);
+            let processing = begin_processed(&mut track, &mut rack, (&name, channels), desk);
+            tracks.push(track);
+            seats.push(Some(Seat::new((name, channels), health, successors, processing)));
         }
         seats.resize_with(SOURCES_MAX, || None);
         let mix_name = StreamName::mix();
@@ -147,6 +162,7 @@ impl Running {
             orders,
             thread: Some(thread),
             maker,
+            rack,
             clock,
             first_frame,
             block_frames: u64::from(config.block_frames),
@@ -195,9 +211,11 @@ impl Running {
         prefault(vec![ring.prefaulter()]);
         let opened = ring_opened(&name, &ring);
         let gauge = self.maker.gauge(&name, channels);
-        self.seats[place] = Some(Seat::new(name, health, successors));
         let strip = strip(ring.info().sample_rate_hz, channels, self.mix_channels);
-        self.change(Change::Enter(place, Track::new(lane, ring, gauge, strip, trims)));
+        let mut track = Track::new(lane, ring, gauge, strip, trims);
+        let processing = begin_processed(&mut track, &mut self.rack, (&name, channels), desk);
+        self.seats[place] = Some(Seat::new((name, channels), health, successors, processing));
+        self.change(Change::Enter(place, track));
         self.set_strips(desk);
         send(opened);
         if leads {
@@ -225,6 +243,28 @@ impl Running {
         let present: Vec<_> = self.seats.iter().enumerate().filter_map(present).collect();
         let settings = desk.settings(&present.iter().map(|(_, name)| name).collect::<Vec<_>>());
         present.iter().zip(settings).for_each(|((place, _), setting)| self.change(Change::Set(*place, setting)));
+    }
+
+    /// Sets what a stream passes before its strip, as it is wished.
+    pub fn set_processing(&mut self, name: &StreamName, desk: &Desk) {
+        let wished = desk.processing(name);
+        let is_meant = |seat: &Option<Seat>| seat.as_ref().is_some_and(|seat| seat.name == *name);
+        let Some(place) = self.seats.iter().position(is_meant) else { return };
+        let Some(seat) = &mut self.seats[place] else { return };
+        if seat.processing.unwrap_or_default() == wished {
+            return;
+        }
+        let has_insert = seat.processing.is_some();
+        let channels = seat.channels;
+        if !has_insert {
+            // It is there with everything off, and glides from that.
+            let Some(insert) = self.rack.insert(channels, &Processing::default()) else { return hangs(name) };
+            self.change(Change::Insert(place, insert));
+        }
+        if let Some(seat) = &mut self.seats[place] {
+            seat.processing = Some(wished);
+        }
+        self.change(Change::Process(place, wished));
     }
 
     /// Sets what is done to the sum.
@@ -367,6 +407,9 @@ impl Running {
             Note::Dropped { place, at, frames } => {
                 stream(place).map(|stream| FromEngine::Dropped { stream, at, frames })
             }
+            Note::Unprocessed { place, from, to } => {
+                stream(place).map(|stream| FromEngine::Unprocessed { stream, from, to })
+            }
         };
         told.into_iter().for_each(send);
     }
@@ -401,6 +444,27 @@ impl Running {
 /// A strip of the mixer for a source of so many channels: open, at unity.
 fn strip(rate_hz: u32, channels: usize, mix_channels: usize) -> Strip {
     Strip::new(rate_hz, channels, mix_channels, GLIDE_SECONDS)
+}
+
+/// Has a track that begins processed as it is wished; what it is then.
+fn begin_processed(
+    track: &mut Track,
+    rack: &mut Rack,
+    (name, channels): (&StreamName, usize),
+    desk: &Desk,
+) -> Option<Processing> {
+    let wished = Some(desk.processing(name)).filter(|wished| !wished.is_off())?;
+    let Some(insert) = rack.insert(channels, &wished) else {
+        hangs(name);
+        return None;
+    };
+    // It has none: nothing comes back.
+    track.set_insert(insert);
+    Some(wished)
+}
+
+fn hangs(name: &StreamName) {
+    eprintln!("{name}: the processing thread hangs; it goes into the mix as it comes");
 }
 
 /// Touches the pages of rings beside the tick. It only spares page faults: without a thread the rings work as well.

@@ -1,14 +1,17 @@
-//! One source in the tick: its lane, its ring, its gauge, its strip of the mixer. It comes whole, and leaves whole.
+//! One source in the tick: its lane, its ring, its gauge, its strip of the mixer. It comes whole, and leaves whole, when
+//! its last block is in the mix.
 
 use crate::desk::Setting;
+use crate::detour::{Detour, Waits};
 use crate::gauge::Gauge;
+use crate::insert::Insert;
 use crate::lane::Lane;
 use crate::mix::Mix;
-use crate::note::{Note, Notes, OpenGap};
+use crate::note::{Missing, Note, Notes, OpenGap};
 use crate::queue::Outlet;
 use crate::tempo::Due;
 use audio_dsp::Strip;
-use control_protocol::GapCause;
+use control_protocol::{GapCause, Processing};
 use shm_layout::{FrameIndex, RingWriter};
 
 /// Blocks by which a track that came too late catches up in one tick, so that nobody else is late for it.
@@ -20,10 +23,15 @@ pub struct Track {
     ring: RingWriter,
     gauge: Gauge,
     strip: Strip,
+    detour: Detour,
     gap: OpenGap,
+    /// What of it is missing in the mix.
+    silence: OpenGap,
     stage: Stage,
     /// What was captured before it began is forgotten then.
     trims: bool,
+    /// The block that was its last.
+    last: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +74,23 @@ impl Track {
     /// lane has more than it needs.
     #[must_use]
     pub fn new(lane: Lane, ring: RingWriter, gauge: Gauge, strip: Strip, trims: bool) -> Self {
-        let gauge = gauge.beginning_at(ring.next_frame());
-        Self { lane, ring, gauge, strip, gap: OpenGap::default(), stage: Stage::Coming, trims }
+        Self {
+            detour: Detour::new(lane.channels(), lane.block_frames()),
+            gauge: gauge.beginning_at(ring.next_frame()),
+            lane,
+            ring,
+            strip,
+            gap: OpenGap::default(),
+            silence: OpenGap::default(),
+            stage: Stage::Coming,
+            trims,
+            last: None,
+        }
+    }
+
+    /// Has it processed on its way into the mix; returns an insert that is to be freed elsewhere, as it has one already.
+    pub fn set_insert(&mut self, insert: Insert) -> Option<Insert> {
+        self.detour.set_insert(insert)
     }
 
     /// The next frame of its ring.
@@ -92,6 +115,26 @@ impl Track {
         setting.turn(&mut self.strip);
     }
 
+    /// Sets its chain.
+    pub(crate) fn process(&mut self, processing: Processing) {
+        self.detour.process(processing);
+    }
+
+    /// Whether its blocks are processed.
+    pub(crate) fn is_processed(&self) -> bool {
+        self.detour.is_processed()
+    }
+
+    /// This block was its last; it leaves when that is in the mix.
+    pub(crate) const fn depart(&mut self, number: u64) {
+        self.last = Some(number);
+    }
+
+    /// The block that was its last, where there was one.
+    pub(crate) const fn last(&self) -> Option<u64> {
+        self.last
+    }
+
     /// See [`Lane::leader_ppm`].
     pub(crate) fn leader_ppm(&self) -> Option<f64> {
         self.lane.leader_ppm()
@@ -99,7 +142,32 @@ impl Track {
 
     /// Adds the first `frames` frames of its block to the mix.
     pub(crate) fn add_to(&mut self, mix: &mut Mix, frames: usize) {
-        mix.add(&mut self.strip, &self.lane, frames);
+        mix.add(&mut self.strip, self.lane.planar(frames), self.lane.channels(), frames);
+    }
+
+    /// Keeps the first `frames` frames of its block, or has them processed, until the mix takes the block of this number.
+    /// Those before `needed` are in the mix already.
+    pub(crate) fn keep(&mut self, number: u64, frames: usize, needed: u64) {
+        self.detour.keep(number, self.lane.planar(frames), frames, needed);
+    }
+
+    /// Whether its part of a block is there, or will never be.
+    pub(crate) fn is_ready(&mut self, number: u64) -> bool {
+        self.detour.is_ready(number)
+    }
+
+    /// Adds its part of a block that has waited. What was not processed in time is silence, and told.
+    pub(crate) fn add_kept(&mut self, mix: &mut Mix, block: Waits, place: usize, notes: &mut Notes) {
+        let Some(part) = self.detour.give(block.number) else { return };
+        let end = block.at.plus(part.frames as u64);
+        if part.is_missing {
+            self.silence.miss(block.at, end, Missing::Processed, place, notes);
+        }
+        mix.add(&mut self.strip, part.planar, self.lane.channels(), part.frames);
+        self.silence.pass(end, place, notes);
+        if self.last == Some(block.number) {
+            self.silence.tell(place, notes);
+        }
     }
 
     /// Whether a whole block can be filled without a gap, or the source is at its end.
@@ -157,7 +225,7 @@ impl Track {
         for part in self.lane.gaps() {
             let (from, to) = (now.plus(part.from as u64), now.plus(part.to as u64));
             self.ring.mark_gap(from, to, part.cause as u32);
-            self.gap.miss(from, to, part.cause, place, notes);
+            self.gap.miss(from, to, Missing::Captured(part.cause), place, notes);
         }
         self.write(frames);
         self.gap.pass(self.ring.next_frame(), place, notes);
@@ -190,7 +258,7 @@ impl Track {
             let frames = usize::try_from(now.since(next)).unwrap_or(block_frames).min(block_frames);
             let end = next.plus(frames as u64);
             self.ring.mark_gap(next, end, GapCause::Underrun as u32);
-            self.gap.miss(next, end, GapCause::Underrun, place, notes);
+            self.gap.miss(next, end, Missing::Captured(GapCause::Underrun), place, notes);
             // A lane that has filled nothing yet is silent.
             self.write(frames);
         }

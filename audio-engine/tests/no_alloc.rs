@@ -8,12 +8,13 @@ use audio_engine::clock::Clock;
 use audio_engine::desk::{Desk, Setting};
 use audio_engine::feed::Feed;
 use audio_engine::gauge::Gauge;
+use audio_engine::insert::insert;
 use audio_engine::lane::Lane;
 use audio_engine::mix::Mix;
 use audio_engine::queue::{Health, Inlet, queue};
 use audio_engine::tick::{Change, Done, Tick};
 use audio_engine::track::Track;
-use control_protocol::{Gain, GapCause, Master, Pan, StreamName, Strip as Wished};
+use control_protocol::{Gain, GapCause, Master, Pan, Processing, StreamName, Strip as Wished};
 use cpal::{Data, InputCallbackInfo, InputStreamTimestamp, SampleFormat, StreamInstant};
 use shm_layout::board::{Board, Meters, Reading};
 use shm_layout::{Epoch, FrameIndex, RingReader, RingSpec, RingState, RingWriter, SessionId};
@@ -503,4 +504,69 @@ fn the_last_one_removed_leaves_silence_and_the_last_one_ended_leaves_nothing() {
     control.changes.push(Change::Enter(3, Track::new(lane, ring, gauge(), strip(), false))).unwrap();
     assert_eq!(tick.turned_away().map(Track::close).count(), 1);
     assert_eq!(RingReader::attach_stream(dir.path(), "third").unwrap().state(), RingState::Closed);
+}
+
+/// Everything on, or some of it.
+fn processing(round: u32) -> Processing {
+    Processing {
+        high_pass: Processing::read_high_pass("80Hz").ok().filter(|_| round.is_multiple_of(2)),
+        gate: Processing::read_gate("-50dB").ok(),
+        equaliser: "-3,0,+2".parse().ok().filter(|_| round.is_multiple_of(3)),
+        compressor: "-20dB:4".parse().ok(),
+    }
+}
+
+#[test]
+fn streams_are_processed_without_allocating_in_time_or_late() {
+    let dir = tempfile::tempdir().unwrap();
+    let gauge = || Gauge::new(None, 1, RATE_HZ);
+    let (mut dry, dry_lane) = counter(true);
+    let (mut wet, wet_lane) = counter(false);
+    let tracks = vec![
+        Track::new(dry_lane, ring(dir.path(), "dry", 1), gauge(), strip(), false),
+        Track::new(wet_lane, ring(dir.path(), "wet", 1), gauge(), strip(), false),
+    ];
+    let mix = Mix::new(ring(dir.path(), "mix", 1), gauge(), BLOCK, Master::default());
+    let (mut tick, mut control) = Tick::new(tracks, mix, BLOCK, RATE_HZ);
+    let pair = || insert(RATE_HZ, 1, BLOCK, &Processing::default(), std::thread::current());
+    let (way, mut unit) = pair();
+    control.changes.push(Change::Insert(1, way)).unwrap();
+    dry.block();
+    wet.block();
+    let (mut ticks, mut turns) = (0, 0);
+    let mut block = |control: &mut audio_engine::tick::Control, set: Option<Processing>, in_time: bool| {
+        set.into_iter().for_each(|set| control.changes.push(Change::Process(1, set)).unwrap());
+        dry.block();
+        wet.block();
+        ticks += calls_in(|| tick.run(false));
+        if in_time {
+            turns += calls_in(|| unit.turn());
+        }
+    };
+    // Set while the last change glides, then off.
+    for round in 0..30 {
+        block(&mut control, Some(processing(round)), true);
+    }
+    (0..20).for_each(|_| block(&mut control, None, true));
+    block(&mut control, Some(Processing::default()), true);
+    (0..20).for_each(|_| block(&mut control, None, true));
+    // On again, late, and stuck.
+    block(&mut control, Some(processing(0)), true);
+    for round in 0..100 {
+        block(&mut control, None, round % 7 == 0 || round > 60);
+    }
+    (0..40).for_each(|_| block(&mut control, None, false));
+    (0..10).for_each(|_| block(&mut control, None, true));
+    // One insert too many goes back, and so does one for nobody.
+    for place in [1, 5] {
+        control.changes.push(Change::Insert(place, pair().0)).unwrap();
+        block(&mut control, None, true);
+    }
+    assert_eq!(control.retired.slots(), 2);
+    control.changes.push(Change::Leave(1)).unwrap();
+    (0..60).for_each(|_| block(&mut control, None, true));
+    assert!(matches!(control.done.pop(), Ok(Done::Track(1, _))));
+    assert_eq!([ticks, turns], [0; 2], "the tick, or a chain, has allocated or freed");
+    let silent: u64 = std::iter::from_fn(|| control.notes.pop().ok()).map(|note| note.frames()).sum();
+    assert!(silent >= 39 * BLOCK as u64, "{silent} frames: it was not stuck");
 }

@@ -1,6 +1,6 @@
 //! Supervisor and audio engine.
 
-use crate::{BoardPlace, Delays, Exit, Hello, Master, Resampling, StreamName, Strip, bounds};
+use crate::{BoardPlace, Delays, Exit, Hello, Master, Processing, Resampling, StreamName, Strip, bounds};
 use serde::{Deserialize, Serialize};
 use shm_layout::{Epoch, FrameIndex, SessionId};
 
@@ -102,6 +102,13 @@ pub enum ToEngine {
     SetMaster(Master),
     /// How the sources are resampled that come from now on.
     Resampling(Resampling),
+    /// What a stream passes before its strip, from the next block on; of a stream that is not there, when it comes.
+    SetProcessing {
+        /// The stream.
+        stream: StreamName,
+        /// What.
+        processing: Processing,
+    },
 }
 
 /// Why frames are missing.
@@ -251,5 +258,16 @@ pub enum FromEngine {
         stream: StreamName,
         /// When it sounded, on `CLOCK_MONOTONIC`, in nanoseconds.
         at_ns: u64,
+    },
+    /// Frames `from..to` of a stream were not processed in time and are silent in the mix. Its own ring has them.
+    Unprocessed {
+        /// Its stream.
+        stream: StreamName,
+        /// First silent frame.
+        #[serde(with = "bounds::frame")]
+        from: FrameIndex,
+        /// One past the last silent frame.
+        #[serde(with = "bounds::frame")]
+        to: FrameIndex,
     },
 }

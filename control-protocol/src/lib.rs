@@ -25,6 +25,7 @@ mod greeting;
 mod job;
 mod listener;
 mod name;
+mod processing;
 mod role;
 mod strip;
 mod word;
@@ -42,6 +43,9 @@ pub use greeting::{greet, greeting, version_of};
 pub use job::{Job, JobFault, JobId, JobKind, Samples, Task};
 pub use listener::{FromListener, ListenerConfig, Mark, ToListener};
 pub use name::{NameError, StreamName};
+pub use processing::{
+    BandDb, Beyond, Compressor, Equaliser, GateDb, HighPassHz, Processing, ProcessingError, Ratio, ThresholdDb, Within,
+};
 pub use role::{BoardPlace, Hello, PROTOCOL_VERSION, Role};
 pub use strip::{GAIN_MAX, Gain, Master, Pan, Strip, StripError};
 pub use word::{WORD_BYTES_MAX, WORDS_MAX, Word, text_of};

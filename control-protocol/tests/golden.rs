@@ -79,6 +79,16 @@ fn to_engine() -> Vec<String> {
         ToEngine::Resampling(Resampling::Fast),
         ToEngine::Resampling(Resampling::Normal),
         ToEngine::Resampling(Resampling::Best),
+        ToEngine::SetProcessing {
+            stream: name("mic"),
+            processing: Processing {
+                high_pass: Processing::read_high_pass("80Hz").ok(),
+                gate: Processing::read_gate("-50dB").ok(),
+                equaliser: "-3,0,+2".parse().ok(),
+                compressor: "-20dB:4".parse().ok(),
+            },
+        },
+        ToEngine::SetProcessing { stream: name("mic"), processing: Processing::default() },
     ];
     lines("ToEngine", &messages)
 }
@@ -128,6 +138,7 @@ fn from_engine() -> Vec<String> {
         FromEngine::Delays { stream: name("mic"), delays: delays(Some(1)) },
         FromEngine::Delays { stream: name("mic"), delays: delays(None) },
         FromEngine::Impulse { stream: name("mic"), at_ns: 300 },
+        FromEngine::Unprocessed { stream: name("mic"), from: FrameIndex(1), to: FrameIndex(300) },
     ];
     let causes = [GapCause::Underrun, GapCause::Overrun, GapCause::Xrun, GapCause::Disappeared, GapCause::EngineDown];
     // Rings carry these numbers in their tables.

@@ -66,7 +66,7 @@ pub(crate) enum Command {
     Toggle(StreamsArgs),
     /// Add and remove sources while it runs, and list them
     Source(SourceArgs),
-    /// Set gain, pan, mute and solo of the streams in the mix, and show them
+    /// Set how the streams go into the mix: gain, pan, mute, solo, processing; and show it
     Mix(MixArgs),
     /// Show how loud the streams and the mix are, sixty times a second
     #[command(after_help = METERS_HELP)]
@@ -174,14 +174,21 @@ const MIX_SET_HELP: &str = "\
   pan=-0.3     -1 is left, 0 the middle, 1 right
   mute=on      not heard in the mix; its own ring goes on
   solo=on      only those that are solo are heard
+  highpass=80Hz    takes away what is lower (20Hz to 2000Hz)
+  gate=-50dB       turns down what is softer (-100dB to 0dB), by 40 dB
+  eq=-3,0,+2       raises or lowers what is below 200 Hz, around 1 kHz and
+                   above 5 kHz, in dB (-24 to 24)
+  comp=-20dB:4     compresses what is louder (-60dB to 0dB), 4 dB to 1 (1 to 20)
   ceiling=-1dB (of mix) what no sample of the mix exceeds
 
-A change takes 10 ms, without a click. The same line, as in
-mix = [\"mic gain=-6dB\"], can stand in the configuration.
+Each of highpass, gate, eq and comp can be off; while any is on, the mix is one
+block of 10 ms later. A change takes 10 ms (of processing 20), without a click.
+The same line, as in mix = [\"mic gain=-6dB\"], can stand in the configuration.
 
 Examples:
   tympan mix set mic gain=-6dB
   tympan mix set guest mute=on
+  tympan mix set mic highpass=80Hz gate=-50dB comp=-20dB:4
   tympan mix set mix gain=-3dB ceiling=-1dB";
 
 const METERS_HELP: &str = "\
@@ -483,7 +490,7 @@ pub(crate) enum MixCommand {
         /// The stream, as `tympan mix show` shows it; mix is the sum
         #[arg(value_name = "NAME")]
         name: String,
-        /// gain, pan, mute and solo of a stream; gain and ceiling of the mix
+        /// What is to change: settings of a stream; gain and ceiling of the mix
         #[arg(value_name = "KEY=VALUE", required = true)]
         changes: Vec<String>,
     },

@@ -46,10 +46,16 @@ fn shown(mix: &Value) -> String {
         let name = strip["stream"].as_str().unwrap_or_default().to_owned();
         let pan = strip["pan"].as_f64().map_or_else(String::new, |pan| format!("{pan:+.2}"));
         let heard = if strip["heard"] == true { "yes" } else { "no" }.to_owned();
-        [name, decibels(&strip["gain_db"]), pan, switch(&strip["mute"]), switch(&strip["solo"]), heard]
+        let processing = strip["processing"].as_str().unwrap_or("-").to_owned();
+        [name, decibels(&strip["gain_db"]), pan, switch(&strip["mute"]), switch(&strip["solo"]), heard, processing]
     };
     let rows: Vec<_> = mix["strips"].as_array().into_iter().flatten().map(row).collect();
     let master = &mix["master"];
-    let text = table(["stream", "gain", "pan", "mute", "solo", "heard"], &rows, columns());
+    let mut text = table(["stream", "gain", "pan", "mute", "solo", "heard", "processing"], &rows, columns());
+    for strip in mix["strips"].as_array().into_iter().flatten() {
+        if let (Some(name), Some(frames @ 1..)) = (strip["stream"].as_str(), strip["unprocessed_frames"].as_u64()) {
+            text.push_str(&format!("{name}: {frames} frames were not processed in time and are silent in the mix\n"));
+        }
+    }
     format!("{text}mix: gain {}, ceiling {}\n", decibels(&master["gain_db"]), decibels(&master["ceiling_db"]))
 }

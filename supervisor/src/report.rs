@@ -161,6 +161,12 @@ pub(crate) enum Report {
         /// Why.
         cause: String,
     },
+    /// Sound that was captured, and not processed in time: it is silent in the mix.
+    Unprocessed {
+        /// Where.
+        #[serde(flatten)]
+        span: Span,
+    },
     /// A stream is not listened to any more, and captured as ever.
     Paused {
         /// Which stream.

@@ -186,6 +186,10 @@ impl Reporter for ForPeople {
                 self.back(&span.stream);
                 self.say(&format!("{} has a gap of {:.3} s ({cause})", span.stream, span.seconds()));
             }
+            Report::Unprocessed { span } => {
+                let (stream, seconds) = (&span.stream, span.seconds());
+                self.say(&format!("{stream} is silent in the mix for {seconds:.3} s: it was not processed in time"));
+            }
             Report::Lag { stream, pace: Pace::Live, .. } => {
                 if self.late.remove(&stream) {
                     self.say(&format!("{stream}: words are on time again"));

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use shm_layout::{FrameIndex, RingReader};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use system_tests::*;
 
@@ -151,6 +152,133 @@ fn what_is_set_outlives_the_engine_and_what_is_configured_comes_with_its_stream(
     instance.assert_clean()
 }
 
+/// A voice of 1 kHz and mains hum of 50 Hz, each at this level.
+const EACH_DB: f64 = -12.0;
+
+fn hum_and_voice(path: &Path) -> Result<()> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 48_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut file = hound::WavWriter::create(path, spec)?;
+    let peak = 10.0_f64.powf(EACH_DB / 20.0) * 2.0_f64.sqrt() * 32_767.0;
+    for frame in 0..60 * 48_000 {
+        let turn = std::f64::consts::TAU * f64::from(frame) / 48_000.0;
+        #[expect(clippy::cast_possible_truncation, reason = "a sample of 16 bits")]
+        file.write_sample((peak * ((50.0 * turn).sin() + (1_000.0 * turn).sin())) as i16)?;
+    }
+    Ok(file.finalize()?)
+}
+
+/// The level of a tone in samples at 48 kHz that have whole periods of it.
+fn tone_db(samples: &[f32], hz: f64) -> f64 {
+    let turn = std::f64::consts::TAU * hz / 48_000.0;
+    let (re, im) = samples.iter().enumerate().fold((0.0, 0.0), |(re, im), (frame, &sample)| {
+        #[expect(clippy::cast_precision_loss, reason = "a tenth of a second")]
+        let (sin, cos) = (turn * frame as f64).sin_cos();
+        (re + f64::from(sample) * cos, im + f64::from(sample) * sin)
+    });
+    #[expect(clippy::cast_precision_loss, reason = "a tenth of a second")]
+    let peak = 2.0 * re.hypot(im) / samples.len() as f64;
+    20.0 * (peak / 2.0_f64.sqrt() + 1e-10).log10()
+}
+
+/// Waits until hum and voice have these levels in a ring.
+fn wait_tones(ring: &RingReader, hum: impl Fn(f64) -> bool, voice: impl Fn(f64) -> bool) -> Result<()> {
+    let mut last = (0.0, 0.0);
+    wait_until("the levels", watchdog(SOON.as_secs_f64()), || {
+        // 40 ms: whole periods of both.
+        let samples = newest(ring)?.1;
+        last = (tone_db(&samples[..1_920], 50.0), tone_db(&samples[..1_920], 1_000.0));
+        Ok((hum(last.0) && voice(last.1)).then_some(()))
+    })
+    .with_context(|| format!("hum {:.1} dB, voice {:.1} dB", last.0, last.1))
+}
+
+#[test]
+fn a_high_pass_takes_the_hum_out_of_the_mix_and_not_out_of_the_streams_own_ring() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("hum.wav");
+    hum_and_voice(&path)?;
+    let source = format!("voice=file:{}", path.display());
+    let mut instance = Setup::run(&[source.as_str(), "tone=test:tone?hz=5000"]).arg("--history").arg("5").start()?;
+    instance.wait_ready()?;
+    let (mix, own) = (instance.ring("mix")?, instance.ring("voice")?);
+    instance.wait_captured(&mix, 0.5)?;
+    let is = |db: f64| move |level: f64| (level - db).abs() < 0.5;
+    wait_tones(&mix, is(EACH_DB), is(EACH_DB))?;
+    let begin = mix.commit();
+    // Two octaves below 200 Hz: 48 dB down.
+    set(&instance, &["voice", "highpass=200Hz"])?;
+    wait_tones(&mix, |level| level < EACH_DB - 40.0, is(EACH_DB))?;
+    wait_tones(&own, is(EACH_DB), is(EACH_DB))?;
+    // A gate above all that there is turns it down by 40 dB.
+    set(&instance, &["voice", "gate=0dB"])?;
+    wait_tones(&mix, |level| level < -80.0, is(EACH_DB - 40.0))?;
+    set(&instance, &["voice", "gate=off", "eq=0,+6,0"])?;
+    wait_tones(&mix, |level| level < EACH_DB - 35.0, is(EACH_DB + 6.0))?;
+    set(&instance, &["voice", "eq=off", "comp=-30dB:20"])?;
+    wait_tones(&mix, |level| level < EACH_DB - 40.0, |level| (-33.0..-30.5).contains(&level))?;
+    let row = shown(&instance)?["strips"][1].clone();
+    ensure!(row["stream"] == "voice" && row["processing"] == "highpass=200Hz comp=-30dB:20", "{row}");
+    ensure!(row["highpass_hz"] == 200.0 && row["gate_db"].is_null() && row["unprocessed_frames"] == 0, "{row}");
+    // Everything at once, off.
+    set(&instance, &["voice", "highpass=off", "comp=off"])?;
+    wait_tones(&mix, is(EACH_DB), is(EACH_DB))?;
+    // None of it made a click: at 5 kHz and below, the sum of all bends by less than this from frame to frame.
+    let frames = usize::try_from(mix.commit().since(begin))?;
+    let mut samples = vec![0.0; frames * mix.info().channels as usize];
+    mix.read(begin, &mut samples, frames)?;
+    let bend =
+        samples[..frames].windows(3).map(|three| (three[2] - 2.0 * three[1] + three[0]).abs()).fold(0.0, f32::max);
+    // 0.5 of 5 kHz bends by 0.21, 0.7 of 1 kHz by 0.012.
+    ensure!(bend < 0.24, "a bend of {bend}");
+    ensure!(own.gap_frames() + mix.gap_frames() == 0);
+
+    // It outlives the engine, whose next one begins with it.
+    set(&instance, &["voice", "highpass=200Hz"])?;
+    wait_tones(&mix, |level| level < EACH_DB - 40.0, is(EACH_DB))?;
+    let before = shown(&instance)?;
+    instance.kill_role("engine")?;
+    let next = |stream: &str| {
+        wait_until("the next ring", watchdog(2.0), || {
+            let is_next =
+                |ring: &RingReader| ring.info().epoch.0 > 1 && ring.commit() > ring.info().first_frame.plus(19_200);
+            Ok(instance.ring(stream).ok().filter(is_next))
+        })
+    };
+    let (mix, own) = (next("mix")?, next("voice")?);
+    let mut samples = vec![0.0; 19_200 * mix.info().channels as usize];
+    mix.read(mix.info().first_frame, &mut samples, 19_200).context("the first frames")?;
+    // It begins in the middle of a period: that rings for a while.
+    let hum = tone_db(&samples[9_600..19_200], 50.0);
+    ensure!(hum < EACH_DB - 40.0, "{hum:.1} dB of hum from the next engine's begin on");
+    wait_tones(&own, is(EACH_DB), is(EACH_DB))?;
+    ensure!(shown(&instance)? == before);
+    instance.interrupt()?;
+    instance.wait_stopped(watchdog(2.0))?;
+    instance.assert_clean()
+}
+
+#[test]
+fn processing_that_is_configured_is_there_from_the_first_frame_on() -> Result<()> {
+    let mut instance = start(&["--mix", "low gate=0dB", "--mix", "high mute=on"])?;
+    let mix = instance.ring("mix")?;
+    // A gate is open at first, and closes after its hold.
+    wait_level(&mix, TONE_DB - 40.0)?;
+    let mut first = vec![0.0; 4_800 * mix.info().channels as usize];
+    mix.read(mix.info().first_frame, &mut first, 4_800).context("the first frames")?;
+    ensure!((level_db(&first[..4_800]) - TONE_DB).abs() < 0.2);
+    ensure!(mix.gap_frames() == 0);
+    set(&instance, &["low", "gate=off"])?;
+    wait_level(&mix, TONE_DB)?;
+    instance.interrupt()?;
+    instance.wait_stopped(watchdog(2.0))?;
+    instance.assert_clean()
+}
+
 #[test]
 fn what_is_no_setting_is_refused_in_words_and_changes_nothing() -> Result<()> {
     let mut instance = start(&[])?;
@@ -160,7 +288,12 @@ fn what_is_no_setting_is_refused_in_words_and_changes_nothing() -> Result<()> {
         (vec!["low", "gain=nan"], 2, "20dB"),
         (vec!["low", "gain=40dB"], 2, "20dB"),
         (vec!["low", "pan=3"], 2, "right"),
-        (vec!["low", "volume=1"], 2, "gain, pan, mute and solo"),
+        (vec!["low", "volume=1"], 2, "gain, pan, mute, solo, highpass"),
+        (vec!["low", "highpass=5Hz"], 2, "20Hz to 2000Hz"),
+        (vec!["low", "gate=3dB"], 2, "-50dB, or off"),
+        (vec!["low", "eq=1,2"], 2, "LOW,MID,HIGH"),
+        (vec!["low", "comp=-20dB"], 2, "THRESHOLD:RATIO"),
+        (vec!["mix", "comp=-20dB:4"], 2, "gain and ceiling"),
         (vec!["low", "ceiling=0.5"], 2, "mix set mix"),
         (vec!["mix", "mute=on"], 2, "gain and ceiling"),
         (vec!["nobody", "mute=on"], 3, "low"),

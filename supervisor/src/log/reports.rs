@@ -89,6 +89,15 @@ impl<'a> Logged<'a> {
                 log.note("gap", None, text);
             }
             Report::Gap { .. } => {}
+            Report::Unprocessed { span } => {
+                let text = format!(
+                    "{} is silent in the mix for {:.3} s at {:.2} s: not processed in time",
+                    span.stream,
+                    span.seconds(),
+                    span.start_s
+                );
+                log.note("unprocessed", Some(Level::Warn), text);
+            }
             Report::Stopped { reason, pending, lost_frames } => {
                 log.note("stopped", None, format!("ended: {reason}; {pending} pending, {lost_frames} frames lost"));
             }

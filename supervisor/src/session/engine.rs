@@ -209,6 +209,7 @@ impl Session<'_> {
             FromEngine::Dropped { stream, at, frames } => {
                 self.report_lost_frames(stream, at, at, frames, "the source runs faster than the clock");
             }
+            FromEngine::Unprocessed { stream, from, to } => self.report_unprocessed(stream, from, to),
             FromEngine::SourceEnded { stream, at, error } => self.source_ended(stream, at, error),
             FromEngine::SourceRemoved { stream, at } => self.source_removed(&stream, at),
             FromEngine::Stopped => {

@@ -3,14 +3,19 @@
 use super::Session;
 use crate::mix_wish::MixWish;
 use crate::refusal::{Refusal, refusal};
-use control_protocol::{Gain, Master, StreamName, Strip, ToEngine};
+use crate::report::{Report, Span};
+use control_protocol::{Equaliser, Gain, Master, Processing, StreamName, Strip, ToEngine};
 use serde_json::{Value, json};
+use shm_layout::FrameIndex;
 use std::collections::BTreeMap;
 
 /// What is set, and what was configured for streams that may come.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
     strips: BTreeMap<StreamName, Strip>,
+    processing: BTreeMap<StreamName, Processing>,
+    /// Frames that were not processed in time.
+    unprocessed: BTreeMap<StreamName, u64>,
     master: Master,
 }
 
@@ -27,11 +32,16 @@ impl Desk {
             wish.over_master(&mut self.master);
         } else {
             wish.over(self.strips.entry(name.clone()).or_default());
+            wish.over_processing(self.processing.entry(name.clone()).or_default());
         }
     }
 
     fn strip(&self, name: &StreamName) -> Strip {
         self.strips.get(name).copied().unwrap_or_default()
+    }
+
+    fn processing(&self, name: &StreamName) -> Processing {
+        self.processing.get(name).copied().unwrap_or_default()
     }
 }
 
@@ -59,7 +69,19 @@ impl Session<'_> {
             let strip = self.desk.strip(name);
             let Strip { gain, pan, mute, solo } = strip;
             let heard = !mute && (solo || !any_solo);
-            json!({"stream": name, "gain_db": db(gain), "gain": gain, "pan": pan, "mute": mute, "solo": solo, "heard": heard})
+            let processing = self.desk.processing(name);
+            let Processing { high_pass, gate, equaliser, compressor } = processing;
+            json!({
+                "stream": name, "gain_db": db(gain), "gain": gain, "pan": pan, "mute": mute, "solo": solo, "heard": heard,
+                "highpass_hz": high_pass.map(|hz| rounded(hz.get())),
+                "gate_db": gate.map(|db| rounded(db.get())),
+                "eq_db": equaliser.map(|Equaliser(bands)| bands.map(|db| rounded(db.get()))),
+                "comp": compressor.map(|compressor| json!({
+                    "threshold_db": rounded(compressor.threshold_db.get()), "ratio": rounded(compressor.ratio.get()),
+                })),
+                "processing": processing.to_string(),
+                "unprocessed_frames": self.desk.unprocessed.get(name).copied().unwrap_or_default(),
+            })
         };
         let Master { gain, ceiling } = self.desk.master;
         json!({
@@ -70,12 +92,28 @@ impl Session<'_> {
 
     /// Tells the engine how a stream goes into the mix, or what is done to the sum.
     pub(super) fn tell_strip(&self, name: &StreamName) {
-        self.tell_engine(if *name == StreamName::mix() {
-            ToEngine::SetMaster(self.desk.master)
-        } else {
-            ToEngine::SetStrip { stream: name.clone(), strip: self.desk.strip(name) }
-        });
+        if *name == StreamName::mix() {
+            return self.tell_engine(ToEngine::SetMaster(self.desk.master));
+        }
+        self.tell_engine(ToEngine::SetStrip { stream: name.clone(), strip: self.desk.strip(name) });
+        self.tell_engine(ToEngine::SetProcessing { stream: name.clone(), processing: self.desk.processing(name) });
     }
+
+    /// Frames of a stream are silent in the mix.
+    pub(super) fn report_unprocessed(&mut self, stream: StreamName, from: FrameIndex, to: FrameIndex) {
+        // Only of streams that there are: nobody else's count is kept.
+        if !self.streams.contains_key(&stream) {
+            return;
+        }
+        *self.desk.unprocessed.entry(stream.clone()).or_default() += to.since(from);
+        let span = Span::new(stream, from, to, self.plan.sample_rate_hz);
+        self.reporter.report(Report::Unprocessed { span });
+    }
+}
+
+/// As it was written, and not as the nearest number of 32 bits.
+fn rounded(number: f32) -> f64 {
+    (f64::from(number) * 1_000.0).round() / 1_000.0
 }
 
 /// In decibels, to a hundredth; nothing is silence.
