@@ -5,11 +5,10 @@
 
 mod callback;
 mod latency;
-mod meters;
-mod mixed;
 mod queues;
 mod retimed;
 mod rows;
+mod streams;
 
 use rows::{Measure, Plan};
 use std::io::Write;
@@ -23,7 +22,7 @@ const CHANNELS: usize = 2;
 const PERIOD_NS: f64 = 1e7;
 
 const MEASURES: &[Measure] =
-    &[callback::MEASURE, latency::MEASURE, meters::MEASURE, mixed::MEASURE, queues::MEASURE, retimed::MEASURE];
+    &[callback::MEASURE, latency::MEASURE, queues::MEASURE, retimed::MEASURE, streams::MEASURE];
 
 fn main() -> ExitCode {
     let mut plan = Plan::default();

@@ -3,6 +3,7 @@
 
 use audio_dsp::{Chain, GLIDE_SECONDS, Slope, Strip};
 use audio_engine::feed::Feed;
+use audio_engine::gauge::Gauge;
 use audio_engine::insert::{Unit, insert};
 use audio_engine::lane::Lane;
 use audio_engine::mix::Mix;
@@ -10,7 +11,6 @@ use audio_engine::note::Note;
 use audio_engine::queue::{Health, Inlet, queue};
 use audio_engine::tick::{Change, Control, Done, Tick};
 use audio_engine::track::Track;
-use audio_engine::vitals::Gauge;
 use control_protocol::{Master, Processing};
 use shm_layout::{Epoch, FrameIndex, RingReader, RingSpec, RingState, RingWriter, SessionId};
 use std::path::Path;
