@@ -55,6 +55,9 @@ impl DeviceError {
         let advice = match error.kind() {
             DeviceBusy => "; another program has it: close that, or let a sound server share it",
             PermissionDenied => FORBIDDEN,
+            UnsupportedConfig => {
+                "; 8 to 192 kHz, up to 64 channels and no DSD can be taken: set it to such a format, or let a sound server convert it"
+            }
             DeviceNotAvailable | HostUnavailable => "; is it plugged in, and does its sound server run?",
             _ => "",
         };
@@ -290,6 +293,7 @@ mod tests {
     fn a_refusal_says_what_to_do() {
         let refused = |name: &str, kind: cpal::ErrorKind| DeviceError::refused(name, &kind.into()).to_string();
         assert!(refused("hw:0", cpal::ErrorKind::DeviceBusy).contains("another program has it"));
+        assert!(refused("hw:0", cpal::ErrorKind::UnsupportedConfig).contains("let a sound server convert it"));
         assert!(refused("hw:0", cpal::ErrorKind::PermissionDenied).contains("usermod -aG audio"));
         assert!(refused("hw:0", cpal::ErrorKind::DeviceNotAvailable).contains("plugged in"));
         let text = refused(DEFAULT, cpal::ErrorKind::DeviceBusy);

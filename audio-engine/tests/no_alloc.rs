@@ -127,7 +127,9 @@ fn readings(board: &Board) -> [Reading; 2] {
 /// Gives the callback one period of 16-bit stereo, as a device does.
 fn period(capture: &mut Capture, samples: &mut [i16], at: u64, rate_hz: u32) {
     let instant = StreamInstant::from_nanos(at * 1_000_000_000 / u64::from(rate_hz));
-    let info = InputCallbackInfo::new(InputStreamTimestamp { callback: instant, capture: instant });
+    // Captured before it was delivered, as far as the device knows: a part of the latency.
+    let delivered = instant.checked_add(std::time::Duration::from_millis(11)).unwrap();
+    let info = InputCallbackInfo::new(InputStreamTimestamp { callback: delivered, capture: instant });
     // SAFETY: `samples` holds this many initialised 16-bit values, borrowed for the whole call.
     let data = unsafe { Data::from_parts(samples.as_mut_ptr().cast(), samples.len(), SampleFormat::I16) };
     capture.on_period(&data, &info);

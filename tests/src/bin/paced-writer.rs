@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     let (dir, stream) = (PathBuf::from(next("folder")?), next("stream")?);
     let (epoch, first): (u64, u64) = (next("epoch")?.parse()?, next("first frame")?.parse()?);
     let (rate_hz, channels): (u32, u32) = (next("rate")?.parse()?, next("channels")?.parse()?);
-    let (ppm, gap_at_s): (f64, f64) = (next("ppm")?.parse()?, next("gap")?.parse()?);
+    let (ppm, gap_at_s): (f64, u64) = (next("ppm")?.parse()?, next("gap")?.parse()?);
     let spec = RingSpec {
         stream,
         session: SessionId(*b"somebody else's."),
@@ -43,8 +43,8 @@ fn main() -> Result<()> {
     let true_hz = f64::from(rate_hz) * (1.0 + 1e-6 * ppm);
     let (born_s, block) = (monotonic_s(), u64::from(rate_hz / 100));
     let time_of = |frame: u64| born_s + (frame - first) as f64 / true_hz;
-    let gap_from = first + (gap_at_s * f64::from(rate_hz)) as u64;
-    let gap = gap_from..if gap_at_s > 0.0 { gap_from + u64::from(rate_hz / 10) } else { gap_from };
+    let gap_from = first + gap_at_s * u64::from(rate_hz);
+    let gap = gap_from..if gap_at_s > 0 { gap_from + u64::from(rate_hz / 10) } else { gap_from };
     while !closing.load(Ordering::Relaxed) {
         let from = ring.next_frame().0;
         let wait_s = time_of(from + block) - monotonic_s();
