@@ -31,6 +31,35 @@ pub enum DeviceError {
         /// Why.
         reason: String,
     },
+    /// No output fits the name.
+    #[error("no output {name:?}; there are: {there}; `tympan output list` shows them")]
+    UnknownOutput {
+        /// The name.
+        name: String,
+        /// What exists.
+        there: String,
+    },
+    /// More than one output fits the name.
+    #[error("output {name:?} could be any of: {fitting}")]
+    AmbiguousOutput {
+        /// The name.
+        name: String,
+        /// Which.
+        fitting: String,
+    },
+    /// No output at all.
+    #[error("no default output is known; `tympan output list` shows what there is")]
+    NoDefaultOutput,
+    /// It exists and nothing can be played to it.
+    #[error("output {name:?}: {reason}")]
+    OutputRefused {
+        /// The name.
+        name: String,
+        /// Why.
+        reason: String,
+        /// Whether it may work later.
+        retry: bool,
+    },
     /// It exists and cannot be used.
     #[error("input device {name:?}: {reason}")]
     Refused {
@@ -152,11 +181,11 @@ fn shown<'a>(inputs: impl Iterator<Item = &'a Input> + Clone) -> String {
 }
 
 /// What to do where the kernel's sound devices are there and may not be used.
-fn forbidden() -> Option<&'static str> {
+pub(crate) fn forbidden() -> Option<&'static str> {
     let mut devices = std::fs::read_dir("/dev/snd").ok()?.flatten().filter(|entry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        name.starts_with("pcm") && name.ends_with('c')
+        name.starts_with("pcm") && (name.ends_with('c') || name.ends_with('p'))
     });
     let may = |entry: &std::fs::DirEntry| rustix::fs::access(entry.path(), rustix::fs::Access::READ_OK).is_ok();
     let first = devices.next()?;
@@ -196,7 +225,7 @@ pub fn form(found: &Found, sample_rate_hz: u32) -> Result<(StreamConfig, SampleF
     Ok((StreamConfig { channels: range.channels(), sample_rate: rate_hz, buffer_size }, range.sample_format()))
 }
 
-fn best(
+pub(crate) fn best(
     ranges: &[SupportedStreamConfigRange],
     channels: u16,
     preferred_hz: u32,

@@ -40,3 +40,5 @@ pub fn exit_now(code: u8) -> ! {
 pub const PRIORITY_TICK: i32 = 10;
 /// See [`PRIORITY_TICK`].
 pub const PRIORITY_CALLBACK: i32 = 12;
+/// Of what plays a ring: after the tick, which it waits for, and which must never wait for it.
+pub const PRIORITY_PLAYER: i32 = 9;

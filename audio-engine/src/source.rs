@@ -88,9 +88,12 @@ impl From<DecodeError> for OpenError {
 impl From<DeviceError> for OpenError {
     fn from(error: DeviceError) -> Self {
         let retry = match &error {
-            DeviceError::Refused { retry, .. } => *retry,
-            DeviceError::Unknown { .. } | DeviceError::NoDefault { .. } => true,
-            DeviceError::Ambiguous { .. } => false,
+            DeviceError::Refused { retry, .. } | DeviceError::OutputRefused { retry, .. } => *retry,
+            DeviceError::Unknown { .. }
+            | DeviceError::NoDefault { .. }
+            | DeviceError::UnknownOutput { .. }
+            | DeviceError::NoDefaultOutput => true,
+            DeviceError::Ambiguous { .. } | DeviceError::AmbiguousOutput { .. } => false,
         };
         Self { reason: error.to_string(), retry, exit: Exit::NoDevice }
     }

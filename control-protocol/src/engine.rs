@@ -1,6 +1,6 @@
 //! Supervisor and audio engine.
 
-use crate::{BoardPlace, Exit, Hello, Master, StreamName, Strip, bounds};
+use crate::{BoardPlace, Exit, Hello, Master, OutputFigures, OutputSpec, StreamName, Strip, bounds};
 use serde::{Deserialize, Serialize};
 use shm_layout::{Epoch, FrameIndex, SessionId};
 
@@ -100,6 +100,14 @@ pub enum ToEngine {
     },
     /// What is done to the sum, from the next block on.
     SetMaster(Master),
+    /// Play a stream to a device. What this output played before goes on until the device is open; where it cannot be
+    /// opened, it stays. Live clocks only.
+    SetOutput(OutputSpec),
+    /// Play nothing there any more.
+    CloseOutput {
+        /// Which output.
+        number: u32,
+    },
 }
 
 /// Why frames are missing.
@@ -235,5 +243,50 @@ pub enum FromEngine {
     Leads {
         /// Its stream.
         stream: Option<StreamName>,
+    },
+    /// An output is open, for the first time or again.
+    OutputOpened {
+        /// Which output.
+        number: u32,
+        /// Of which wish.
+        wish: u32,
+        /// What it is, for people.
+        #[serde(with = "bounds::description")]
+        description: String,
+        /// Its rate.
+        sample_rate_hz: u32,
+        /// Its channels.
+        channels: u32,
+    },
+    /// An output cannot be opened, and is given up; what was played there before still is.
+    OutputFailed {
+        /// Which output.
+        number: u32,
+        /// Of which wish.
+        wish: u32,
+        /// What, on what, why, and what to do.
+        #[serde(with = "bounds::reason")]
+        reason: String,
+        /// What a process ends with that wanted nothing else.
+        exit: Exit,
+    },
+    /// An output is gone, or silent, or another one is the default now; it is tried again.
+    OutputLost {
+        /// Which output.
+        number: u32,
+        /// Of which wish.
+        wish: u32,
+        /// Why.
+        #[serde(with = "bounds::reason")]
+        reason: String,
+    },
+    /// How an output does, once a second while it is open.
+    OutputPlays {
+        /// Which output.
+        number: u32,
+        /// Of which wish.
+        wish: u32,
+        /// How.
+        figures: OutputFigures,
     },
 }

@@ -76,6 +76,14 @@ fn to_engine() -> Vec<String> {
             strip: Strip { gain: Gain::of_factor(0.5).unwrap(), pan: Pan::new(-1.0).unwrap(), mute: true, solo: false },
         },
         ToEngine::SetMaster(Master { gain: Gain::of_factor(2.0).unwrap(), ceiling: Gain::UNITY }),
+        ToEngine::SetOutput(OutputSpec {
+            number: 0,
+            wish: 3,
+            device: "default".into(),
+            stream: StreamName::mix(),
+            keep_trying: true,
+        }),
+        ToEngine::CloseOutput { number: 0 },
     ];
     lines("ToEngine", &messages)
 }
@@ -113,6 +121,28 @@ fn from_engine() -> Vec<String> {
         FromEngine::SourceRemoved { stream: name("mic"), at: FrameIndex(300) },
         FromEngine::Leads { stream: Some(name("mic")) },
         FromEngine::Leads { stream: None },
+        FromEngine::OutputOpened {
+            number: 0,
+            wish: 3,
+            description: "a speaker".into(),
+            sample_rate_hz: 44_100,
+            channels: 2,
+        },
+        FromEngine::OutputFailed { number: 0, wish: 3, reason: "r".into(), exit: Exit::NoDevice },
+        FromEngine::OutputLost { number: 0, wish: 3, reason: "r".into() },
+        FromEngine::OutputPlays {
+            number: 0,
+            wish: 3,
+            figures: OutputFigures {
+                underruns: 1,
+                underrun_frames: 480,
+                xruns: 2,
+                skipped_frames: 300,
+                queued_frames: 720,
+                delay_us: 27_000,
+                ppm_thousandths: -1_500,
+            },
+        },
     ];
     let causes = [GapCause::Underrun, GapCause::Overrun, GapCause::Xrun, GapCause::Disappeared, GapCause::EngineDown];
     // Rings carry these numbers in their tables.
