@@ -3,6 +3,7 @@
 use crate::control;
 use crate::last_exit;
 use crate::output::{columns, print, print_json, table};
+use crate::output_orders;
 use crate::paths::Folders;
 use crate::refusal::refuse;
 use crate::settings::Settings;
@@ -46,6 +47,7 @@ fn table_of(status: &Value) -> String {
     let streams =
         ["stream", "state", "epoch", "position_s", "words_lag_s", "peak_dbfs", "lost_frames", "model", "description"];
     let _ = write!(out, "\n{}", rows_of(&of_streams, streams, text));
+    out.push_str(&output_orders::shown(&status["outputs"]));
     let queue = &status["queue"];
     let _ = writeln!(
         out,

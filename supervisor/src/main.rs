@@ -38,6 +38,7 @@ mod oneshot;
 mod orders;
 mod outfile;
 mod output;
+mod output_orders;
 mod owner;
 mod paths;
 mod patient;
@@ -123,6 +124,7 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
         Command::Toggle(args) => orders::pause("toggle", args, &load()?),
         Command::Source(args) => source_orders::source(&args.command, &load()?),
         Command::Mix(args) => mix_orders::mix(&args.command, &load()?),
+        Command::Output(args) => output_orders::output(&args.command, &load()?),
         Command::Devices(args) => devices::devices(args),
     };
     done.map(|()| Exit::Clean)

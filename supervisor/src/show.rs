@@ -3,7 +3,7 @@
 use crate::lag::Pace;
 use crate::output::columns;
 use crate::printer::Printer;
-use crate::report::{Report, Reporter, Span, models_shown};
+use crate::report::{Report, Reporter, Span, models_shown, output_text};
 use crate::voice::Voice;
 use control_protocol::StreamName;
 use rustix::time::{ClockId, clock_gettime};
@@ -175,6 +175,9 @@ impl Reporter for ForPeople {
             }
             Report::Process { .. } => {}
             Report::Notice { text } => self.say(&text),
+            Report::Output { state, stream, description, reason, frames, .. } => {
+                self.say(&output_text(state, &stream, &description, reason.as_deref(), frames));
+            }
             Report::Stopped { .. } => self.clear(),
         }
     }

@@ -78,7 +78,11 @@ impl Playback {
     /// # Real time
     /// Wait-free after the first call.
     pub fn on_period(&mut self, period: &mut Data) {
-        let at_ns = rt::now_ns();
+        self.on_period_at(rt::now_ns(), period);
+    }
+
+    /// The same, called at this time on `CLOCK_MONOTONIC`.
+    pub fn on_period_at(&mut self, at_ns: u64, period: &mut Data) {
         if std::mem::take(&mut self.promote) {
             rt::promote(rt::PRIORITY_CALLBACK);
         }

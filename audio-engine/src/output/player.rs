@@ -41,10 +41,10 @@ pub struct Gauge {
     pub skipped_frames: AtomicU64,
 }
 
-/// What is made at once: a quarter of a hundredth of a second. What a block leaves over waits for the next one.
-const PIECES_A_SECOND: u32 = 400;
+/// What is made at once is an eighth of a block. What a block leaves over waits for the next one.
+const PIECES_A_SECOND: u32 = 800;
 /// How late commits and wake-ups may be, at first, and at the most.
-const SLACK_SECONDS: f64 = 0.004;
+const SLACK_SECONDS: f64 = 0.003;
 const SLACK_SECONDS_MAX: f64 = 0.2;
 /// By how much it grows at a time.
 const SLACK_STEP_SECONDS: f64 = 0.005;

@@ -140,6 +140,7 @@ impl Session<'_> {
         }));
         self.tell_epoch(&StreamName::mix(), epoch);
         self.tell_strip(&StreamName::mix());
+        self.tell_outputs();
         for (name, stream) in self.streams.iter().filter(|(_, stream)| stream.wants_source()) {
             self.tell_source(name, stream, epoch);
         }
@@ -212,6 +213,10 @@ impl Session<'_> {
                 self.stop(Part::Engine, LEAVE, false);
             }
             FromEngine::Fault(why) => self.blame(Part::Engine, why),
+            output @ (FromEngine::OutputOpened { .. }
+            | FromEngine::OutputFailed { .. }
+            | FromEngine::OutputLost { .. }
+            | FromEngine::OutputPlays { .. }) => self.output_said(output),
         }
         self.say_started();
     }
@@ -317,7 +322,8 @@ impl Session<'_> {
 
     /// Says, once, that every source has answered; ends the run when none can be opened.
     fn say_started(&mut self) {
-        let answered = self.streams.values().all(|stream| stream.state != SourceState::Opening);
+        let answered = self.streams.values().all(|stream| stream.state != SourceState::Opening)
+            && self.outputs.have_answered();
         if self.started_said || !answered {
             return;
         }
@@ -362,6 +368,7 @@ impl Session<'_> {
 
     /// The engine is gone: its rings are marked, and the next epoch is laid beyond all that it may have begun.
     pub(super) fn engine_died(&mut self) {
+        self.outputs.engine_died();
         let rate = u64::from(self.plan.sample_rate_hz);
         for (name, ring) in std::mem::take(&mut self.rings.live) {
             if name == StreamName::mix() || self.streams.get(&name).is_some_and(Stream::wants_source) {

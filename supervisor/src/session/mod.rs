@@ -11,6 +11,7 @@ mod listener;
 mod memory;
 mod mixing;
 mod orders;
+mod outputs;
 mod pauses;
 mod pausing;
 mod places;
@@ -40,6 +41,7 @@ use ending::Phase;
 use engine::Rings;
 use hearts::Hearts;
 use mixing::Desk;
+use outputs::Outputs;
 use places::Place;
 use shm_layout::{FrameIndex, SessionId};
 use std::collections::BTreeMap;
@@ -65,6 +67,8 @@ pub(crate) struct Plan {
     pub offline: bool,
     /// How streams go into the mix.
     pub mix: Vec<(StreamName, MixWish)>,
+    /// What is played, and to which device: nothing, unless it is asked for.
+    pub output: Option<(String, StreamName)>,
     /// The rate of all rings.
     pub sample_rate_hz: u32,
     /// History wanted in each ring.
@@ -134,6 +138,7 @@ pub(crate) struct Session<'a> {
     rings: Rings,
     hearts: Hearts,
     desk: Desk,
+    outputs: Outputs,
     queue: Queue<u32>,
     /// What was said in each stream.
     spoken: BTreeMap<StreamName, Spoken>,
@@ -183,6 +188,7 @@ impl<'a> Session<'a> {
             rings: Rings::new(),
             hearts: Hearts::default(),
             desk: Desk::new(&plan.mix),
+            outputs: Outputs::new(plan.output.as_ref()),
             queue: Queue::default(),
             spoken: BTreeMap::new(),
             done_untold: Vec::new(),
@@ -253,6 +259,9 @@ impl<'a> Session<'a> {
                     Request::SourceRemove { stream } => answer_with_exit(self.remove_source(&stream)),
                     Request::SourceList {} => self.list_sources(),
                     Request::MixSet { stream, wish } => answer_with_exit(self.set_mix(&stream, wish)),
+                    Request::OutputSet { device, stream } => answer_with_exit(self.set_output(device, stream)),
+                    Request::OutputOff {} => self.close_output(),
+                    Request::OutputList {} => serde_json::json!({"outputs": self.output_rows()}),
                     Request::MixShow {} => serde_json::json!({"mix": self.mix()}),
                 };
                 // A client that left does not get its answer.
