@@ -1,5 +1,6 @@
 //! Input devices by name, and the form in which one is opened.
 
+use crate::decode::channels_text;
 use crate::inputs::{self, Input, Kind, id_of, name_of};
 use crate::limits::{CHANNELS, SAMPLE_RATES_HZ};
 use cpal::traits::{DeviceTrait, HostTrait};
@@ -223,6 +224,34 @@ pub fn form(found: &Found, sample_rate_hz: u32) -> Result<(StreamConfig, SampleF
         SupportedBufferSize::Unknown => BufferSize::Fixed(wanted),
     };
     Ok((StreamConfig { channels: range.channels(), sample_rate: rate_hz, buffer_size }, range.sample_format()))
+}
+
+/// The same for one that takes the place of another in a queue of a certain form: with its rate and channels.
+#[must_use]
+pub fn same_form(found: &Found, config: StreamConfig) -> Option<(StreamConfig, SampleFormat)> {
+    let ranges = found.device.supported_input_configs().ok()?;
+    let fits = |range: &SupportedStreamConfigRange| {
+        range.channels() == config.channels && range.contains_rate(config.sample_rate) && !range.sample_format().is_dsd()
+    };
+    let range = ranges.filter(fits).max_by(SupportedStreamConfigRange::cmp_default_heuristics)?;
+    let wanted = config.sample_rate / 100;
+    let frames = match *range.buffer_size() {
+        SupportedBufferSize::Range { min, max } => wanted.clamp(min, max.max(min)),
+        SupportedBufferSize::Unknown => wanted,
+    };
+    Some((StreamConfig { buffer_size: BufferSize::Fixed(frames), ..config }, range.sample_format()))
+}
+
+/// A device as users are told of it.
+#[must_use]
+pub fn described(found: &Found, config: &StreamConfig, format: SampleFormat) -> String {
+    format!(
+        "{} ({}): {} kHz, {}, {format}",
+        found.name,
+        found.id,
+        f64::from(config.sample_rate) / 1_000.0,
+        channels_text(config.channels.into()),
+    )
 }
 
 pub(crate) fn best(

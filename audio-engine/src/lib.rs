@@ -59,3 +59,4 @@ pub mod track;
 pub mod uri;
 pub mod virtual_device;
 pub mod vitals;
+pub mod wanted;

@@ -289,4 +289,20 @@ pub enum FromEngine {
         /// How.
         figures: OutputFigures,
     },
+    /// The device of a source is gone, silent, or another one is meant now; it is looked for. The gap is told besides.
+    DeviceLost {
+        /// Its stream.
+        stream: StreamName,
+        /// Why.
+        #[serde(with = "bounds::reason")]
+        reason: String,
+    },
+    /// The device of a source delivers again.
+    DeviceBack {
+        /// Its stream.
+        stream: StreamName,
+        /// What it is now, for people, where it may be another one.
+        #[serde(with = "bounds::description_option")]
+        description: Option<String>,
+    },
 }

@@ -130,6 +130,9 @@ fn from_engine() -> Vec<String> {
         },
         FromEngine::OutputFailed { number: 0, wish: 3, reason: "r".into(), exit: Exit::NoDevice },
         FromEngine::OutputLost { number: 0, wish: 3, reason: "r".into() },
+        FromEngine::DeviceLost { stream: name("mic"), reason: "r".into() },
+        FromEngine::DeviceBack { stream: name("mic"), description: None },
+        FromEngine::DeviceBack { stream: name("mic"), description: Some("a microphone".into()) },
         FromEngine::OutputPlays {
             number: 0,
             wish: 3,

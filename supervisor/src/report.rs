@@ -86,6 +86,22 @@ pub(crate) fn models_shown(model: &str, streams: &[Opened]) -> String {
     streams.iter().map(of).collect::<Vec<_>>().join(", ")
 }
 
+/// What happens to the device of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(crate) enum DeviceState {
+    /// It is gone, silent, or another one is meant now; it is looked for.
+    Lost {
+        /// Why.
+        reason: String,
+    },
+    /// It delivers again.
+    Back {
+        /// What it is: maybe another one.
+        description: String,
+    },
+}
+
 /// What happens to an output.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -229,6 +245,14 @@ pub(crate) enum Report {
         waiting: usize,
         /// How many of them are kept in files.
         kept: usize,
+    },
+    /// The device of a stream is gone, or is there again. The sound that is missing is told as a gap.
+    Device {
+        /// Which stream.
+        stream: StreamName,
+        /// What happened.
+        #[serde(flatten)]
+        state: DeviceState,
     },
     /// An output was opened, went, or came back, or had nothing to play.
     Output {

@@ -123,7 +123,7 @@ pub fn keep(opening: Opening, tell: impl Fn(News) + Send + 'static) -> std::io::
     let stream = Arc::clone(&opening.reading.stream);
     let virtual_output = match &opening.which {
         Which::Virtual(spec) => Some(VirtualOutput::new(spec.clone(), opening.engine_rate_hz)),
-        Which::Default | Which::Named(_) => None,
+        Which::Default | Which::Named { .. } => None,
     };
     let mut keeper = Keeper { opening, virtual_output, name: None, shared: Arc::clone(&shared) };
     std::thread::Builder::new().name("output keeper".into()).spawn(move || keeper.run(&tell))?;
@@ -189,6 +189,8 @@ struct Opened {
     name: String,
     /// The sound server's default, where that is what is played to.
     followed: Option<String>,
+    /// The default is in the place of the one that is wanted.
+    is_substitute: bool,
 }
 
 impl Keeper {
@@ -245,7 +247,9 @@ impl Keeper {
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        self.name = Some(opened.name.clone());
+        if !opened.is_substitute {
+            self.name = Some(opened.name.clone());
+        }
         Ok(opened)
     }
 
@@ -254,7 +258,7 @@ impl Keeper {
         let (which, rate_hz, theirs) = (self.opening.which.clone(), self.opening.engine_rate_hz, Arc::clone(&play));
         let (virtual_output, name) = (self.virtual_output.clone(), self.name.clone());
         let label = match &which {
-            Which::Named(name) => name.clone(),
+            Which::Named { name, .. } => name.clone(),
             Which::Default | Which::Virtual(_) => DEFAULT.to_owned(),
         };
         let asked = label.clone();
@@ -263,14 +267,18 @@ impl Keeper {
             let found = match virtual_output {
                 Some(output) => Ok(found_virtual(output)),
                 None => find(&which, name.as_deref(), rate_hz),
-            }?;
+            };
+            let (found, is_substitute) = match (found, &which) {
+                (Err(_), Which::Named { or_default: true, .. }) => (devices::find(None, rate_hz)?, true),
+                (found, _) => (found?, false),
+            };
             let refuse = |error| devices::refused(&asked, &explained(error, &hush.said()));
-            let follows = found.of_server && which == Which::Default;
+            let follows = found.of_server && (is_substitute || which == Which::Default);
             let followed = follows.then(default_of_server).flatten();
             let (stream, way, config) = start(&found, &theirs).map_err(refuse)?;
-            Ok::<_, DeviceError>((stream, way, config, found, followed))
+            Ok::<_, DeviceError>((stream, way, config, found, followed, is_substitute))
         });
-        let (stream, way, config, found, followed) = answer.ok_or_else(|| DeviceError::OutputRefused {
+        let (stream, way, config, found, followed, is_substitute) = answer.ok_or_else(|| DeviceError::OutputRefused {
             name: label,
             reason: format!("the sound system did not answer within {} s", DEVICE_PATIENCE.as_secs()),
             retry: true,
@@ -291,7 +299,7 @@ impl Keeper {
             channels: config.channels.into(),
         };
         locked(&self.shared.count).present = Some(Arc::clone(&play));
-        let opened = Opened { stream, play, form, name: found.name, followed };
+        let opened = Opened { stream, play, form, name: found.name, followed, is_substitute };
         if let Err(e) = std::thread::Builder::new().name("player".into()).spawn(move || player.run()) {
             self.give_up(opened);
             let reason = format!("no thread to play: {e}");
@@ -319,10 +327,14 @@ impl Keeper {
             if heard.elapsed() > SILENCE_MAX {
                 return Some(format!("it has asked for nothing for {} s", SILENCE_MAX.as_secs()));
             }
-            if let Some(followed) = &opened.followed
-                && asked.elapsed() > ASK_EVERY
-            {
+            if asked.elapsed() > ASK_EVERY {
                 asked = Instant::now();
+                if let (true, Which::Named { name, .. }) = (opened.is_substitute, &self.opening.which)
+                    && is_there(name.clone(), self.opening.engine_rate_hz)
+                {
+                    return Some(format!("{name} is there again"));
+                }
+                let Some(followed) = &opened.followed else { continue };
                 if let Some(name) = default_of_server().filter(|name| name != followed) {
                     return Some(format!("the default output is {name} now"));
                 }
@@ -353,11 +365,20 @@ fn default_of_server() -> Option<String> {
 
 /// The output that is meant; or, where it is not there under that name, the one that people call as the last one.
 fn find(which: &Which, last: Option<&str>, rate_hz: u32) -> Result<Found, DeviceError> {
-    let Which::Named(name) = which else { return devices::find(None, rate_hz) };
+    let Which::Named { name, .. } = which else { return devices::find(None, rate_hz) };
     devices::find(Some(name), rate_hz).or_else(|error| match (&error, last) {
         (DeviceError::UnknownOutput { .. }, Some(last)) => devices::find(Some(last), rate_hz).map_err(|_| error),
         _ => Err(error),
     })
+}
+
+/// Whether this output can be used, as far as can be seen.
+fn is_there(name: String, rate_hz: u32) -> bool {
+    let look = move || {
+        let _hush = Hush::new();
+        devices::find(Some(&name), rate_hz).is_ok()
+    };
+    with_patience(look).unwrap_or(false)
 }
 
 fn found_virtual(output: VirtualOutput) -> Found {

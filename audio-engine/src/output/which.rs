@@ -9,8 +9,13 @@ use thiserror::Error;
 pub enum Which {
     /// The one that the desktop has chosen, whichever that is: it is followed.
     Default,
-    /// This one and no other.
-    Named(String),
+    /// This one.
+    Named {
+        /// Its name.
+        name: String,
+        /// Whether the default takes its place while it is away.
+        or_default: bool,
+    },
     /// A device without hardware.
     Virtual(VirtualOutputSpec),
 }
@@ -45,7 +50,10 @@ impl FromStr for Which {
         match text.strip_prefix("device:").unwrap_or(text) {
             "" if text.is_empty() => Err(WhichError::Nothing),
             "" | "default" => Ok(Self::Default),
-            name => Ok(Self::Named(name.to_owned())),
+            name => {
+                let cut = name.strip_suffix("|default");
+                Ok(Self::Named { name: cut.unwrap_or(name).to_owned(), or_default: cut.is_some() })
+            }
         }
     }
 }
@@ -102,8 +110,10 @@ mod tests {
         let which = |text: &str| text.parse::<Which>();
         assert_eq!(which("default"), Ok(Which::Default));
         assert_eq!(which("device:"), Ok(Which::Default));
-        assert_eq!(which("device:hw:CARD=0,DEV=0"), Ok(Which::Named("hw:CARD=0,DEV=0".into())));
-        assert_eq!(which("USB"), Ok(Which::Named("USB".into())));
+        let named = |name: &str, or_default| Ok(Which::Named { name: name.into(), or_default });
+        assert_eq!(which("device:hw:CARD=0,DEV=0"), named("hw:CARD=0,DEV=0", false));
+        assert_eq!(which("USB"), named("USB", false));
+        assert_eq!(which("USB|default"), named("USB", true));
         assert_eq!(which(""), Err(WhichError::Nothing));
     }
 

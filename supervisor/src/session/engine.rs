@@ -5,7 +5,7 @@ use super::streams::SourceState;
 use super::{Failure, Part, Phase, Session, Stream};
 use crate::models::file_name;
 use crate::refusal::Refusal;
-use crate::report::{Opened, Report, Span};
+use crate::report::{DeviceState, Opened, Report, Span};
 use control_protocol::{
     ClockKind, EngineConfig, Exit, FromEngine, GapCause, Mark, Samples, SourceError, SourceSpec, StreamName, ToEngine,
 };
@@ -213,6 +213,18 @@ impl Session<'_> {
                 self.stop(Part::Engine, LEAVE, false);
             }
             FromEngine::Fault(why) => self.blame(Part::Engine, why),
+            FromEngine::DeviceLost { stream, reason } => {
+                self.reporter.report(Report::Device { stream, state: DeviceState::Lost { reason } });
+            }
+            FromEngine::DeviceBack { stream, description } => {
+                let Some(known) = self.streams.get_mut(&stream) else { return };
+                known.away = None;
+                if let Some(description) = description {
+                    known.description = description;
+                }
+                let description = known.description.clone();
+                self.reporter.report(Report::Device { stream, state: DeviceState::Back { description } });
+            }
             output @ (FromEngine::OutputOpened { .. }
             | FromEngine::OutputFailed { .. }
             | FromEngine::OutputLost { .. }
