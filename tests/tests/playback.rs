@@ -89,12 +89,13 @@ fn a_device_whose_clock_is_wrong_plays_without_a_gap() -> Result<()> {
 fn an_output_whose_callbacks_fall_silent_is_tried_again_and_no_captured_frame_is_lost() -> Result<()> {
     let folders = Folders::new()?;
     let played = Played::new(folders.notes());
-    let device = played.device("stall_after_s=3&stall_s=4");
+    let device = played.device("stall_after_s=8&stall_s=6");
     let instance = Setup::run(&["count=test:count", "tone=test:tone?hz=1000"]).folders(folders);
     let instance = instance.arg("--output").arg(device).arg("--output-stream").arg("tone").start()?;
     let playing = Playing { instance, played };
     playing.instance.wait_ready()?;
     playing.wait_tone(1_000.0)?;
+    ensure!(playing.output()?["state"] == "open", "{}", playing.output()?);
     let away = playing.wait_output(0, "away")?;
     ensure!(away.text("reason")?.contains("asked for nothing"), "{}", away.fields);
     let frames = playing.played.frames();
@@ -174,6 +175,7 @@ fn an_output_is_set_changed_and_turned_off_while_it_runs() -> Result<()> {
     // What cannot be played leaves what is played.
     for (args, code, words) in [
         (vec!["no such thing"], NO_DEVICE, "no output \"no such thing\"; there are"),
+        (vec!["virtual:?busy_s=1000"], NO_DEVICE, "another program has it"),
         (vec!["virtual:?rate=3"], 2, "8000 to 192000"),
         (vec![device.as_str(), "--stream", "nobody"], 3, "low, mix"),
         (vec![""], 2, "output list"),
@@ -205,11 +207,11 @@ fn an_output_is_set_changed_and_turned_off_while_it_runs() -> Result<()> {
 
 #[test]
 fn a_run_whose_output_does_not_exist_says_which_do() -> Result<()> {
-    let home = BareHome::new()?;
     let model = model()?;
     let run = |args: &[&str]| -> Result<Finished> {
-        let mut command = home.command(&["run", "test:silence", "--model"])?;
-        run_to_end(command.arg(&model).args(args), watchdog(8.0))
+        let folders = Folders::new()?;
+        let mut command = tympan(&folders)?;
+        run_to_end(command.args(["run", "test:silence", "--model"]).arg(&model).args(args), watchdog(8.0))
     };
     let said = run(&["--output", "gramophone"])?;
     ensure!(said.code == Some(NO_DEVICE), "{said:?}");
@@ -270,7 +272,7 @@ fn end(mut instance: Instance) -> Result<()> {
 #[test]
 fn a_sink_of_a_sound_server_is_played_to_by_its_name_and_listed() -> Result<()> {
     let pulse = Pulse::start()?;
-    let speaker = ["sink_name=desk", "rate=44100", "channels=2", "sink_properties=device.description='Desk\\ Speaker'"];
+    let speaker = ["sink_name=desk", "rate=48000", "channels=2", "sink_properties=device.description='Desk\\ Speaker'"];
     pulse.load("module-null-sink", &speaker)?;
     let instance = with_server(&pulse, "desk sp")?;
     wait_sound(&pulse, "desk")?;
@@ -281,7 +283,7 @@ fn a_sink_of_a_sound_server_is_played_to_by_its_name_and_listed() -> Result<()> 
     let devices = listed["devices"].as_array().context("devices")?;
     let desk = devices.iter().find(|device| device["id"] == "desk").context("desk")?;
     ensure!(desk["name"] == "Desk Speaker" && desk["kind"] == "speaker" && desk["channels"] == 2, "{desk}");
-    ensure!(desk["sample_rate_hz"] == 44_100, "{desk}");
+    ensure!(desk["sample_rate_hz"] == 48_000, "{desk}");
     ensure!(devices.iter().filter(|device| device["default"] == true).count() == 1, "{listed}");
     ensure!(!devices.iter().any(|device| device["kind"] == "plugin"), "{listed}");
     let playing = &listed["outputs"][0];

@@ -259,7 +259,8 @@ impl Keeper {
         let (virtual_output, name) = (self.virtual_output.clone(), self.name.clone());
         let label = match &which {
             Which::Named { name, .. } => name.clone(),
-            Which::Default | Which::Virtual(_) => DEFAULT.to_owned(),
+            Which::Default => DEFAULT.to_owned(),
+            Which::Virtual(_) => "virtual".to_owned(),
         };
         let asked = label.clone();
         let answer = with_patience(move || {
@@ -398,8 +399,10 @@ type Way = (rtrb::Producer<f32>, rtrb::Consumer<super::callback::Asked>);
 fn start(found: &Found, play: &Arc<Play>) -> Result<(cpal::Stream, Way, StreamConfig), cpal::Error> {
     let (stream, way) = match build_stream(found, found.config, play) {
         // Some devices take only periods of their own.
-        Err(_) if found.config.buffer_size != BufferSize::Default => {
-            build_stream(found, StreamConfig { buffer_size: BufferSize::Default, ..found.config }, play)?
+        Err(error) if found.config.buffer_size != BufferSize::Default => {
+            let own = StreamConfig { buffer_size: BufferSize::Default, ..found.config };
+            // What was wrong at first is what is told: the other way may not even be possible.
+            build_stream(found, own, play).map_err(|_| error)?
         }
         result => result?,
     };
