@@ -231,7 +231,9 @@ pub fn form(found: &Found, sample_rate_hz: u32) -> Result<(StreamConfig, SampleF
 pub fn same_form(found: &Found, config: StreamConfig) -> Option<(StreamConfig, SampleFormat)> {
     let ranges = found.device.supported_input_configs().ok()?;
     let fits = |range: &SupportedStreamConfigRange| {
-        range.channels() == config.channels && range.contains_rate(config.sample_rate) && !range.sample_format().is_dsd()
+        range.channels() == config.channels
+            && range.contains_rate(config.sample_rate)
+            && !range.sample_format().is_dsd()
     };
     let range = ranges.filter(fits).max_by(SupportedStreamConfigRange::cmp_default_heuristics)?;
     let wanted = config.sample_rate / 100;

@@ -9,7 +9,7 @@ use crate::device::{described, same_form};
 use crate::queue::{DeviceNews, Health, Outlet, queue};
 use crate::source::with_patience;
 use crate::virtual_device::VirtualDevice;
-use crate::wanted::{Candidate, Wanted};
+use crate::wanted::Wanted;
 use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{BufferSize, Device, SampleFormat, StreamConfig};
 use std::sync::Arc;
@@ -159,17 +159,14 @@ impl Keeper {
             asked.candidates()
         });
         let there = candidates.and_then(Result::ok).unwrap_or_default();
-        for Candidate { found, of_server, followed, is_substitute } in there {
-            let Some((config, format)) = same_form(&found, self.source.config) else { continue };
-            let description = described(&found, &config, format);
-            self.source = LiveSource { device: found.device, config, format, ..self.source.clone() };
-            if let Again::Find { wanted, of_server: is_of_server } = &mut self.source.again {
-                *is_of_server = of_server;
-                (wanted.followed, wanted.is_substitute) = (followed, is_substitute);
-                if !is_substitute {
-                    wanted.called = Some(found.name);
-                }
+        for candidate in there {
+            let Some((config, format)) = same_form(&candidate.found, self.source.config) else { continue };
+            let description = described(&candidate.found, &config, format);
+            if let Again::Find { wanted, of_server } = &mut self.source.again {
+                *of_server = candidate.of_server;
+                wanted.opened(&candidate);
             }
+            self.source = LiveSource { device: candidate.found.device, config, format, ..self.source.clone() };
             if let Ok((stream, outlet)) = self.open_delivering() {
                 return Some((stream, outlet, Some(description)));
             }
@@ -206,8 +203,7 @@ impl Keeper {
     }
 
     fn is_over(&self) -> bool {
-        self.health.stop.load(Ordering::Relaxed)
-            || self.source.virtual_device().is_some_and(VirtualDevice::is_finished)
+        self.health.stop.load(Ordering::Relaxed) || self.source.virtual_device().is_some_and(VirtualDevice::is_finished)
     }
 
     /// A stream from which something comes: a sound system that is half dead opens streams and never fills them.

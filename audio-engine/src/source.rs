@@ -134,18 +134,24 @@ fn open_device(name: Option<&str>, engine_rate_hz: u32) -> Result<OpenSource, Op
         Ok((best, config, format))
     });
     let label = wanted.label().to_owned();
-    let (Candidate { found, of_server, followed, is_substitute }, config, format) = found.ok_or_else(|| {
+    let (candidate, config, format) = found.ok_or_else(|| {
         OpenError::from(DeviceError::Refused {
             name: label.clone(),
             reason: format!("the sound system did not answer within {} s", DEVICE_PATIENCE.as_secs()),
             retry: true,
         })
     })??;
-    let description = device::described(&found, &config, format);
+    let description = device::described(&candidate.found, &config, format);
     let queue_frames = frames_of(QUEUE_MS, config.sample_rate);
-    (wanted.called, wanted.followed, wanted.is_substitute) = (Some(found.name), followed, is_substitute);
+    wanted.opened(&candidate);
+    let Candidate { found, of_server, .. } = candidate;
     let again = Again::Find { wanted, of_server };
-    open_live(LiveSource { device: found.device, config, format, queue_frames, again }, Arc::default(), description, &label)
+    open_live(
+        LiveSource { device: found.device, config, format, queue_frames, again },
+        Arc::default(),
+        description,
+        &label,
+    )
 }
 
 fn open_virtual(spec: VirtualSpec, engine_rate_hz: u32, resume_frames: u64) -> Result<OpenSource, OpenError> {

@@ -21,6 +21,9 @@ pub struct Wanted {
     pub called: Option<String>,
     /// The sound server's default source, where that is what is heard.
     pub followed: Option<String>,
+    /// The sound server's source that was opened by its name: a server that has it no more gives us another one instead,
+    /// without a word.
+    pub held: Option<String>,
     /// Whether the default is in its place now.
     pub is_substitute: bool,
 }
@@ -31,7 +34,16 @@ impl Wanted {
     pub fn parse(text: Option<&str>) -> Self {
         let cut = text.and_then(|text| text.strip_suffix(OR_DEFAULT));
         let name = cut.or(text).filter(|name| *name != DEFAULT).map(str::to_owned);
-        Self { or_default: cut.is_some(), name, called: None, followed: None, is_substitute: false }
+        Self { or_default: cut.is_some(), name, called: None, followed: None, held: None, is_substitute: false }
+    }
+
+    /// This one was opened.
+    pub fn opened(&mut self, candidate: &Candidate) {
+        (self.followed, self.held) = (candidate.followed.clone(), candidate.held.clone());
+        self.is_substitute = candidate.is_substitute;
+        if !self.is_substitute {
+            self.called = Some(candidate.found.name.clone());
+        }
     }
 
     /// In messages.
@@ -70,9 +82,16 @@ impl Wanted {
         {
             return Some(format!("{name} is there again"));
         }
-        let followed = self.followed.as_ref()?;
-        let default = default_of_server().filter(|default| default != followed)?;
-        Some(format!("the default input is {default} now"))
+        if self.followed.is_none() && self.held.is_none() {
+            return None;
+        }
+        let sources = sound_server::ask()?.sources;
+        if self.held.as_ref().is_some_and(|held| !sources.iter().any(|source| source.name == *held)) {
+            return Some("the sound server has it no more".to_owned());
+        }
+        let default = sources.into_iter().find(|source| source.is_default)?.name;
+        let is_new = self.followed.as_ref().is_some_and(|followed| *followed != default);
+        is_new.then(|| format!("the default input is {default} now"))
     }
 }
 
@@ -84,15 +103,19 @@ pub struct Candidate {
     pub of_server: bool,
     /// The sound server's default source, where this is it.
     pub followed: Option<String>,
+    /// The sound server's source, where it is one that was named.
+    pub held: Option<String>,
     /// Whether another one is wanted.
     pub is_substitute: bool,
 }
 
 impl Candidate {
     fn new(found: Found, is_default: bool, is_substitute: bool) -> Self {
-        let of_server = asound::leads_to_server(&id_of(&found.device), Direction::Capture);
+        let pcm = id_of(&found.device);
+        let of_server = asound::leads_to_server(&pcm, Direction::Capture);
+        let held = (!is_default && asound::is_added(&pcm)).then(|| found.id.clone());
         let followed = if is_default && of_server { default_of_server() } else { None };
-        Self { found, of_server, followed, is_substitute }
+        Self { found, of_server, followed, held, is_substitute }
     }
 }
 

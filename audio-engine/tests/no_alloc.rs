@@ -270,7 +270,9 @@ fn the_callback_of_an_output_allocates_nothing_whatever_happens() {
             play_period(&mut callback, &mut samples);
             while round % 2 == 0 && asked.pop().is_ok() {}
         }
-        (0..BLOCK).for_each(|_| { let _ = queue.push(0.5); });
+        (0..BLOCK).for_each(|_| {
+            let _ = queue.push(0.5);
+        });
         (0..1_000).for_each(|_| play_period(&mut callback, &mut samples));
         play.stop.store(true, Ordering::Relaxed);
         play_period(&mut callback, &mut samples);

@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "samples by raw pointer, as a device gives them")]
 
-use audio_engine::output::{Gauge, Play, Player, Playback, Reading, playback};
+use audio_engine::output::{Gauge, Play, Playback, Player, Reading, playback};
 use cpal::{Data, SampleFormat};
 use shm_layout::{Epoch, FrameIndex, RingSpec, RingWriter, SessionId};
 use std::path::Path;
@@ -185,9 +185,8 @@ impl Stage {
             }
             let scale = 2.0 / samples.len() as f64;
             let (a, b) = (a * scale, b * scale);
-            let of = |(n, &sample): (usize, &f32)| {
-                (f64::from(sample) - a * angle(n).sin() - b * angle(n).cos()).powi(2)
-            };
+            let of =
+                |(n, &sample): (usize, &f32)| (f64::from(sample) - a * angle(n).sin() - b * angle(n).cos()).powi(2);
             let rest: f64 = samples.iter().enumerate().map(of).sum();
             let all: f64 = samples.iter().map(|&sample| f64::from(sample).powi(2)).sum();
             10.0 * (rest / all).log10()

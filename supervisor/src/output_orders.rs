@@ -133,10 +133,13 @@ pub(crate) fn shown(rows: &Value) -> String {
         // Writing into a string cannot fail.
         let _ = match row["state"].as_str() {
             Some("open") => {
-                let delay = row["delay_ms"].as_f64().map_or_else(String::new, |ms| format!(", {ms:.0} ms behind its ring"));
+                let delay =
+                    row["delay_ms"].as_f64().map_or_else(String::new, |ms| format!(", {ms:.0} ms behind its ring"));
                 writeln!(out, "playing {stream} to {what}{delay}; {} underruns", row["underruns"])
             }
-            Some("away") => writeln!(out, "{stream} is not played to {what}: {}; it is tried again", text(&row["reason"])),
+            Some("away") => {
+                writeln!(out, "{stream} is not played to {what}: {}; it is tried again", text(&row["reason"]))
+            }
             _ => Ok(()),
         };
         let next = &row["next"];

@@ -177,7 +177,9 @@ impl Reporter for ForPeople {
             Report::Notice { text } => self.say(&text),
             Report::Device { stream, state: DeviceState::Lost { reason } } => {
                 if !self.away.contains_key(&stream) {
-                    self.say(&format!("{stream}: its device disappeared ({reason}); listening goes on when it is back"));
+                    self.say(&format!(
+                        "{stream}: its device disappeared ({reason}); listening goes on when it is back"
+                    ));
                 }
                 self.away.entry(stream).or_default();
             }

@@ -187,8 +187,9 @@ fn device_event(instance: &Instance, since: usize, state: &str) -> Result<Event>
 fn wait_heard(instance: &Instance) -> Result<()> {
     let ring = instance.ring("mic")?;
     let since = ring.commit().0;
+    let channels = ring.info().channels as usize;
     wait_until("sound in the ring", watchdog(5.0), || {
-        let mut samples = vec![0.0; 4_800];
+        let mut samples = vec![0.0; 4_800 * channels];
         let from = ring.commit().0.saturating_sub(4_800);
         let read = from > since && ring.read(shm_layout::FrameIndex(from), &mut samples, 4_800).is_ok();
         Ok((read && samples.iter().any(|sample| sample.abs() > 0.01)).then_some(()))

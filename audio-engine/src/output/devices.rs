@@ -75,8 +75,8 @@ pub(super) struct Found {
 pub fn list(plug_ins: bool) -> Result<Vec<OutputLine>, cpal::Error> {
     let _hush = Hush::new();
     let (server, speakers) = all(&cpal::default_host())?;
-    let of_server = speakers.iter().any(|speaker| speaker.sink.is_some())
-        && asound::leads_to_server(DEFAULT, Direction::Playback);
+    let of_server =
+        speakers.iter().any(|speaker| speaker.sink.is_some()) && asound::leads_to_server(DEFAULT, Direction::Playback);
     let is_default = |speaker: &Speaker| match &speaker.sink {
         Some(sink) => of_server && sink.is_default,
         None => speaker.id == DEFAULT && !of_server,
@@ -208,10 +208,9 @@ fn choose(name: &str, there: &[Speaker]) -> Result<usize, DeviceError> {
     found.retain(|at| rank(at) == first);
     match found[..] {
         [at] => Ok(at),
-        _ => Err(DeviceError::AmbiguousOutput {
-            name: name.into(),
-            fitting: shown(found.iter().map(|&at| &there[at])),
-        }),
+        _ => {
+            Err(DeviceError::AmbiguousOutput { name: name.into(), fitting: shown(found.iter().map(|&at| &there[at])) })
+        }
     }
 }
 
@@ -219,7 +218,8 @@ fn choose(name: &str, there: &[Speaker]) -> Result<usize, DeviceError> {
 fn shown<'a>(speakers: impl Iterator<Item = &'a Speaker>) -> String {
     let mut texts: Vec<String> = Vec::new();
     for speaker in speakers.filter(|speaker| speaker.kind != Kind::Plugin) {
-        let text = if speaker.sink.is_some() { format!("{} ({})", speaker.id, speaker.name) } else { speaker.id.clone() };
+        let text =
+            if speaker.sink.is_some() { format!("{} ({})", speaker.id, speaker.name) } else { speaker.id.clone() };
         if !texts.contains(&text) {
             texts.push(text);
         }

@@ -8,9 +8,10 @@ use super::devices::{self, Found};
 use super::player::{Gauge, Player, Reading};
 use super::virtual_output::VirtualOutput;
 use super::which::Which;
-use crate::asound::Hush;
+use crate::asound::{self, Hush};
 use crate::decode::channels_text;
 use crate::device::{DEFAULT, DeviceError, explained};
+use crate::inputs::id_of;
 use crate::sound_server;
 use crate::source::{DEVICE_PATIENCE, OpenError, with_patience};
 use cpal::traits::{DeviceTrait, StreamTrait};
@@ -189,6 +190,9 @@ struct Opened {
     name: String,
     /// The sound server's default, where that is what is played to.
     followed: Option<String>,
+    /// The sound server's sink that was opened by its name: a server that has it no more plays to another one instead,
+    /// without a word.
+    held: Option<String>,
     /// The default is in the place of the one that is wanted.
     is_substitute: bool,
 }
@@ -279,14 +283,14 @@ impl Keeper {
             let (stream, way, config) = start(&found, &theirs).map_err(refuse)?;
             Ok::<_, DeviceError>((stream, way, config, found, followed, is_substitute))
         });
-        let (stream, way, config, found, followed, is_substitute) = answer.ok_or_else(|| DeviceError::OutputRefused {
-            name: label,
-            reason: format!("the sound system did not answer within {} s", DEVICE_PATIENCE.as_secs()),
-            retry: true,
-        })??;
+        let (stream, way, config, found, followed, is_substitute) =
+            answer.ok_or_else(|| DeviceError::OutputRefused {
+                name: label,
+                reason: format!("the sound system did not answer within {} s", DEVICE_PATIENCE.as_secs()),
+                retry: true,
+            })??;
         let (rate_hz, channels) = (config.sample_rate, usize::from(config.channels));
-        let player =
-            Player::new(way, &play, &self.shared.gauge, self.opening.reading.clone(), rate_hz, channels);
+        let player = Player::new(way, &play, &self.shared.gauge, self.opening.reading.clone(), rate_hz, channels);
         let form = Form {
             description: format!(
                 "{} ({}): {} kHz, {}, {}",
@@ -299,8 +303,9 @@ impl Keeper {
             sample_rate_hz: rate_hz,
             channels: config.channels.into(),
         };
+        let held = asound::is_added(&id_of(&found.device)).then_some(found.id);
         locked(&self.shared.count).present = Some(Arc::clone(&play));
-        let opened = Opened { stream, play, form, name: found.name, followed, is_substitute };
+        let opened = Opened { stream, play, form, name: found.name, followed, held, is_substitute };
         if let Err(e) = std::thread::Builder::new().name("player".into()).spawn(move || player.run()) {
             self.give_up(opened);
             let reason = format!("no thread to play: {e}");
@@ -335,8 +340,17 @@ impl Keeper {
                 {
                     return Some(format!("{name} is there again"));
                 }
-                let Some(followed) = &opened.followed else { continue };
-                if let Some(name) = default_of_server().filter(|name| name != followed) {
+                if opened.followed.is_none() && opened.held.is_none() {
+                    continue;
+                }
+                let Some(server) = sound_server::ask() else { continue };
+                if opened.held.as_ref().is_some_and(|held| !server.sinks.iter().any(|sink| sink.name == *held)) {
+                    return Some("the sound server has it no more".into());
+                }
+                let default = server.sinks.into_iter().find(|sink| sink.is_default).map(|sink| sink.name);
+                if let (Some(followed), Some(name)) = (&opened.followed, default)
+                    && name != *followed
+                {
                     return Some(format!("the default output is {name} now"));
                 }
             }
@@ -410,11 +424,7 @@ fn start(found: &Found, play: &Arc<Play>) -> Result<(cpal::Stream, Way, StreamCo
     Ok((stream, way, found.config))
 }
 
-fn build_stream(
-    found: &Found,
-    config: StreamConfig,
-    play: &Arc<Play>,
-) -> Result<(cpal::Stream, Way), cpal::Error> {
+fn build_stream(found: &Found, config: StreamConfig, play: &Arc<Play>) -> Result<(cpal::Stream, Way), cpal::Error> {
     let device: &Device = &found.device;
     let period_frames = match config.buffer_size {
         BufferSize::Fixed(frames) => frames as usize,

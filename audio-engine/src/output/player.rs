@@ -205,8 +205,7 @@ impl Player {
     fn enter(&self, ring: RingReader, stream: String) -> Option<Feed> {
         let (from_hz, channels) = (ring.info().sample_rate_hz, ring.info().channels as usize);
         let piece_frames = (self.rate_hz / PIECES_A_SECOND).max(1) as usize;
-        let resampler =
-            VariableResampler::new(from_hz, self.rate_hz, channels, piece_frames, Quality::Normal).ok()?;
+        let resampler = VariableResampler::new(from_hz, self.rate_hz, channels, piece_frames, Quality::Normal).ok()?;
         Some(Feed {
             drift: DriftLoop::new(from_hz, 0.0),
             gains: Routing::new(channels, self.channels, 0.0).gains().to_vec(),

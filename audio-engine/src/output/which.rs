@@ -64,12 +64,7 @@ fn virtual_output(whole: &str, rest: &str) -> Result<VirtualOutputSpec, WhichErr
     let mut spec = VirtualOutputSpec { path: (!path.is_empty()).then(|| path.into()), ..VirtualOutputSpec::default() };
     for option in options.split(['&', ',']).filter(|option| !option.is_empty()) {
         let (key, value) = option.split_once('=').unwrap_or((option, ""));
-        let bad = |expected| WhichError::Option {
-            whole: whole.into(),
-            key: key.into(),
-            value: value.into(),
-            expected,
-        };
+        let bad = |expected| WhichError::Option { whole: whole.into(), key: key.into(), value: value.into(), expected };
         let whole_number = |min: u32, max: u32, expected| {
             value.parse().ok().filter(|number| (min..=max).contains(number)).ok_or_else(|| bad(expected))
         };

@@ -334,8 +334,8 @@ impl Session<'_> {
 
     /// Says, once, that every source has answered; ends the run when none can be opened.
     fn say_started(&mut self) {
-        let answered = self.streams.values().all(|stream| stream.state != SourceState::Opening)
-            && self.outputs.have_answered();
+        let answered =
+            self.streams.values().all(|stream| stream.state != SourceState::Opening) && self.outputs.have_answered();
         if self.started_said || !answered {
             return;
         }

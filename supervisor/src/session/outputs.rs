@@ -3,9 +3,7 @@
 use super::{Phase, Session};
 use crate::refusal::{Refusal, refusal};
 use crate::report::{OutputState, Report};
-use control_protocol::{
-    ClockKind, Exit, FromEngine, OutputFigures, OutputSpec, StreamName, ToEngine, URI_BYTES_MAX,
-};
+use control_protocol::{ClockKind, Exit, FromEngine, OutputFigures, OutputSpec, StreamName, ToEngine, URI_BYTES_MAX};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -223,13 +221,7 @@ impl Session<'_> {
         })]
     }
 
-    fn report_output(
-        &mut self,
-        present: &Present,
-        state: OutputState,
-        reason: Option<String>,
-        frames: Option<u64>,
-    ) {
+    fn report_output(&mut self, present: &Present, state: OutputState, reason: Option<String>, frames: Option<u64>) {
         let Wished { device, stream, .. } = present.wished.clone();
         let description = present.description.clone();
         self.reporter.report(Report::Output { state, stream, device, description, reason, frames });
