@@ -79,7 +79,7 @@ impl Stage {
             dir: dir.path().to_owned(),
             session: SESSION,
             stream: Arc::clone(&stream),
-            block_frames: BLOCK as u32,
+            block_frames: 480,
         };
         let player = Player::new((samples, asked), &play, &gauge, reading, device_hz, channels);
         Self {
@@ -130,14 +130,18 @@ impl Stage {
 
     fn at_ns(&mut self) -> u64 {
         let late_s = self.chance.next() * self.jitter_s;
-        BEGIN_NS + ((self.now_s + late_s) * 1e9) as u64
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "nanoseconds of a few minutes")]
+        let at_ns = ((self.now_s + late_s) * 1e9) as u64;
+        BEGIN_NS + at_ns
     }
 
     fn commit(&mut self) {
         let block: Vec<f32> = (0..BLOCK as u64)
             .map(|n| {
                 let angle = std::f64::consts::TAU * TONE_HZ * (self.frame + n) as f64 / f64::from(RATE_HZ);
-                self.amplitude * angle.sin() as f32
+                #[expect(clippy::cast_possible_truncation, reason = "a sample")]
+                let sample = (f64::from(self.amplitude) * angle.sin()) as f32;
+                sample
             })
             .collect();
         self.frame += BLOCK as u64;
@@ -219,7 +223,7 @@ fn a_tone_is_played_without_a_gap_whatever_the_clocks() {
         assert!(distortion_db < -60.0, "{what}: {distortion_db} dB");
         // A block of the ring, and two periods.
         let most_ms = 10.0 + 2e3 * period as f64 / f64::from(device_hz) + 1.0;
-        println!("{what}: {distortion_db:.1} dB, {:.1} ms of {most_ms:.1}", stage.delay_ms());
+        eprintln!("{what}: {distortion_db:.1} dB, {:.1} ms of {most_ms:.1}", stage.delay_ms());
         assert!(stage.delay_ms() > 5.0 && stage.delay_ms() <= most_ms, "{what}: {} ms", stage.delay_ms());
     }
 }
