@@ -75,12 +75,8 @@ impl Stage {
         let channels = 2;
         let (samples, asked, callback) = playback(channels, device_hz as usize / 4 + 4 * period, &play, false);
         let stream = Arc::new(Mutex::new("mix".to_owned()));
-        let reading = Reading {
-            dir: dir.path().to_owned(),
-            session: SESSION,
-            stream: Arc::clone(&stream),
-            block_frames: 480,
-        };
+        let reading =
+            Reading { dir: dir.path().to_owned(), session: SESSION, stream: Arc::clone(&stream), block_frames: 480 };
         let player = Player::new((samples, asked), &play, &gauge, reading, device_hz, channels);
         Self {
             dir,

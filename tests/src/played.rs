@@ -89,8 +89,9 @@ mod tests {
 
     #[test]
     fn a_gap_in_a_tone_is_noticed() {
-        let mut tone: Vec<f32> =
-            (0..24_000).map(|n| (std::f64::consts::TAU * 1_000.02 * f64::from(n) / 48_000.0).sin() as f32).collect();
+        #[expect(clippy::cast_possible_truncation, reason = "samples")]
+        let sample = |n: i32| (std::f64::consts::TAU * 1_000.02 * f64::from(n) / 48_000.0).sin() as f32;
+        let mut tone: Vec<f32> = (0..24_000).map(sample).collect();
         assert!(beside_tone_db(&tone, 1_000.0) < -70.0);
         tone[5_000..5_048].fill(0.0);
         assert!(beside_tone_db(&tone, 1_000.0) > -30.0);

@@ -95,11 +95,9 @@ fn an_output_whose_callbacks_fall_silent_is_tried_again_and_no_captured_frame_is
     let playing = Playing { instance, played };
     playing.instance.wait_ready()?;
     playing.wait_tone(1_000.0)?;
-    ensure!(playing.output()?["state"] == "open", "{}", playing.output()?);
     let away = playing.wait_output(0, "away")?;
     ensure!(away.text("reason")?.contains("asked for nothing"), "{}", away.fields);
     let frames = playing.played.frames();
-    ensure!(playing.output()?["state"] == "away", "{}", playing.output()?);
     let back = playing.wait_output(0, "back")?;
     ensure!(back.number("away_s")? > 0.0, "{}", back.fields);
     wait_until("sound after it", watchdog(3.0), || Ok((playing.played.frames() > frames + 48_000).then_some(())))?;
