@@ -80,7 +80,7 @@ pub(crate) static OUTPUT_STREAM: Key = Key {
     flag: Some("--output-stream"),
     kind: Kind::Text,
     default: "\"mix\"",
-    help: "What is played there: a stream, or \"mix\". A microphone in the mix hears itself; `mix = [\"mic mute=on\"]` avoids that.",
+    help: "What is played there: a stream, or \"mix\". A microphone that hears the speaker hears itself, unless it is mute in the mix.",
 };
 pub(crate) static MODEL: Key = Key {
     name: "words.model",
