@@ -1,4 +1,4 @@
-//! libasound, told of the sound server's sources, and kept from talking on standard error.
+//! libasound, told of the sound server's sources and sinks, and kept from talking on standard error.
 //!
 //! cpal opens only what libasound's configuration names. So the sources of a sound server are added to that
 //! configuration, for this process alone: a file in memory stands behind the system's own in `ALSA_CONFIG_PATH`, and
@@ -7,7 +7,7 @@
 #![expect(unsafe_code, reason = "an environment variable is set before there are threads")]
 
 use crate::sound_server::ServerSource;
-use alsa::Output;
+use alsa::{Direction, Output};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -59,13 +59,14 @@ pub enum Bridge {
     PipeWire,
 }
 
-/// Adds sources; [`pcm_of`] tells how they are called then. `false` where that is not possible.
-pub fn add(bridge: Bridge, sources: &[ServerSource]) -> bool {
+/// Adds sources, or sinks for the other direction; [`pcm_of`] tells how they are called then. `false` where that is not
+/// possible.
+pub fn add(bridge: Bridge, direction: Direction, sources: &[ServerSource]) -> bool {
     let mut guard = added();
     let Some(added) = guard.as_mut() else { return false };
     let before = added.entries.len();
     for source in sources {
-        added.entries.entry(pcm_of(&source.name)).or_insert_with_key(|pcm| entry(bridge, pcm, source));
+        added.entries.entry(pcm_of(&source.name)).or_insert_with_key(|pcm| entry((bridge, direction), pcm, source));
     }
     if added.entries.len() == before {
         return true;
@@ -81,10 +82,11 @@ pub fn add(bridge: Bridge, sources: &[ServerSource]) -> bool {
     renewed().is_ok()
 }
 
-fn entry(bridge: Bridge, pcm: &str, source: &ServerSource) -> String {
-    let (kind, target) = match bridge {
-        Bridge::Pulse => ("pulse", "device"),
-        Bridge::PipeWire => ("pipewire", "capture_node"),
+fn entry(way: (Bridge, Direction), pcm: &str, source: &ServerSource) -> String {
+    let (kind, target) = match way {
+        (Bridge::Pulse, _) => ("pulse", "device"),
+        (Bridge::PipeWire, Direction::Capture) => ("pipewire", "capture_node"),
+        (Bridge::PipeWire, Direction::Playback) => ("pipewire", "playback_node"),
     };
     let quoted = |text: &str| text.chars().filter(|c| !c.is_control() && !matches!(c, '"' | '\\')).collect::<String>();
     format!(
@@ -116,6 +118,22 @@ pub fn pcm_of(source: &str) -> String {
 #[must_use]
 pub fn is_added(pcm: &str) -> bool {
     pcm.starts_with(PREFIX)
+}
+
+/// Whether a device is a sound server's, by whichever of its names. Opens it, unless its name says what it is.
+#[must_use]
+pub fn leads_to_server(pcm: &str, direction: Direction) -> bool {
+    let plug_in = pcm.split(':').next().unwrap_or(pcm);
+    if is_added(pcm) || ["pulse", "pipewire"].contains(&plug_in) {
+        return true;
+    }
+    if ["hw", "plughw"].contains(&plug_in) {
+        return false;
+    }
+    let Ok(opened) = alsa::PCM::new(pcm, direction, true) else { return false };
+    let Ok(mut text) = Output::buffer_open() else { return false };
+    let dumped = opened.dump(&mut text).is_ok();
+    dumped && ["PulseAudio PCM", "PipeWire PCM"].iter().any(|plug_in| text.to_string().contains(plug_in))
 }
 
 /// Keeps libasound from talking on standard error, on this thread, as long as this lives.
@@ -165,7 +183,7 @@ mod tests {
             is_monitor: false,
             is_default: false,
         };
-        let text = entry(Bridge::Pulse, "tympan_x", &source);
+        let text = entry((Bridge::Pulse, Direction::Capture), "tympan_x", &source);
         assert_eq!(text.matches('"').count(), 4, "{text}");
         assert_eq!(text.matches('\n').count(), 1, "{text}");
         assert!(!text.contains('\\'), "{text}");

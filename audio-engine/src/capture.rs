@@ -34,6 +34,13 @@ impl Capture {
         Self { inlet, sample_rate_hz, expected: None, xruns_seen, promoted: false }
     }
 
+    /// The same for a device of a sound server: its callbacks ask for no real-time priority, since what they wait for has
+    /// none, and with it they would keep the server from its work.
+    #[must_use]
+    pub fn of_server(self) -> Self {
+        Self { promoted: true, ..self }
+    }
+
     /// Takes one period. A last, incomplete frame is not taken.
     ///
     /// # Real time

@@ -1,5 +1,6 @@
 //! Input devices by name, and the form in which one is opened.
 
+use crate::decode::channels_text;
 use crate::inputs::{self, Input, Kind, id_of, name_of};
 use crate::limits::{CHANNELS, SAMPLE_RATES_HZ};
 use cpal::traits::{DeviceTrait, HostTrait};
@@ -30,6 +31,35 @@ pub enum DeviceError {
     NoDefault {
         /// Why.
         reason: String,
+    },
+    /// No output fits the name.
+    #[error("no output {name:?}; there are: {there}; `tympan output list` shows them")]
+    UnknownOutput {
+        /// The name.
+        name: String,
+        /// What exists.
+        there: String,
+    },
+    /// More than one output fits the name.
+    #[error("output {name:?} could be any of: {fitting}")]
+    AmbiguousOutput {
+        /// The name.
+        name: String,
+        /// Which.
+        fitting: String,
+    },
+    /// No output at all.
+    #[error("no default output is known; `tympan output list` shows what there is")]
+    NoDefaultOutput,
+    /// It exists and nothing can be played to it.
+    #[error("output {name:?}: {reason}")]
+    OutputRefused {
+        /// The name.
+        name: String,
+        /// Why.
+        reason: String,
+        /// Whether it may work later.
+        retry: bool,
     },
     /// It exists and cannot be used.
     #[error("input device {name:?}: {reason}")]
@@ -155,11 +185,11 @@ fn shown<'a>(inputs: impl Iterator<Item = &'a Input> + Clone) -> String {
 }
 
 /// What to do where the kernel's sound devices are there and may not be used.
-fn forbidden() -> Option<&'static str> {
+pub(crate) fn forbidden() -> Option<&'static str> {
     let mut devices = std::fs::read_dir("/dev/snd").ok()?.flatten().filter(|entry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        name.starts_with("pcm") && name.ends_with('c')
+        name.starts_with("pcm") && (name.ends_with('c') || name.ends_with('p'))
     });
     let may = |entry: &std::fs::DirEntry| rustix::fs::access(entry.path(), rustix::fs::Access::READ_OK).is_ok();
     let first = devices.next()?;
@@ -199,7 +229,37 @@ pub fn form(found: &Found, sample_rate_hz: u32) -> Result<(StreamConfig, SampleF
     Ok((StreamConfig { channels: range.channels(), sample_rate: rate_hz, buffer_size }, range.sample_format()))
 }
 
-fn best(
+/// The same for one that takes the place of another in a queue of a certain form: with its rate and channels.
+#[must_use]
+pub fn same_form(found: &Found, config: StreamConfig) -> Option<(StreamConfig, SampleFormat)> {
+    let ranges = found.device.supported_input_configs().ok()?;
+    let fits = |range: &SupportedStreamConfigRange| {
+        range.channels() == config.channels
+            && range.contains_rate(config.sample_rate)
+            && !range.sample_format().is_dsd()
+    };
+    let range = ranges.filter(fits).max_by(SupportedStreamConfigRange::cmp_default_heuristics)?;
+    let wanted = config.sample_rate / 100;
+    let frames = match *range.buffer_size() {
+        SupportedBufferSize::Range { min, max } => wanted.clamp(min, max.max(min)),
+        SupportedBufferSize::Unknown => wanted,
+    };
+    Some((StreamConfig { buffer_size: BufferSize::Fixed(frames), ..config }, range.sample_format()))
+}
+
+/// A device as users are told of it.
+#[must_use]
+pub fn described(found: &Found, config: &StreamConfig, format: SampleFormat) -> String {
+    format!(
+        "{} ({}): {} kHz, {}, {format}",
+        found.name,
+        found.id,
+        f64::from(config.sample_rate) / 1_000.0,
+        channels_text(config.channels.into()),
+    )
+}
+
+pub(crate) fn best(
     ranges: &[SupportedStreamConfigRange],
     channels: u16,
     preferred_hz: u32,

@@ -6,6 +6,8 @@ use crate::arrivals::{Arrivals, Ticket};
 use crate::desk::Desk;
 use crate::entrant::{Entrant, Lineage};
 use crate::limits::{SAMPLE_RATES_HZ, short};
+use crate::output::News;
+use crate::outputs::Outputs;
 use crate::pace::Orders;
 use crate::rings::source_failed;
 use crate::room::StartError;
@@ -30,6 +32,8 @@ pub enum Event {
     Gone,
     /// Opening a source has ended.
     Opened(Ticket, Result<Box<OpenSource>, OpenError>),
+    /// The keeper of this output says something.
+    Output(u32, News),
 }
 
 /// How often the control thread looks after a running tick.
@@ -49,6 +53,7 @@ pub fn serve(events: &Receiver<Event>, own: &Sender<Event>, send: &dyn Fn(FromEn
         arrivals: Arrivals::default(),
         desk: Desk::default(),
         resampling: Resampling::default(),
+        outputs: Outputs::default(),
         some_failed: false,
         orders: Arc::default(),
         phase: Phase::Adding,
@@ -61,6 +66,7 @@ pub fn serve(events: &Receiver<Event>, own: &Sender<Event>, send: &dyn Fn(FromEn
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => Some(Exit::Orphaned),
         };
+        engine.outputs.look(send);
         if let Some(exit) = end.or_else(|| engine.advance()) {
             return exit;
         }
@@ -76,6 +82,7 @@ struct Engine<'a> {
     arrivals: Arrivals,
     desk: Desk,
     resampling: Resampling,
+    outputs: Outputs,
     some_failed: bool,
     orders: Arc<Orders>,
     phase: Phase,
@@ -152,6 +159,11 @@ impl Engine<'_> {
                 }
             }
             Event::Message(ToEngine::Resampling(resampling)) => self.resampling = resampling,
+            Event::Message(ToEngine::SetOutput(spec)) => {
+                self.outputs.set(spec, self.config.as_ref(), self.own, self.send);
+            }
+            Event::Message(ToEngine::CloseOutput { number }) => self.outputs.close(number),
+            Event::Output(ticket, news) => self.outputs.on_news(ticket, news, self.send),
             Event::Message(ToEngine::Close) => self.close(),
             Event::Message(ToEngine::Shutdown) => return Some(Exit::Clean),
             Event::Opened(ticket, result) => self.opened(ticket, result),

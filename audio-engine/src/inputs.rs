@@ -2,6 +2,7 @@
 
 use crate::asound::{self, Bridge, Hush};
 use crate::sound_server::{self, ServerSource};
+use alsa::Direction;
 use cpal::traits::{DeviceTrait, HostTrait};
 use cpal::{Device, SupportedStreamConfigRange};
 use serde::Serialize;
@@ -60,7 +61,7 @@ pub struct DeviceLine {
 }
 
 /// ALSA's device that hears nothing, as fast as one asks.
-const DEAF: &str = "null";
+pub(crate) const DEAF: &str = "null";
 /// The one that `device:` opens.
 const DEFAULT: &str = "default";
 
@@ -81,7 +82,7 @@ fn with_server(host: &cpal::Host) -> Result<(Option<&'static str>, Vec<Input>), 
     if let (Some(bridge), Some(server)) = (bridge, &server) {
         let reached = server.sources.iter().filter(|source| bridge == Bridge::Pulse || !source.is_monitor);
         sources = reached.cloned().collect();
-        if asound::add(bridge, &sources) {
+        if asound::add(bridge, Direction::Capture, &sources) {
             devices = host.input_devices()?.collect();
         }
     }
@@ -204,14 +205,11 @@ pub(crate) fn name_of_default() -> Option<String> {
 
 /// Whether ALSA's default device is the server's plug-in. Opens it.
 fn default_leads_to_server() -> bool {
-    let Ok(pcm) = alsa::PCM::new(DEFAULT, alsa::Direction::Capture, true) else { return false };
-    let Ok(mut text) = alsa::Output::buffer_open() else { return false };
-    let dumped = pcm.dump(&mut text).is_ok();
-    dumped && ["PulseAudio PCM", "PipeWire PCM"].iter().any(|plug_in| text.to_string().contains(plug_in))
+    asound::leads_to_server(DEFAULT, Direction::Capture)
 }
 
 /// Whether a JACK server of this user runs. Its plug-in is not opened where none does: it would leave a file behind.
-fn jack_runs() -> bool {
+pub(crate) fn jack_runs() -> bool {
     let uid = rustix::process::getuid().as_raw();
     let Ok(files) = std::fs::read_dir("/dev/shm") else { return false };
     files.flatten().any(|file| {
@@ -222,7 +220,7 @@ fn jack_runs() -> bool {
 }
 
 /// Devices that are a way to another one, by the beginning of their name.
-const PLUG_INS: [&str; 29] = [
+pub(crate) const PLUG_INS: [&str; 29] = [
     "plughw",
     "sysdefault",
     "front",
@@ -268,7 +266,7 @@ fn kind_of(pcm: &str, name: &str) -> Kind {
 }
 
 /// `hw:CARD=0,DEV=0` and the like.
-fn is_numbered(pcm: &str) -> bool {
+pub(crate) fn is_numbered(pcm: &str) -> bool {
     let card = pcm.strip_prefix("hw:CARD=").and_then(|rest| rest.split(',').next());
     card.is_some_and(|card| card.bytes().all(|byte| byte.is_ascii_digit()))
 }

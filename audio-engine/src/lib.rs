@@ -12,6 +12,8 @@
 //! captured at one time stands at one index. A frame index is never skipped; what was not captured is zeros and stands in
 //! the ring's table as a gap. Every frame a source delivers arrives once or is counted as lost.
 //!
+//! A stream's ring, or that of the mix, is played to an output where that is asked for ([`output`]).
+//!
 //! What it never does: wait for a reader, resample in a device callback, trust a sound server to report its own
 //! death, allocate, lock or log on an audio thread. Opening, closing and freeing happen on the control thread
 //! ([`engine`]); calls into the sound system on threads that may be abandoned ([`live`]).
@@ -41,6 +43,8 @@ mod marks;
 pub mod mix;
 mod mpeg;
 pub mod note;
+pub mod output;
+mod outputs;
 mod own_clock;
 pub mod pace;
 pub mod queue;
@@ -62,3 +66,4 @@ pub mod track;
 pub mod uri;
 pub mod virtual_device;
 pub mod vitals;
+pub mod wanted;

@@ -5,8 +5,11 @@
 
 use crate::asound::Hush;
 use crate::capture::{Capture, on_error};
-use crate::queue::{Health, Outlet, queue};
+use crate::device::{described, same_form};
+use crate::queue::{DeviceNews, Health, Outlet, queue};
+use crate::source::with_patience;
 use crate::virtual_device::VirtualDevice;
+use crate::wanted::Wanted;
 use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{BufferSize, Device, SampleFormat, StreamConfig};
 use std::sync::Arc;
@@ -25,8 +28,31 @@ pub struct LiveSource {
     pub format: SampleFormat,
     /// Frames of its queue.
     pub queue_frames: usize,
-    /// The virtual device behind it: it begins when asked, and has an end.
-    pub virtual_device: Option<VirtualDevice>,
+    /// How it is found when it was gone.
+    pub again: Again,
+}
+
+/// How a device is found again.
+#[derive(Clone)]
+pub enum Again {
+    /// It is this one, which begins when asked, and has an end.
+    Virtual(VirtualDevice),
+    /// By name.
+    Find {
+        /// What was asked for.
+        wanted: Wanted,
+        /// Whether its callbacks are a sound server's.
+        of_server: bool,
+    },
+}
+
+impl LiveSource {
+    const fn virtual_device(&self) -> Option<&VirtualDevice> {
+        match &self.again {
+            Again::Virtual(device) => Some(device),
+            Again::Find { .. } => None,
+        }
+    }
 }
 
 /// A device without a callback for so long counts as gone, or as one that cannot be opened. PulseAudio renders a null
@@ -34,6 +60,8 @@ pub struct LiveSource {
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// How often a device that is gone is tried.
 const RETRY_EVERY: Duration = Duration::from_millis(500);
+/// How often it is asked whether another device is meant now.
+const ASK_EVERY: Duration = Duration::from_secs(2);
 /// How often the backend looks at a device that says nothing.
 const POLL_EVERY: Duration = Duration::from_millis(200);
 /// How often its keeper looks after it. Only a virtual device has an end, behind which nothing is missing.
@@ -72,7 +100,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn run(self, opened: &Sender<Result<(), cpal::Error>>) {
+    fn run(mut self, opened: &Sender<Result<(), cpal::Error>>) {
         let (mut stream, outlet) = match self.open_delivering() {
             Ok(open) => open,
             Err(error) => {
@@ -85,7 +113,7 @@ impl Keeper {
         if opened.send(Ok(())).is_err() {
             return abandon(stream);
         }
-        if self.source.virtual_device.is_some() {
+        if self.source.virtual_device().is_some() {
             while !self.health.begin.load(Ordering::Relaxed) && !self.health.stop.load(Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -94,21 +122,23 @@ impl Keeper {
             }
         }
         loop {
-            self.watch();
+            let reason = self.watch();
             abandon(stream);
             if self.is_over() {
                 return self.health.end(None);
             }
             self.health.gone.store(true, Ordering::Relaxed);
+            self.health.tell(DeviceNews::Lost { reason });
             stream = loop {
                 std::thread::sleep(RETRY_EVERY);
                 if self.is_over() {
                     return self.health.end(None);
                 }
-                if let Ok((stream, outlet)) = self.open_delivering()
-                    && (self.source.virtual_device.is_none() || stream.stream.play().is_ok())
+                if let Some((stream, outlet, description)) = self.open_again()
+                    && (self.source.virtual_device().is_none() || stream.stream.play().is_ok())
                 {
                     self.health.gone.store(false, Ordering::Relaxed);
+                    self.health.tell(DeviceNews::Back { description });
                     if self.outlets.send(outlet).is_err() {
                         return;
                     }
@@ -118,34 +148,69 @@ impl Keeper {
         }
     }
 
-    /// Returns when the stream is of no use any more.
-    fn watch(&self) {
+    /// Opens the device that is meant now, with what people call it where it was looked for by name.
+    fn open_again(&mut self) -> Option<(Opened, Outlet, Option<String>)> {
+        let Again::Find { wanted, .. } = &self.source.again else {
+            return self.open_delivering().ok().map(|(stream, outlet)| (stream, outlet, None));
+        };
+        let asked = wanted.clone();
+        let candidates = with_patience(move || {
+            let _hush = Hush::new();
+            asked.candidates()
+        });
+        let there = candidates.and_then(Result::ok).unwrap_or_default();
+        for candidate in there {
+            let Some((config, format)) = same_form(&candidate.found, self.source.config) else { continue };
+            let description = described(&candidate.found, &config, format);
+            if let Again::Find { wanted, of_server } = &mut self.source.again {
+                *of_server = candidate.of_server;
+                wanted.opened(&candidate);
+            }
+            self.source = LiveSource { device: candidate.found.device, config, format, ..self.source.clone() };
+            if let Ok((stream, outlet)) = self.open_delivering() {
+                return Some((stream, outlet, Some(description)));
+            }
+        }
+        None
+    }
+
+    /// Returns when the stream is of no use any more, and says why.
+    fn watch(&self) -> String {
         let mut periods = self.health.periods.load(Ordering::Relaxed);
-        let mut heard = Instant::now();
-        let every = if self.source.virtual_device.is_some() { LOOK_AT_VIRTUAL_EVERY } else { LOOK_EVERY };
+        let (mut heard, mut asked) = (Instant::now(), Instant::now());
+        let every = if self.source.virtual_device().is_some() { LOOK_AT_VIRTUAL_EVERY } else { LOOK_EVERY };
         loop {
             std::thread::sleep(every);
             let now = self.health.periods.load(Ordering::Relaxed);
             if now != periods {
                 (periods, heard) = (now, Instant::now());
             }
-            let silent = heard.elapsed() > SILENCE_MAX;
-            if self.is_over() || self.health.gone.load(Ordering::Relaxed) || silent {
-                return;
+            if self.is_over() || self.health.gone.load(Ordering::Relaxed) {
+                return "it is gone".into();
+            }
+            if heard.elapsed() > SILENCE_MAX {
+                return format!("nothing has come from it for {} s", SILENCE_MAX.as_secs());
+            }
+            if let Again::Find { wanted, .. } = &self.source.again
+                && asked.elapsed() > ASK_EVERY
+            {
+                asked = Instant::now();
+                if let Some(reason) = wanted.reason_to_change() {
+                    return reason;
+                }
             }
         }
     }
 
     fn is_over(&self) -> bool {
-        self.health.stop.load(Ordering::Relaxed)
-            || self.source.virtual_device.as_ref().is_some_and(VirtualDevice::is_finished)
+        self.health.stop.load(Ordering::Relaxed) || self.source.virtual_device().is_some_and(VirtualDevice::is_finished)
     }
 
     /// A stream from which something comes: a sound system that is half dead opens streams and never fills them.
     fn open_delivering(&self) -> Result<(Opened, Outlet), cpal::Error> {
         let before = self.health.periods.load(Ordering::Relaxed);
         let (stream, outlet) = self.open()?;
-        if self.source.virtual_device.is_some() {
+        if self.source.virtual_device().is_some() {
             return Ok((stream, outlet));
         }
         let since = Instant::now();
@@ -171,7 +236,7 @@ impl Keeper {
             }
             result => result?,
         };
-        if self.source.virtual_device.is_none() {
+        if self.source.virtual_device().is_none() {
             stream.stream.play()?;
         }
         Ok((stream, outlet))
@@ -179,7 +244,9 @@ impl Keeper {
 
     fn build(&self, config: StreamConfig) -> Result<(Opened, Outlet), cpal::Error> {
         let (inlet, outlet) = queue(usize::from(config.channels), self.source.queue_frames, &self.health);
-        let mut capture = Capture::new(inlet, config.sample_rate);
+        let capture = Capture::new(inlet, config.sample_rate);
+        let is_of_server = matches!(self.source.again, Again::Find { of_server: true, .. });
+        let mut capture = if is_of_server { capture.of_server() } else { capture };
         let errors = Arc::clone(&self.health);
         let retired = Arc::new(AtomicBool::new(false));
         let (for_periods, for_errors) = (Arc::clone(&retired), Arc::clone(&retired));

@@ -27,6 +27,12 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Print the outputs as a JSON array.
+    Outputs {
+        /// Plug-ins too: ALSA's other ways to the same devices.
+        #[arg(long)]
+        all: bool,
+    },
     /// Open a source and print what it is as a JSON object, e.g. `audio-engine probe device:`.
     Probe {
         /// `device:`, `device:NAME`, `file:PATH`, `demo:`, `stdin:`, `ring:PATH`, `test:SIGNAL` or `virtual:SIGNAL`.
@@ -56,6 +62,7 @@ fn main() {
     let exit = match Arguments::parse().command {
         None | Some(Command::Run) => run(),
         Some(Command::Devices { all }) => once::devices(all),
+        Some(Command::Outputs { all }) => once::outputs(all),
         Some(Command::Probe { uri, seconds }) => once::probe(&uri, seconds),
         Some(Command::Samples { path, rate }) => samples::samples(&path, rate),
     };

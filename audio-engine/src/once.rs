@@ -2,6 +2,7 @@
 //! libraries say on standard error is swallowed.
 
 use audio_engine::inputs::{self, DeviceLine};
+use audio_engine::output;
 use audio_engine::queue::Run;
 use audio_engine::source::{self, OpenSource, with_patience};
 use control_protocol::Exit;
@@ -33,6 +34,23 @@ pub(crate) fn devices(all: bool) -> Exit {
         }
     };
     print(&with_true_default(lines))
+}
+
+/// `audio-engine outputs`.
+pub(crate) fn outputs(all: bool) -> Exit {
+    let mut voice = Voice::take();
+    let lines = match with_patience(move || output::list(all)) {
+        Some(Ok(lines)) => lines,
+        Some(Err(error)) => {
+            voice.say(&format!("the sound system does not answer: {error}"));
+            Vec::new()
+        }
+        None => {
+            voice.say("the sound system does not answer");
+            Vec::new()
+        }
+    };
+    print(&lines)
 }
 
 /// A default that has a name and delivers nothing is none.

@@ -64,7 +64,26 @@ pub struct Health {
     /// How long its sound is on its way.
     pub delays: Delays,
     error: Mutex<Option<SourceError>>,
+    device_news: Mutex<Vec<DeviceNews>>,
 }
+
+/// What happened to the device of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceNews {
+    /// It is gone, silent, or another one is meant now; it is looked for.
+    Lost {
+        /// Why.
+        reason: String,
+    },
+    /// It delivers again.
+    Back {
+        /// What it is now, where it may be another one.
+        description: Option<String>,
+    },
+}
+
+/// News that wait to be told; there are a few in an hour.
+const DEVICE_NEWS_MAX: usize = 64;
 
 impl Health {
     /// Says that nothing more comes, and why if it is not a plain end. Not from a real-time thread.
@@ -72,6 +91,20 @@ impl Health {
         *self.error.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = error;
         // Pairs with the Acquire load in `Outlet::is_finished`: who sees the end sees all that was pushed.
         self.ended.store(true, Ordering::Release);
+    }
+
+    /// Says what happened to its device. Not from a real-time thread.
+    pub fn tell(&self, news: DeviceNews) {
+        let mut waiting = self.device_news.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if waiting.len() < DEVICE_NEWS_MAX {
+            waiting.push(news);
+        }
+    }
+
+    /// What happened to its device since this was asked last. Not from a real-time thread.
+    #[must_use]
+    pub fn take_device_news(&self) -> Vec<DeviceNews> {
+        std::mem::take(&mut self.device_news.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// Why the source ended, where it was not a plain end. Not from a real-time thread.

@@ -42,3 +42,5 @@ pub const PRIORITY_TICK: i32 = 10;
 pub const PRIORITY_CALLBACK: i32 = 12;
 /// Of the processing thread: it has a block's time, and never keeps the tick from its core.
 pub const PRIORITY_RACK: i32 = 8;
+/// Of what plays a ring: after the tick, which it waits for, and which must never wait for it.
+pub const PRIORITY_PLAYER: i32 = 9;

@@ -9,7 +9,7 @@ use crate::live::Outlets;
 use crate::mix::Mix;
 use crate::note::Note;
 use crate::pace::{self, Orders, Pace};
-use crate::queue::Health;
+use crate::queue::{DeviceNews, Health};
 use crate::rack::Rack;
 use crate::rings::{RingMaker, ring_opened};
 use crate::room::StartError;
@@ -344,6 +344,17 @@ impl Running {
         let successors: Vec<_> = self.seats.iter().enumerate().filter_map(reopened).collect();
         successors.into_iter().for_each(|(place, outlet)| self.change(Change::Succeed(place, outlet)));
         while self.control.retired.pop().is_ok() {}
+        for Seat { name, health, .. } in self.seats.iter().flatten() {
+            for news in health.take_device_news() {
+                let stream = name.clone();
+                send(match news {
+                    DeviceNews::Lost { reason } => FromEngine::DeviceLost { stream, reason: short(reason) },
+                    DeviceNews::Back { description } => {
+                        FromEngine::DeviceBack { stream, description: description.map(short) }
+                    }
+                });
+            }
+        }
         vitals.set(Counter::Done, self.orders.blocks.load(Ordering::Relaxed));
         let present = self.seats.iter().flatten().map(|seat| seat.health.xruns.load(Ordering::Relaxed));
         vitals.set(Counter::Xruns, self.past_xruns + present.sum::<u64>());

@@ -1,4 +1,4 @@
-//! Asks the sound server (PulseAudio, or PipeWire in its place) which sources it has.
+//! Asks the sound server (PulseAudio, or PipeWire in its place) which sources and sinks it has.
 //!
 //! ALSA shows a person with such a server one device, "default", while the server knows each microphone by its name.
 //! This speaks as much of PulseAudio's native protocol as that question needs, in its version 12, which every server
@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A source of the server: a microphone, or what a speaker plays.
+/// A source of the server: a microphone, or what a speaker plays. Its sinks are described by the same fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSource {
     /// What the server calls it, for programs.
@@ -25,7 +25,7 @@ pub struct ServerSource {
     pub format: &'static str,
     /// Whether somebody has muted it.
     pub muted: bool,
-    /// Whether it is what a speaker plays.
+    /// Whether it is what a speaker plays; of a sink, whether it has such a source.
     pub is_monitor: bool,
     /// Whether it is the one that is taken unasked.
     pub is_default: bool,
@@ -41,6 +41,7 @@ const REPLY: u32 = 2;
 const AUTH: u32 = 8;
 const SET_CLIENT_NAME: u32 = 9;
 const GET_SERVER_INFO: u32 = 20;
+const GET_SINK_INFO_LIST: u32 = 22;
 const GET_SOURCE_INFO_LIST: u32 = 24;
 
 /// A server, and what it has.
@@ -50,6 +51,8 @@ pub struct SoundServer {
     pub name: &'static str,
     /// Its sources.
     pub sources: Vec<ServerSource>,
+    /// Its sinks: what can be played to.
+    pub sinks: Vec<ServerSource>,
 }
 
 /// The server, or `None` where none answers.
@@ -107,11 +110,15 @@ fn converse(mut stream: impl Read + Write) -> io::Result<SoundServer> {
     request(&mut stream, AUTH, &hello)?;
     request(&mut stream, SET_CLIENT_NAME, b"ttympan\0")?;
     let server = request(&mut stream, GET_SERVER_INFO, &[])?;
-    let (program, default) = server_info(&server).ok_or(io::ErrorKind::InvalidData)?;
-    let list = request(&mut stream, GET_SOURCE_INFO_LIST, &[])?;
-    let sources = listed(&list, default.as_deref()).ok_or(io::ErrorKind::InvalidData)?;
+    let Greeting { program, sink, source } = server_info(&server).ok_or(io::ErrorKind::InvalidData)?;
+    let mut list = |command, default: Option<String>| {
+        let answer = request(&mut stream, command, &[])?;
+        listed(&answer, default.as_deref()).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+    };
+    let sinks = list(GET_SINK_INFO_LIST, sink)?;
+    let sources = list(GET_SOURCE_INFO_LIST, source)?;
     let name = if program.is_some_and(|program| program.contains("PipeWire")) { "PipeWire" } else { "PulseAudio" };
-    Ok(SoundServer { name, sources })
+    Ok(SoundServer { name, sources, sinks })
 }
 
 /// Sends a command and gives what stands behind the head of its reply.
@@ -142,16 +149,23 @@ fn request(stream: &mut (impl Read + Write), command: u32, arguments: &[u8]) -> 
     Ok(fields.0.to_vec())
 }
 
-/// The program's and the default source's name, if they have one; `None` where the answer is none.
-fn server_info(answer: &[u8]) -> Option<(Option<String>, Option<String>)> {
+/// The names of the program, the default sink and the default source, if they have one.
+struct Greeting {
+    program: Option<String>,
+    sink: Option<String>,
+    source: Option<String>,
+}
+
+/// What a server says of itself; `None` where the answer is none.
+fn server_info(answer: &[u8]) -> Option<Greeting> {
     let mut fields = Fields(answer);
     let program = fields.text()?;
     for _ in 0..3 {
         fields.text()?; // version, user, host
     }
     fields.form()?;
-    fields.text()?; // default sink
-    Some((program, fields.text()?))
+    let sink = fields.text()?;
+    Some(Greeting { program, sink, source: fields.text()? })
 }
 
 fn listed(answer: &[u8], default: Option<&str>) -> Option<Vec<ServerSource>> {

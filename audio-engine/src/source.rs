@@ -2,15 +2,16 @@
 
 use crate::asound::Hush;
 use crate::decode::{DecodeError, Decoded, channels_text};
-use crate::device::{self, DeviceError, Found};
+use crate::device::{self, DeviceError};
 use crate::frames::{Frames, Reading, read_all};
-use crate::live::{LiveSource, Outlets, keep};
+use crate::live::{Again, LiveSource, Outlets, keep};
 use crate::queue::{Health, Outlet, queue};
 use crate::raw::read_wav_header;
 use crate::ring_source::{self, Surroundings};
 use crate::stdin::RawStream;
 use crate::uri::{SignalKind, SourceUri, UriError, VirtualSpec};
 use crate::virtual_device::VirtualDevice;
+use crate::wanted::{Candidate, Wanted};
 use control_protocol::Exit;
 use cpal::{BufferSize, StreamConfig};
 use std::io::IsTerminal;
@@ -91,9 +92,12 @@ impl From<DecodeError> for OpenError {
 impl From<DeviceError> for OpenError {
     fn from(error: DeviceError) -> Self {
         let retry = match &error {
-            DeviceError::Refused { retry, .. } => *retry,
-            DeviceError::Unknown { .. } | DeviceError::NoDefault { .. } => true,
-            DeviceError::Ambiguous { .. } => false,
+            DeviceError::Refused { retry, .. } | DeviceError::OutputRefused { retry, .. } => *retry,
+            DeviceError::Unknown { .. }
+            | DeviceError::NoDefault { .. }
+            | DeviceError::UnknownOutput { .. }
+            | DeviceError::NoDefaultOutput => true,
+            DeviceError::Ambiguous { .. } | DeviceError::AmbiguousOutput { .. } => false,
         };
         Self { reason: error.to_string(), retry, exit: Exit::NoDevice }
     }
@@ -141,32 +145,35 @@ fn open_or_panic(
 }
 
 fn open_device(name: Option<&str>, engine_rate_hz: u32) -> Result<OpenSource, OpenError> {
+    let mut wanted = Wanted::parse(name);
     // Finding a device asks the sound system, which may never answer.
-    let asked = name.map(str::to_owned);
+    let asked = wanted.clone();
     let found = with_patience(move || -> Result<_, DeviceError> {
         let hush = Hush::new();
-        let found = device::find(asked.as_deref())?;
-        let label = asked.unwrap_or_else(|| device::DEFAULT.into());
-        let refuse = |error| DeviceError::refused(&label, &device::explained(error, &hush.said()));
-        let (config, format) = device::form(&found, engine_rate_hz).map_err(refuse)?;
-        Ok((found, config, format))
+        let best = asked.candidates()?.swap_remove(0);
+        let refuse = |error| DeviceError::refused(asked.label(), &device::explained(error, &hush.said()));
+        let (config, format) = device::form(&best.found, engine_rate_hz).map_err(refuse)?;
+        Ok((best, config, format))
     });
-    let label = name.unwrap_or(device::DEFAULT);
-    let (Found { device, name: device_name, id, .. }, config, format) = found.ok_or_else(|| {
+    let label = wanted.label().to_owned();
+    let (candidate, config, format) = found.ok_or_else(|| {
         OpenError::from(DeviceError::Refused {
-            name: label.into(),
+            name: label.clone(),
             reason: format!("the sound system did not answer within {} s", DEVICE_PATIENCE.as_secs()),
             retry: true,
         })
     })??;
-    let description = format!(
-        "{device_name} ({id}): {} kHz, {}, {format}",
-        f64::from(config.sample_rate) / 1_000.0,
-        channels_text(config.channels.into()),
-    );
+    let description = device::described(&candidate.found, &config, format);
     let queue_frames = frames_of(QUEUE_MS, config.sample_rate);
-    let source = LiveSource { device, config, format, queue_frames, virtual_device: None };
-    open_live(source, Arc::default(), description, label)
+    wanted.opened(&candidate);
+    let Candidate { found, of_server, .. } = candidate;
+    let again = Again::Find { wanted, of_server };
+    open_live(
+        LiveSource { device: found.device, config, format, queue_frames, again },
+        Arc::default(),
+        description,
+        &label,
+    )
 }
 
 fn open_virtual(spec: VirtualSpec, engine_rate_hz: u32, resume_frames: u64) -> Result<OpenSource, OpenError> {
@@ -197,7 +204,7 @@ fn open_virtual(spec: VirtualSpec, engine_rate_hz: u32, resume_frames: u64) -> R
         config,
         format,
         queue_frames,
-        virtual_device: Some(device),
+        again: Again::Virtual(device),
     };
     Ok(OpenSource { own_clock, may_lead, total_frames, ..open_live(source, health, description, "virtual")? })
 }
@@ -210,7 +217,7 @@ fn open_live(
 ) -> Result<OpenSource, OpenError> {
     let rate_hz = source.config.sample_rate;
     let channels = usize::from(source.config.channels);
-    let runs_already = source.virtual_device.is_none();
+    let runs_already = matches!(source.again, Again::Find { .. });
     let refuse = |error: &cpal::Error| OpenError::from(DeviceError::refused(label, error));
     let successors = keep(source, &health, DEVICE_PATIENCE).map_err(|e| refuse(&e))?;
     let gone = || refuse(&cpal::ErrorKind::DeviceNotAvailable.into());

@@ -11,6 +11,7 @@ use audio_engine::gauge::Gauge;
 use audio_engine::insert::insert;
 use audio_engine::lane::Lane;
 use audio_engine::mix::Mix;
+use audio_engine::output::{Play, Playback, playback};
 use audio_engine::queue::{Health, Inlet, queue};
 use audio_engine::tick::{Change, Done, Tick};
 use audio_engine::track::Track;
@@ -259,6 +260,40 @@ fn callback_and_tick_allocate_nothing_whatever_happens() {
             }
         }
     }
+}
+
+/// Gives the callback of an output one period to fill, as a device does.
+fn play_period(callback: &mut Playback, samples: &mut [i16]) {
+    // SAFETY: `samples` holds this many initialised 16-bit values, borrowed for the whole call.
+    let mut data = unsafe { Data::from_parts(samples.as_mut_ptr().cast(), samples.len(), SampleFormat::I16) };
+    callback.on_period(&mut data);
+}
+
+#[test]
+fn the_callback_of_an_output_allocates_nothing_whatever_happens() {
+    let play = Arc::new(Play::default());
+    let (mut queue, mut asked, mut callback) = playback(2, 4 * BLOCK, &play, true);
+    play.playing.store(true, Ordering::Relaxed);
+    let mut samples = vec![7_i16; 2 * BLOCK];
+    // Full, then half a period, then dry for so long that nobody takes what is told; then given up.
+    let calls = calls_in(|| {
+        for round in 0..400 {
+            if round % 3 == 0 {
+                while queue.push(0.5).is_ok() {}
+            }
+            play_period(&mut callback, &mut samples);
+            while round % 2 == 0 && asked.pop().is_ok() {}
+        }
+        (0..BLOCK).for_each(|_| {
+            let _ = queue.push(0.5);
+        });
+        (0..1_000).for_each(|_| play_period(&mut callback, &mut samples));
+        play.stop.store(true, Ordering::Relaxed);
+        play_period(&mut callback, &mut samples);
+    });
+    assert_eq!(calls, 0);
+    assert!(play.underrun_frames.load(Ordering::Relaxed) > 400_000 && samples.iter().all(|&sample| sample == 0));
+    assert_eq!(play.periods.load(Ordering::Relaxed), 1_401);
 }
 
 #[test]

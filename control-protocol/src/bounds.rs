@@ -112,6 +112,22 @@ whole!(prompt, crate::PROMPT_BYTES_MAX);
 prose!(reason, crate::REASON_BYTES_MAX);
 prose!(description, crate::DESCRIPTION_BYTES_MAX);
 
+/// A description that may be missing.
+pub(crate) mod description_option {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Description(#[serde(with = "super::description")] String);
+
+    pub(crate) fn serialize<S: Serializer>(text: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+        text.clone().map(Description).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        Ok(Option::<Description>::deserialize(from)?.map(|Description(text)| text))
+    }
+}
+
 /// A URI that may be missing.
 pub(crate) mod uri_option {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

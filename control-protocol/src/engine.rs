@@ -1,6 +1,9 @@
 //! Supervisor and audio engine.
 
-use crate::{BoardPlace, Delays, Exit, Hello, Master, Processing, Resampling, StreamName, Strip, bounds};
+use crate::{
+    BoardPlace, Delays, Exit, Hello, Master, OutputFigures, OutputSpec, Processing, Resampling, StreamName, Strip,
+    bounds,
+};
 use serde::{Deserialize, Serialize};
 use shm_layout::{Epoch, FrameIndex, SessionId};
 
@@ -108,6 +111,14 @@ pub enum ToEngine {
         stream: StreamName,
         /// What.
         processing: Processing,
+    },
+    /// Play a stream to a device. What this output played before goes on until the device is open; where it cannot be
+    /// opened, it stays. Live clocks only.
+    SetOutput(OutputSpec),
+    /// Play nothing there any more.
+    CloseOutput {
+        /// Which output.
+        number: u32,
     },
 }
 
@@ -269,5 +280,66 @@ pub enum FromEngine {
         /// One past the last silent frame.
         #[serde(with = "bounds::frame")]
         to: FrameIndex,
+    },
+    /// An output is open, for the first time or again.
+    OutputOpened {
+        /// Which output.
+        number: u32,
+        /// Of which wish.
+        wish: u32,
+        /// What it is, for people.
+        #[serde(with = "bounds::description")]
+        description: String,
+        /// Its rate.
+        sample_rate_hz: u32,
+        /// Its channels.
+        channels: u32,
+    },
+    /// An output cannot be opened, and is given up; what was played there before still is.
+    OutputFailed {
+        /// Which output.
+        number: u32,
+        /// Of which wish.
+        wish: u32,
+        /// What, on what, why, and what to do.
+        #[serde(with = "bounds::reason")]
+        reason: String,
+        /// What a process ends with that wanted nothing else.
+        exit: Exit,
+    },
+    /// An output is gone, or silent, or another one is the default now; it is tried again.
+    OutputLost {
+        /// Which output.
+        number: u32,
+        /// Of which wish.
+        wish: u32,
+        /// Why.
+        #[serde(with = "bounds::reason")]
+        reason: String,
+    },
+    /// How an output does, once a second while it is open.
+    OutputPlays {
+        /// Which output.
+        number: u32,
+        /// Of which wish.
+        wish: u32,
+        /// How.
+        figures: OutputFigures,
+    },
+    /// The device of a source is gone, silent, or another one is meant now; it is looked for. The gap is told besides.
+    DeviceLost {
+        /// Its stream.
+        stream: StreamName,
+        /// Why.
+        #[serde(with = "bounds::reason")]
+        reason: String,
+    },
+    /// The device of a source delivers again.
+    DeviceBack {
+        /// Its stream.
+        stream: StreamName,
+        /// What it is now, for people, where it may be another one.
+        #[serde(with = "bounds::description_option")]
+        description: Option<String>,
     },
 }

@@ -25,6 +25,7 @@ mod greeting;
 mod job;
 mod listener;
 mod name;
+mod output;
 mod processing;
 mod role;
 mod strip;
@@ -43,6 +44,7 @@ pub use greeting::{greet, greeting, version_of};
 pub use job::{Job, JobFault, JobId, JobKind, Samples, Task};
 pub use listener::{FromListener, ListenerConfig, Mark, ToListener};
 pub use name::{NameError, StreamName};
+pub use output::{OutputFigures, OutputSpec};
 pub use processing::{
     BandDb, Beyond, Compressor, Equaliser, GateDb, HighPassHz, Processing, ProcessingError, Ratio, ThresholdDb, Within,
 };

@@ -86,6 +86,11 @@ fn source(uri: String) -> ToEngine {
     ToEngine::AddSource(SourceSpec { stream: longest_name(), uri, resume_frames: FRAMES_MAX })
 }
 
+fn output(device: String) -> ToEngine {
+    let (number, wish) = (u32::MAX, u32::MAX);
+    ToEngine::SetOutput(OutputSpec { number, wish, device, stream: longest_name(), keep_trying: true })
+}
+
 fn opened(description: String, uri: String) -> FromEngine {
     FromEngine::SourceOpened {
         stream: longest_name(),
@@ -148,6 +153,10 @@ fn a_message_with_all_its_fields_at_their_largest_fits() {
     fits(&FromListener::Fault(reason()));
     let error = Some(SourceError { reason: reason(), exit: Exit::CutOff });
     fits(&FromEngine::SourceEnded { stream: longest_name(), at: LAST, error });
+    fits(&FromEngine::OutputFailed { number: u32::MAX, wish: u32::MAX, reason: reason(), exit: Exit::NoDevice });
+    fits(&FromEngine::DeviceLost { stream: longest_name(), reason: reason() });
+    fits(&FromEngine::DeviceBack { stream: longest_name(), description: Some(text(DESCRIPTION_BYTES_MAX)) });
+    fits(&output(text(URI_BYTES_MAX)));
     fits(&FromEngine::SourceFailed { stream: longest_name(), reason: reason(), retry: true, exit: Exit::NoDevice });
 }
 
@@ -173,6 +182,7 @@ fn what_must_be_whole_has_no_bytes_when_it_is_too_long() {
     refused(&worker_config([text(9), text(9)], vec![text(9)], text(LANGUAGE_BYTES_MAX + 1)));
     refused(&ToWorker::Transcribe(task_for(u8::try_from(MODELS_MAX).unwrap(), text(9), text(9), text(2))));
     refused(&source(text(URI_BYTES_MAX + 1)));
+    refused(&output(text(URI_BYTES_MAX + 1)));
     refused(&opened(text(9), text(URI_BYTES_MAX + 1)));
     refused(&words(WORDS_MAX, WORD_BYTES_MAX + 1));
     refused(&words(WORDS_MAX + 1, 1));

@@ -89,6 +89,14 @@ fn to_engine() -> Vec<String> {
             },
         },
         ToEngine::SetProcessing { stream: name("mic"), processing: Processing::default() },
+        ToEngine::SetOutput(OutputSpec {
+            number: 0,
+            wish: 3,
+            device: "default".into(),
+            stream: StreamName::mix(),
+            keep_trying: true,
+        }),
+        ToEngine::CloseOutput { number: 0 },
     ];
     lines("ToEngine", &messages)
 }
@@ -139,6 +147,31 @@ fn from_engine() -> Vec<String> {
         FromEngine::Delays { stream: name("mic"), delays: delays(None) },
         FromEngine::Impulse { stream: name("mic"), at_ns: 300 },
         FromEngine::Unprocessed { stream: name("mic"), from: FrameIndex(1), to: FrameIndex(300) },
+        FromEngine::OutputOpened {
+            number: 0,
+            wish: 3,
+            description: "a speaker".into(),
+            sample_rate_hz: 44_100,
+            channels: 2,
+        },
+        FromEngine::OutputFailed { number: 0, wish: 3, reason: "r".into(), exit: Exit::NoDevice },
+        FromEngine::OutputLost { number: 0, wish: 3, reason: "r".into() },
+        FromEngine::DeviceLost { stream: name("mic"), reason: "r".into() },
+        FromEngine::DeviceBack { stream: name("mic"), description: None },
+        FromEngine::DeviceBack { stream: name("mic"), description: Some("a microphone".into()) },
+        FromEngine::OutputPlays {
+            number: 0,
+            wish: 3,
+            figures: OutputFigures {
+                underruns: 1,
+                underrun_frames: 480,
+                xruns: 2,
+                skipped_frames: 300,
+                queued_frames: 720,
+                delay_us: 27_000,
+                ppm_thousandths: -1_500,
+            },
+        },
     ];
     let causes = [GapCause::Underrun, GapCause::Overrun, GapCause::Xrun, GapCause::Disappeared, GapCause::EngineDown];
     // Rings carry these numbers in their tables.

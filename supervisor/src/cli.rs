@@ -74,6 +74,8 @@ pub(crate) enum Command {
     /// Show how long sound is on its way, stage by stage
     #[command(after_help = LATENCY_HELP)]
     Latency(LatencyArgs),
+    /// Play the mix or a stream to a speaker, and show the speakers there are
+    Output(OutputArgs),
     /// Show the rings that programs can read
     #[command(after_help = RINGS_EXAMPLES, args_conflicts_with_subcommands = true)]
     Rings(RingsArgs),
@@ -230,6 +232,18 @@ Examples:
   tympan latency --probe
   tympan latency --json | jq '.streams[] | {stream, sum_ms}'";
 
+const OUTPUT_SET_HELP: &str = "\
+DEVICE is an id or name that `tympan output list` shows, or a part of one; default
+is the one that the desktop has chosen, and is followed when that is another one.
+A device that goes is tried again until it is back.
+
+A microphone that hears the speaker hears itself: `tympan mix set mic mute=on`
+takes it out of the mix, and headphones do, too.
+
+Examples:
+  tympan output set default
+  tympan output set USB --stream guest";
+
 const RINGS_EXAMPLES: &str = "\
 Examples:
   tympan rings
@@ -312,6 +326,12 @@ pub(crate) struct SettingFlags {
     /// How a stream goes into the mix, as in --mix "mic gain=-6dB"; once more for another stream [default: []]
     #[arg(long, value_name = "LINE")]
     pub mix: Vec<String>,
+    /// Play to this device, as `tympan output list` shows it, or to default [default: off]
+    #[arg(long, value_name = "DEVICE")]
+    pub output: Option<String>,
+    /// Play this stream there [default: mix]
+    #[arg(long, value_name = "NAME")]
+    pub output_stream: Option<String>,
     #[command(flatten)]
     pub hearing: LiveFlags,
     #[command(flatten)]
@@ -325,6 +345,8 @@ impl SettingFlags {
         settings.flag(&keys::HISTORY, self.history.map(Value::Count));
         settings.flag(&keys::RESAMPLING, self.resampling.clone().map(Value::Text));
         settings.flag(&keys::MIX, (!self.mix.is_empty()).then(|| Value::List(self.mix.clone())));
+        settings.flag(&keys::OUTPUT, self.output.clone().map(Value::Text));
+        settings.flag(&keys::OUTPUT_STREAM, self.output_stream.clone().map(Value::Text));
         self.hearing.over(settings);
         self.words.over(settings);
     }
@@ -497,6 +519,31 @@ pub(crate) enum MixCommand {
     /// Show all strips
     #[command(after_help = "Examples:\n  tympan mix show\n  tympan mix show --json | jq .master")]
     Show(JsonArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    #[command(subcommand)]
+    pub command: OutputCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OutputCommand {
+    /// Play to a device
+    #[command(after_help = OUTPUT_SET_HELP)]
+    Set {
+        /// default, or a device
+        #[arg(value_name = "DEVICE")]
+        device: String,
+        /// What is played there
+        #[arg(long, value_name = "NAME", default_value = "mix")]
+        stream: String,
+    },
+    /// Play nothing
+    Off,
+    /// Show the outputs there are, and what is played
+    #[command(after_help = "Examples:\n  tympan output list\n  tympan output list --json | jq -r '.devices[].id'")]
+    List(DevicesArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -126,6 +126,18 @@ pub(crate) enum Request {
         /// What changes.
         wish: MixWish,
     },
+    /// Play a stream to a device.
+    OutputSet {
+        /// `default`, or the name of a device.
+        device: String,
+        /// Which stream; the mix where none is named.
+        #[serde(default)]
+        stream: Option<String>,
+    },
+    /// Play nothing.
+    OutputOff {},
+    /// What is played where.
+    OutputList {},
     /// The mixer as it is set.
     MixShow {},
     /// Count clips, hold peaks and integrate loudness from now on.

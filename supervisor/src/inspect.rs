@@ -3,6 +3,7 @@
 use crate::control;
 use crate::last_exit;
 use crate::output::{columns, print, print_json, table};
+use crate::output_orders;
 use crate::paths::Folders;
 use crate::refusal::refuse;
 use crate::settings::Settings;
@@ -49,6 +50,7 @@ fn table_of(status: &Value) -> String {
     if let Some(leader) = status["leader"].as_str() {
         let _ = writeln!(out, "\nclock: {leader} leads");
     }
+    out.push_str(&output_orders::shown(&status["outputs"]));
     let queue = &status["queue"];
     let _ = writeln!(
         out,

@@ -41,6 +41,7 @@ mod oneshot;
 mod orders;
 mod outfile;
 mod output;
+mod output_orders;
 mod owner;
 mod paths;
 mod patient;
@@ -128,6 +129,7 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
         Command::Mix(args) => mix_orders::mix(&args.command, &load()?),
         Command::Meters(args) => meters::meters(args, &load()?),
         Command::Latency(args) => latency::latency(*args, &load()?),
+        Command::Output(args) => output_orders::output(&args.command, &load()?),
         Command::Devices(args) => devices::devices(args),
     };
     done.map(|()| Exit::Clean)

@@ -86,6 +86,60 @@ pub(crate) fn models_shown(model: &str, streams: &[Opened]) -> String {
     streams.iter().map(of).collect::<Vec<_>>().join(", ")
 }
 
+/// What happens to the device of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(crate) enum DeviceState {
+    /// It is gone, silent, or another one is meant now; it is looked for.
+    Lost {
+        /// Why.
+        reason: String,
+    },
+    /// It delivers again.
+    Back {
+        /// What it is: maybe another one.
+        description: String,
+    },
+}
+
+/// What happens to an output.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(crate) enum OutputState {
+    /// It is open, as was asked.
+    Open,
+    /// It is gone; it is tried again.
+    Away,
+    /// It is open again.
+    Back {
+        /// After so many seconds.
+        away_s: f64,
+    },
+    /// There was nothing to play in time.
+    Underrun,
+    /// Nothing is played any more, as was asked.
+    Off,
+}
+
+/// What is told of an output, for people.
+pub(crate) fn output_text(
+    state: OutputState,
+    stream: &StreamName,
+    description: &str,
+    reason: Option<&str>,
+    frames: Option<u64>,
+) -> String {
+    match state {
+        OutputState::Open => format!("playing {stream} to {description}"),
+        OutputState::Away => {
+            format!("the output {description}: {}; it is tried again", reason.unwrap_or("it is gone"))
+        }
+        OutputState::Back { away_s } => format!("playing {stream} to {description} again, after {away_s:.1} s"),
+        OutputState::Underrun => format!("the output had nothing to play for {} frames", frames.unwrap_or(0)),
+        OutputState::Off => format!("{stream} is not played any more"),
+    }
+}
+
 /// Something worth telling.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -202,6 +256,32 @@ pub(crate) enum Report {
     Leads {
         /// Its stream.
         stream: Option<StreamName>,
+    },
+    /// The device of a stream is gone, or is there again. The sound that is missing is told as a gap.
+    Device {
+        /// Which stream.
+        stream: StreamName,
+        /// What happened.
+        #[serde(flatten)]
+        state: DeviceState,
+    },
+    /// An output was opened, went, or came back, or had nothing to play.
+    Output {
+        /// What happened.
+        #[serde(flatten)]
+        state: OutputState,
+        /// What is played there.
+        stream: StreamName,
+        /// What was asked for.
+        device: String,
+        /// What it is.
+        description: String,
+        /// Why it is away.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Frames of silence, where there was nothing to play.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        frames: Option<u64>,
     },
     /// A process began or ended.
     Process {

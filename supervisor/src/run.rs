@@ -17,7 +17,7 @@ use crate::show::{ForPeople, JsonLines};
 use crate::siblings::Siblings;
 use crate::voice::Voice;
 use crate::words::WordsFile;
-use crate::{control, language, mix_wish, models, sources};
+use crate::{control, language, mix_wish, models, output_orders, sources};
 use anyhow::{Context, Result};
 use control_protocol::{ClockKind, Exit, MODELS_BYTES_MAX, PATH_BYTES_MAX, Resampling};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -63,7 +63,12 @@ pub(crate) fn run(args: &RunArgs, mut settings: Settings, starter: Option<Starte
     let folders = Folders::of_new(&settings)?;
     let plan = plan(&settings, siblings, folders.clone(), sources)?;
     let voice = Voice::new()?;
+    let output = output_orders::configured(&settings, &plan.sources)?;
+    if args.fast && args.settings.output.is_some() {
+        refuse!(Usage, "--output plays what is live; --fast is as fast as it goes");
+    }
     let plan = Plan {
+        output: output.filter(|_| !args.fast),
         clock: if args.fast { ClockKind::Virtual } else { ClockKind::Monotonic },
         // A file keeps what was said in the end.
         partials: !args.fast && starter.is_none(),
@@ -181,6 +186,7 @@ pub(crate) fn plan(
         sources,
         resampling: resampling(settings),
         mix: mix_wish::configured(settings)?,
+        output: None,
         clock: ClockKind::Monotonic,
         offline: false,
         sample_rate_hz: settings.count(&keys::RATE),

@@ -3,7 +3,7 @@
 use crate::lag::Pace;
 use crate::output::columns;
 use crate::printer::Printer;
-use crate::report::{Opened, Report, Reporter, Span, models_shown};
+use crate::report::{DeviceState, Opened, Report, Reporter, Span, models_shown, output_text};
 use crate::voice::Voice;
 use control_protocol::StreamName;
 use rustix::time::{ClockId, clock_gettime};
@@ -214,6 +214,19 @@ impl Reporter for ForPeople {
             }
             Report::Process { .. } => {}
             Report::Notice { text } => self.say(&text),
+            Report::Device { stream, state: DeviceState::Lost { reason } } => {
+                if !self.away.contains_key(&stream) {
+                    self.say(&format!(
+                        "{stream}: its device disappeared ({reason}); listening goes on when it is back"
+                    ));
+                }
+                self.away.entry(stream).or_default();
+            }
+            // In sum, when its gap is told.
+            Report::Device { state: DeviceState::Back { .. }, .. } => {}
+            Report::Output { state, stream, description, reason, frames, .. } => {
+                self.say(&output_text(state, &stream, &description, reason.as_deref(), frames));
+            }
             Report::Stopped { .. } => self.clear(),
         }
     }

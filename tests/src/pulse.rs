@@ -35,23 +35,50 @@ impl Pulse {
         fs::create_dir(&run)?;
         fs::set_permissions(&run, Permissions::from_mode(0o700))?;
         fs::write(folder.path().join(".asoundrc"), ASOUNDRC)?;
+        let server = Self::spawn(&folder)?;
+        let mut pulse = Self { folder, server };
+        pulse.wait_answer()?;
+        Ok(pulse)
+    }
+
+    /// Starts the server once more, after [`kill`](Self::kill), for the same clients.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_again(&mut self) -> Result<()> {
+        // What a killed one leaves.
+        fs::remove_file(self.folder.path().join("run/pulse/pid")).ok();
+        self.server = Self::spawn(&self.folder)?;
+        self.wait_answer()
+    }
+
+    fn spawn(folder: &TempDir) -> Result<Child> {
         let mut command = Command::new("pulseaudio");
         command.args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--log-target=stderr", "--log-level=error"]);
         command.args(["-L", "module-native-protocol-unix"]);
         command.args(["-L", "module-null-sink sink_name=vsink rate=48000 format=float32le channels=1"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(folder.path().join("stderr"))?);
         environment(&mut command, folder.path())?;
-        let server = command.spawn().context("pulseaudio: run scripts/setup test")?;
-        let mut pulse = Self { folder, server };
+        command.spawn().context("pulseaudio: run scripts/setup test")
+    }
+
+    fn wait_answer(&mut self) -> Result<()> {
         wait_until("an answer of PulseAudio", watchdog(3.0), || {
-            if let Some(status) = pulse.server.try_wait()? {
-                let said = fs::read_to_string(pulse.folder.path().join("stderr")).unwrap_or_default();
+            if let Some(status) = self.server.try_wait()? {
+                let said = fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default();
                 bail!("PulseAudio ended with {status}: {said}");
             }
-            let answer = pulse.command("pactl")?.args(["list", "short", "sources"]).output().context("pactl")?;
-            Ok(String::from_utf8_lossy(&answer.stdout).contains("vsink.monitor").then_some(()))
-        })?;
-        Ok(pulse)
+            Ok(self.ask(&["list", "short", "sources"])?.contains("vsink.monitor").then_some(()))
+        })
+    }
+
+    /// What `pactl` says.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn ask(&self, args: &[&str]) -> Result<String> {
+        let answer = self.command("pactl")?.args(args).output().context("pactl")?;
+        Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
     }
 
     /// Variables with which a program uses this server, through ALSA or directly.

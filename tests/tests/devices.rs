@@ -166,3 +166,129 @@ fn a_run_hears_a_microphone_by_its_name_and_is_quiet_about_it() -> Result<()> {
     ensure!(!said.contains("ALSA lib") && !said.contains("pulse.c"), "{said}");
     instance.assert_clean()
 }
+
+/// A run that hears a device of this server.
+fn hearing(pulse: &Pulse, source: &str) -> Result<Instance> {
+    let mut setup = Setup::run(&[source]);
+    for (name, value) in pulse.environment()? {
+        setup = setup.env(name, value);
+    }
+    let instance = setup.start()?;
+    instance.wait_ready()?;
+    Ok(instance)
+}
+
+fn device_event(instance: &Instance, since: usize, state: &str) -> Result<Event> {
+    let fits = |event: &Event| event.is("device") && event.fields["state"] == state;
+    instance.log().wait(since, state, watchdog(20.0), fits)
+}
+
+/// Waits until something other than silence comes after this.
+fn wait_heard(instance: &Instance) -> Result<()> {
+    let ring = instance.ring("mic")?;
+    let since = ring.commit().0;
+    let channels = ring.info().channels as usize;
+    wait_until("sound in the ring", watchdog(5.0), || {
+        let mut samples = vec![0.0; 4_800 * channels];
+        let from = ring.commit().0.saturating_sub(4_800);
+        let read = from > since && ring.read(shm_layout::FrameIndex(from), &mut samples, 4_800).is_ok();
+        Ok((read && samples.iter().any(|sample| sample.abs() > 0.01)).then_some(()))
+    })
+}
+
+fn end(mut instance: Instance) -> Result<()> {
+    instance.interrupt()?;
+    instance.wait_stopped(watchdog(3.0))?;
+    instance.assert_clean()
+}
+
+#[test]
+fn a_sound_server_that_is_killed_and_started_again_is_heard_again() -> Result<()> {
+    let mut pulse = Pulse::start()?;
+    play_a_tone(&pulse)?;
+    let instance = hearing(&pulse, "mic=device:vsink.monitor")?;
+    wait_heard(&instance)?;
+    let since = instance.log().len();
+    pulse.kill()?;
+    let lost = device_event(&instance, since, "lost")?;
+    eprintln!("{}", lost.fields);
+    let gap = instance.wait_event("the gap", watchdog(6.0), |e| {
+        e.is("gap") && e.fields["stream"] == "mic" && e.fields["cause"] == "disappeared"
+    })?;
+    ensure!(gap.span()?.end > gap.span()?.start, "{}", gap.fields);
+    pulse.start_again()?;
+    play_a_tone(&pulse)?;
+    let back = device_event(&instance, lost.index, "back")?;
+    ensure!(back.text("description")?.contains("vsink.monitor"), "{}", back.fields);
+    wait_heard(&instance)?;
+    end(instance)
+}
+
+#[test]
+fn the_default_input_is_followed_when_it_is_another_one() -> Result<()> {
+    let pulse = with_microphones()?;
+    play_a_tone(&pulse)?;
+    pulse.ask(&["set-default-source", "quiet"])?;
+    let instance = hearing(&pulse, "mic=device:")?;
+    let since = instance.log().len();
+    pulse.ask(&["set-default-source", "yeti"])?;
+    let lost = device_event(&instance, since, "lost")?;
+    ensure!(lost.text("reason")?.contains("the default input is yeti now"), "{}", lost.fields);
+    let back = device_event(&instance, lost.index, "back")?;
+    ensure!(back.text("description")?.contains("Blue Yeti"), "{}", back.fields);
+    wait_heard(&instance)?;
+    end(instance)
+}
+
+/// Takes a module away that was loaded with these words.
+fn unload(pulse: &Pulse, words: &str) -> Result<()> {
+    let modules = pulse.ask(&["list", "short", "modules"])?;
+    let module = modules.lines().find(|line| line.contains(words)).context("the module")?;
+    pulse.ask(&["unload-module", module.split_whitespace().next().context("a number")?])?;
+    Ok(())
+}
+
+#[test]
+fn a_microphone_that_is_plugged_in_elsewhere_is_known_by_its_name() -> Result<()> {
+    let pulse = Pulse::start()?;
+    play_a_tone(&pulse)?;
+    let load = |id: &str| {
+        let properties = "source_properties=device.description='USB\\ Mic'";
+        pulse.load("module-remap-source", &[&format!("source_name={id}"), "master=vsink.monitor", properties])
+    };
+    load("usb_1")?;
+    let instance = hearing(&pulse, "mic=device:usb_1")?;
+    wait_heard(&instance)?;
+    let since = instance.log().len();
+    unload(&pulse, "usb_1")?;
+    let lost = device_event(&instance, since, "lost")?;
+    eprintln!("{}", lost.fields);
+    load("usb_2")?;
+    let back = device_event(&instance, lost.index, "back")?;
+    ensure!(back.text("description")?.contains("USB Mic (usb_2)"), "{}", back.fields);
+    wait_heard(&instance)?;
+    end(instance)
+}
+
+#[test]
+fn the_default_takes_the_place_of_a_microphone_that_is_away_and_gives_it_back() -> Result<()> {
+    let pulse = Pulse::start()?;
+    play_a_tone(&pulse)?;
+    pulse.ask(&["set-default-source", "vsink.monitor"])?;
+    let load = || pulse.load("module-null-source", &["source_name=desk", "description=Desk"]);
+    load()?;
+    pulse.ask(&["set-default-source", "vsink.monitor"])?;
+    let instance = hearing(&pulse, "mic=device:desk|default")?;
+    let since = instance.log().len();
+    unload(&pulse, "source_name=desk")?;
+    let lost = device_event(&instance, since, "lost")?;
+    device_event(&instance, lost.index, "back")?;
+    wait_heard(&instance)?;
+    let since = instance.log().len();
+    load()?;
+    let lost = device_event(&instance, since, "lost")?;
+    ensure!(lost.text("reason")?.contains("desk is there again"), "{}", lost.fields);
+    let back = device_event(&instance, lost.index, "back")?;
+    ensure!(back.text("description")?.contains("desk"), "{}", back.fields);
+    end(instance)
+}

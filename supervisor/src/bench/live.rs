@@ -56,7 +56,8 @@ pub(super) fn play(asked: &Asked, room: &Room, joined: &Joined, hangover_ms: u32
     joined.write_wav(BufWriter::new(std::fs::File::create(&file).with_context(cannot)?)).with_context(cannot)?;
     let mut command = asked.command(room, "run");
     command
-        .args(["--json", "--hangover", &hangover_ms.to_string()])
+        // Whatever is configured: nobody wants to hear it.
+        .args(["--json", "--output", "off", "--hangover", &hangover_ms.to_string()])
         .arg("--")
         .arg(format!("{STREAM}=file:{}", file.display()));
     let measured = Measured::start(room, command)?;

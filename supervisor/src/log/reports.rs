@@ -3,7 +3,7 @@
 use super::Log;
 use super::line::{Entry, Level, Speaker};
 use crate::lag::Pace;
-use crate::report::{Report, Reporter, Span, models_shown};
+use crate::report::{DeviceState, OutputState, Report, Reporter, Span, models_shown, output_text};
 use control_protocol::StreamName;
 use shm_layout::FrameIndex;
 use std::collections::BTreeMap;
@@ -79,6 +79,16 @@ impl<'a> Logged<'a> {
                 log.note("resumed", None, format!("listening to {stream} again from {at_s:.2} s on"));
             }
             Report::Notice { text } => log.note("notice", None, text),
+            Report::Device { stream, state: DeviceState::Lost { reason } } => {
+                log.note("device", Some(Level::Warn), format!("{stream}: its device disappeared: {reason}"));
+            }
+            Report::Device { stream, state: DeviceState::Back { description } } => {
+                log.note("device", None, format!("{stream}: its device is back: {description}"));
+            }
+            Report::Output { state, stream, description, reason, frames, .. } => {
+                let level = matches!(state, OutputState::Away | OutputState::Underrun).then_some(Level::Warn);
+                log.note("output", level, output_text(*state, stream, description, reason.as_deref(), *frames));
+            }
             Report::Lost { span, frames, cause } => {
                 let text = format!("lost {frames} frames of {} at {:.2} s: {cause}", span.stream, span.start_s);
                 log.note("lost", Some(Level::Warn), text);

@@ -5,7 +5,7 @@ use super::streams::SourceState;
 use super::{Failure, Part, Phase, Session, Stream};
 use crate::models::file_name;
 use crate::refusal::Refusal;
-use crate::report::{Opened, Report, Span};
+use crate::report::{DeviceState, Opened, Report, Span};
 use control_protocol::{
     ClockKind, EngineConfig, Exit, FromEngine, GapCause, Mark, Samples, SourceError, SourceSpec, StreamName, ToEngine,
 };
@@ -141,6 +141,7 @@ impl Session<'_> {
         self.tell_engine(ToEngine::Resampling(self.plan.resampling));
         self.tell_epoch(&StreamName::mix(), epoch);
         self.tell_strip(&StreamName::mix());
+        self.tell_outputs();
         for (name, stream) in self.streams.iter().filter(|(_, stream)| stream.wants_source()) {
             self.tell_source(name, stream, epoch);
         }
@@ -220,6 +221,22 @@ impl Session<'_> {
                 self.stop(Part::Engine, LEAVE, false);
             }
             FromEngine::Fault(why) => self.blame(Part::Engine, why),
+            FromEngine::DeviceLost { stream, reason } => {
+                self.reporter.report(Report::Device { stream, state: DeviceState::Lost { reason } });
+            }
+            FromEngine::DeviceBack { stream, description } => {
+                let Some(known) = self.streams.get_mut(&stream) else { return };
+                known.away = None;
+                if let Some(description) = description {
+                    known.description = description;
+                }
+                let description = known.description.clone();
+                self.reporter.report(Report::Device { stream, state: DeviceState::Back { description } });
+            }
+            output @ (FromEngine::OutputOpened { .. }
+            | FromEngine::OutputFailed { .. }
+            | FromEngine::OutputLost { .. }
+            | FromEngine::OutputPlays { .. }) => self.output_said(output),
         }
         self.say_started();
     }
@@ -341,7 +358,8 @@ impl Session<'_> {
 
     /// Says, once, that every source has answered; ends the run when none can be opened.
     fn say_started(&mut self) {
-        let answered = self.streams.values().all(|stream| stream.state != SourceState::Opening);
+        let answered =
+            self.streams.values().all(|stream| stream.state != SourceState::Opening) && self.outputs.have_answered();
         if self.started_said || !answered {
             return;
         }
@@ -388,6 +406,7 @@ impl Session<'_> {
     pub(super) fn engine_died(&mut self) {
         self.latency.clear();
         self.leader = None;
+        self.outputs.engine_died();
         let rate = u64::from(self.plan.sample_rate_hz);
         for (name, ring) in std::mem::take(&mut self.rings.live) {
             if name == StreamName::mix() || self.streams.get(&name).is_some_and(Stream::wants_source) {

@@ -12,6 +12,7 @@ mod listener;
 mod memory;
 mod mixing;
 mod orders;
+mod outputs;
 mod pauses;
 mod pausing;
 mod places;
@@ -42,6 +43,7 @@ use engine::Rings;
 use hearts::Hearts;
 use latency::Latency;
 use mixing::Desk;
+use outputs::Outputs;
 use places::Place;
 use shm_layout::{FrameIndex, SessionId};
 use std::collections::BTreeMap;
@@ -69,6 +71,8 @@ pub(crate) struct Plan {
     pub resampling: Resampling,
     /// How streams go into the mix.
     pub mix: Vec<(StreamName, MixWish)>,
+    /// What is played, and to which device: nothing, unless it is asked for.
+    pub output: Option<(String, StreamName)>,
     /// The rate of all rings.
     pub sample_rate_hz: u32,
     /// History wanted in each ring.
@@ -142,6 +146,7 @@ pub(crate) struct Session<'a> {
     /// Whom the engine's clock follows, and whom it was last said to follow.
     leader: Option<StreamName>,
     leader_said: Option<StreamName>,
+    outputs: Outputs,
     queue: Queue<u32>,
     /// What was said in each stream.
     spoken: BTreeMap<StreamName, Spoken>,
@@ -194,6 +199,7 @@ impl<'a> Session<'a> {
             latency: Latency::default(),
             leader: None,
             leader_said: None,
+            outputs: Outputs::new(plan.output.as_ref()),
             queue: Queue::default(),
             spoken: BTreeMap::new(),
             done_untold: Vec::new(),
@@ -267,6 +273,9 @@ impl<'a> Session<'a> {
                     Request::MixSet { stream, wish } => answer_with_exit(self.set_mix(&stream, wish)),
                     Request::Latency {} => self.latency(),
                     Request::LatencyProbe {} => answer_with_exit(self.send_probe()),
+                    Request::OutputSet { device, stream } => answer_with_exit(self.set_output(device, stream)),
+                    Request::OutputOff {} => self.close_output(),
+                    Request::OutputList {} => serde_json::json!({"outputs": self.output_rows()}),
                     Request::MixShow {} => serde_json::json!({"mix": self.mix()}),
                     Request::MetersReset { streams } => answer_with_exit(self.hearts.reset_meters(&streams)),
                 };

@@ -85,6 +85,7 @@ impl Session<'_> {
             "model": self.plan.models.first().display().to_string(),
             "processes": processes,
             "streams": streams,
+            "outputs": self.output_rows(),
             "queue": self.queue.counts(),
             "largest_message_bytes": control_link::largest_message_bytes(),
         })

@@ -76,6 +76,22 @@ pub(crate) static MIX: Key = Key {
     default: "[]",
     help: "How streams go into the mix, as `tympan mix set` says it: [\"mic gain=-6dB pan=-0.3\", \"mix ceiling=-1dB\"].",
 };
+pub(crate) static OUTPUT: Key = Key {
+    name: "sound.output",
+    variable: "TYMPAN_OUTPUT",
+    flag: Some("--output"),
+    kind: Kind::Text,
+    default: "\"off\"",
+    help: "What is played to: a name that `tympan output list` shows, \"default\" for the one the desktop has chosen, or \"off\".",
+};
+pub(crate) static OUTPUT_STREAM: Key = Key {
+    name: "sound.output_stream",
+    variable: "TYMPAN_OUTPUT_STREAM",
+    flag: Some("--output-stream"),
+    kind: Kind::Text,
+    default: "\"mix\"",
+    help: "What is played there: a stream, or \"mix\". A microphone that hears the speaker hears itself, unless it is mute in the mix.",
+};
 pub(crate) static MODEL: Key = Key {
     name: "words.model",
     variable: "TYMPAN_MODEL",
@@ -158,12 +174,14 @@ pub(crate) static MODEL_URL: Key = Key {
 };
 
 /// All of them, in the order of the file.
-pub(crate) static ALL: [&Key; 15] = [
+pub(crate) static ALL: [&Key; 17] = [
     &SOURCES,
     &RATE,
     &HISTORY,
     &RESAMPLING,
     &MIX,
+    &OUTPUT,
+    &OUTPUT_STREAM,
     &MODEL,
     &LANGUAGE,
     &HANGOVER,
