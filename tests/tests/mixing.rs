@@ -152,8 +152,8 @@ fn what_is_set_outlives_the_engine_and_what_is_configured_comes_with_its_stream(
     instance.assert_clean()
 }
 
-/// A voice of 1 kHz and mains hum of 50 Hz, each at this level.
-const EACH_DB: f64 = -12.0;
+/// A voice of 1 kHz and mains hum of 50 Hz, each at this level: with another tone beside still below full scale.
+const EACH_DB: f64 = -16.0;
 
 fn hum_and_voice(path: &Path) -> Result<()> {
     let spec = hound::WavSpec {
