@@ -224,8 +224,8 @@ Files and pipes are read ahead and have no latency.
 --probe sends impulses through a virtual device with a clock of its own, the
 way of every device that is resampled, and takes the time until they can be
 read. It is muted in the mix, so that nobody hears it: the mix ring is held
-against the index, which means the same instant in every ring. It takes 4 s. The exit
-code is 1 when both times are not those of its stages within a block.
+against the index, which means the same instant in every ring. It takes 4 s.
+The exit code is 1 when a time is not that of its stages within a block.
 
 Examples:
   tympan latency
