@@ -51,4 +51,4 @@ pub use processing::{
 pub use role::{BoardPlace, Hello, PROTOCOL_VERSION, Role};
 pub use strip::{GAIN_MAX, Gain, Master, Pan, Strip, StripError};
 pub use word::{WORD_BYTES_MAX, WORDS_MAX, Word, text_of};
-pub use worker::{FromWorker, Hearing, ToWorker, WorkerConfig};
+pub use worker::{CLEAR_DB, FromWorker, Hearing, ToWorker, WorkerConfig};

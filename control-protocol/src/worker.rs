@@ -50,6 +50,10 @@ pub struct Hearing {
     pub snr_db: u8,
 }
 
+/// Where speech stands out of the noise by less than this, in dB, words are doubtful: more is computed for them, and they
+/// settle later.
+pub const CLEAR_DB: u8 = 23;
+
 /// Worker to supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromWorker {

@@ -16,7 +16,7 @@
 //!
 //! Pure: no clock, no I/O.
 
-use control_protocol::{Hearing, Job, JobId, Word, text_of};
+use control_protocol::{CLEAR_DB, Hearing, Job, JobId, Word, text_of};
 use shm_layout::{Epoch, FrameIndex};
 use std::collections::BTreeMap;
 
@@ -47,9 +47,8 @@ struct Care {
 }
 /// In a quiet place. The recogniser's shortest context covers so much as a whole, with the margin that it needs.
 const IN_QUIET: Care = Care { sure: 30, young_s: 0.4, behind_s: 0.0, first_sure: 50, first_s: 4.5, whole_s: 5.1 };
-/// Where speech stands out of the noise by less than this, in dB, words settle later, and more is heard at once: with noise
-/// 10 dB below the speech, tiny.en has 14 % errors so, and 19 % as in a quiet place.
-const CLEAR_DB: u8 = 23;
+/// In noise ([`CLEAR_DB`]) words settle later, and more is heard at once: with noise 10 dB below the speech, tiny.en has 14 %
+/// errors so, and 19 % as in a quiet place.
 const IN_NOISE: Care = Care { sure: 50, young_s: 3.0, behind_s: 1.0, first_sure: 0, first_s: 0.0, whole_s: 8.0 };
 /// Words that are kept for what follows them.
 const KEPT: usize = 120;

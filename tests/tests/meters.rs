@@ -325,6 +325,8 @@ fn bars_move_on_a_terminal_which_is_as_before_afterwards() -> Result<()> {
         ensure!(drawn || (page.contains('#') && page.is_ascii()), "{page:?}");
         terminal.press(key)?;
         ensure!(terminal.wait_exit(watchdog(1.0))?.success());
+        // Its last words may still be on their way.
+        terminal.wait_shown("the page's end", watchdog(1.0), |shown| shown.contains(LEAVE))?;
         let shown = terminal.shown();
         ensure!(shown.matches(ENTER).count() == 1 && shown.matches(LEAVE).count() == 1, "{shown:?}");
         ensure!(shown.find(ENTER) < shown.find(LEAVE) && shown.contains("\x1b[?25h"), "{shown:?}");

@@ -5,7 +5,7 @@
 //!   times of its lines, over what the sound takes of the context and a roomy margin. An answer that got stuck, or says
 //!   more than anybody can, is computed once more with the full context.
 //! - `Partial`, `Tentative`, `Final` (`recogniser/live.rs`): one pass over little more than the sound, with what was said
-//!   before it in the same utterance as prompt. An answer that got stuck, or ran on, is computed once more with the full
+//!   before it in the same utterance as prompt; of what stays, in noise, the best of several texts. An answer that got stuck, or ran on, is computed once more with the full
 //!   context and Whisper's fallbacks.
 //!
 //! Word times come from the alignment of Whisper's cross-attention with the text (dynamic time warping, as OpenAI's
@@ -86,8 +86,8 @@ pub struct Recogniser {
     state: WhisperState,
     threads: c_int,
     word_times: bool,
-    /// Parameters by language: each set holds memory that whisper-rs never frees.
-    params: HashMap<String, FullParams<'static, 'static>>,
+    /// Parameters by language and beams: each set holds memory that whisper-rs never frees.
+    params: HashMap<(String, c_int), FullParams<'static, 'static>>,
     /// How long Whisper itself has computed since the last [`Recogniser::spent`].
     spent: Duration,
 }
@@ -114,7 +114,7 @@ impl Recogniser {
         let state = context.create_state().map_err(|e| refuse(&format!("no memory to run it: {e}")))?;
         let threads = c_int::try_from(threads.max(1)).unwrap_or(c_int::MAX);
         let mut loaded = Self { context, state, threads, word_times, params: HashMap::new(), spent: Duration::ZERO };
-        loaded.params(language)?;
+        loaded.params(language, 1)?;
         Ok(loaded)
     }
 
@@ -150,16 +150,21 @@ impl Recogniser {
         ran
     }
 
-    /// whisper-rs's own parameters, silent.
-    fn params(&mut self, language: &str) -> Result<FullParams<'static, 'static>, RecogniserError> {
+    /// whisper-rs's own parameters, silent: greedy, or with so many beams.
+    fn params(&mut self, language: &str, beams: c_int) -> Result<FullParams<'static, 'static>, RecogniserError> {
         let language = if self.context.is_multilingual() { language } else { "en" };
-        if let Some(params) = self.params.get(language) {
+        let key = (language.to_owned(), beams);
+        if let Some(params) = self.params.get(&key) {
             return Ok(params.clone());
         }
         if language != "auto" && whisper_rs::get_lang_id(language).is_none() {
             return Err(RecogniserError::Language(language.into()));
         }
-        let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
+        let mut params = FullParams::new(match beams {
+            ..=1 => SamplingStrategy::Greedy { best_of: 1 },
+            // Whisper.cpp does not know patience.
+            beam_size => SamplingStrategy::BeamSearch { beam_size, patience: -1.0 },
+        });
         // whisper-rs copies it, and never frees the copy; its signature wants it for ever all the same.
         params.set_language(Some(String::leak(language.to_owned())));
         params.set_n_threads(self.threads);
@@ -168,7 +173,7 @@ impl Recogniser {
         params.set_print_progress(false);
         params.set_print_realtime(false);
         params.set_print_timestamps(false);
-        self.params.insert(language.to_owned(), params.clone());
+        self.params.insert(key, params.clone());
         Ok(params)
     }
 

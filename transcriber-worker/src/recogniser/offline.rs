@@ -39,13 +39,13 @@ impl Recogniser {
     fn window(&mut self, language: &str, samples: &[f32]) -> Result<(), RecogniserError> {
         let (context, cap) = (fitted(samples.len(), ROOMY), tokens_max(samples.len()));
         let number = |of: usize| c_int::try_from(of).unwrap_or(0);
-        let mut params = self.params(language)?;
+        let mut params = self.params(language, 1)?;
         params.set_audio_ctx(number(context));
         params.set_max_tokens(number(cap));
         self.run(params, samples)?;
         let tokens = self.tokens(0)?;
         if tokens.len() >= cap || repeats(&tokens) {
-            let mut params = self.params(language)?;
+            let mut params = self.params(language, 1)?;
             params.set_audio_ctx(number(CONTEXT_MAX));
             self.run(params, samples)?;
         }
