@@ -124,6 +124,8 @@ impl Outputs {
         match news {
             News::Opened(form) | News::Back(form) => {
                 (self.kept[at].form, self.kept[at].lost) = (Some(form), None);
+                // Who hears that it is open is to know whether it leads.
+                self.tell_leader(send);
                 self.kept[at].tell(send);
                 self.kept.retain(|kept| kept.spec.number != number || kept.ticket == ticket);
             }

@@ -135,7 +135,8 @@ pub(crate) fn shown(rows: &Value) -> String {
             Some("open") => {
                 let delay =
                     row["delay_ms"].as_f64().map_or_else(String::new, |ms| format!(", {ms:.0} ms behind its ring"));
-                writeln!(out, "playing {stream} to {what}{delay}; {} underruns", row["underruns"])
+                let way = if row["leads"] == true { "it leads the clock" } else { "resampled to its clock" };
+                writeln!(out, "playing {stream} to {what}, {way}{delay}; {} underruns", row["underruns"])
             }
             Some("away") => {
                 writeln!(out, "{stream} is not played to {what}: {}; it is tried again", text(&row["reason"]))
