@@ -88,17 +88,18 @@ fn a_device_whose_clock_is_wrong_plays_without_a_gap() -> Result<()> {
 /// Whether what was played last, half a second of it, is in the ring of a stream bit by bit.
 fn is_in_ring(playing: &Playing, stream: &str) -> Result<bool> {
     let ring = playing.instance.ring(stream)?;
-    let frames = 4 * 48_000;
+    let (from, to) = (ring.oldest(), ring.commit());
+    let frames = usize::try_from(to.since(from).min(4 * 48_000))?;
     let Ok(played) = playing.played.newest() else { return Ok(false) };
     let mut there = vec![0.0; ring.info().channels as usize * frames];
-    ring.read(ring.commit().back(frames as u64), &mut there, frames)?;
+    ring.read(to.back(frames as u64), &mut there, frames)?;
     let same = |window: &[f32]| window.iter().zip(&played).all(|(a, b)| a.to_bits() == b.to_bits());
     Ok(there[..frames].windows(played.len()).any(same))
 }
 
 #[test]
 fn an_output_that_is_configured_leads_and_plays_the_ring_bit_by_bit() -> Result<()> {
-    let options = "drift_ppm=150&vanish_after_s=10&return_after_s=2";
+    let options = "drift_ppm=150&vanish_after_s=12&return_after_s=2";
     let playing = start(&["mic=virtual:tone?hz=500&drift_ppm=-100"], options, &["--output-stream", "mic"])?;
     let log = playing.instance.log();
     let leads = log.wait(0, "leads", watchdog(3.0), |event| event.is("leads"))?;
@@ -107,6 +108,10 @@ fn an_output_that_is_configured_leads_and_plays_the_ring_bit_by_bit() -> Result<
     ensure!(status["leader"] == "output" && status["outputs"][0]["leads"] == true, "{status}");
     playing.wait_tone(500.0)?;
     wait_until("its own frames", watchdog(4.0), || Ok(is_in_ring(&playing, "mic")?.then_some(())))?;
+    // Its clock is known now, and followed.
+    let knows = |output: &Value| output["ppm"].as_f64().is_some_and(|ppm| (ppm - 150.0).abs() < 60.0);
+    wait_until("its rate", watchdog(6.0), || Ok(playing.output().is_ok_and(|output| knows(&output)).then_some(())))?;
+    wait_until("its own frames still", watchdog(2.0), || Ok(is_in_ring(&playing, "mic")?.then_some(())))?;
     ensure!(playing.instance.ring("mic")?.gap_frames() == 0);
     eprintln!("{}", playing.output()?);
 
