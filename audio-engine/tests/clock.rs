@@ -238,10 +238,10 @@ impl World {
         while self.control.notes.pop().is_ok() {}
     }
 
-    /// An output of such a rate error and period plays a stream from now on.
-    fn play(&mut self, stream: &str, ppm: f64, period: usize) {
+    /// An output of such a rate, rate error and period plays a stream from now on.
+    fn play(&mut self, stream: &str, device: (u32, f64, usize)) {
         let now_s = self.tick.due().unwrap().at_s();
-        self.speaker = Some(Speaker::new(self.dir.path(), stream, &self.pilot, (ppm, period), now_s));
+        self.speaker = Some(Speaker::new(self.dir.path(), stream, &self.pilot, device, now_s));
     }
 
     /// How long the last second's sound of a device has been on its way, and its level.
@@ -463,7 +463,7 @@ fn an_output_leads_and_plays_the_ring_bit_by_bit() {
     for (ppm, period) in [(200.0, 480), (-200.0, 1_024)] {
         let mut world = World::new(&[tone(-200.0), tone(200.0)], false, 6);
         let mut worst = Worst::default();
-        world.play("mic0", ppm, period);
+        world.play("mic0", (RATE_HZ, ppm, period));
         for second in 1..=SETTLING_S + seconds() {
             world.second();
             let speaker = world.speaker.as_mut().unwrap();
@@ -499,7 +499,7 @@ fn an_output_that_leads_goes_and_comes_back_and_nothing_jumps() {
     let mut ppms = Vec::new();
     for second in 1..=100_u64 {
         match second {
-            1 | 61 => world.play("mic0", 200.0, 480),
+            1 | 61 => world.play("mic0", (RATE_HZ, 200.0, 480)),
             31 => {
                 world.speaker = None;
                 // As the end of its thread does.
@@ -526,4 +526,21 @@ fn an_output_that_leads_goes_and_comes_back_and_nothing_jumps() {
     assert!((ppms[29] - 200.0).abs() < 5.0 && ppms[59] < 15.0 && (ppms[99] - 200.0).abs() < 5.0, "{ppms:?}");
     world.nothing_is_missing(0);
     eprintln!("at most {:.4} ms away", 1e3 * worst.0);
+}
+
+#[test]
+fn an_output_of_another_rate_leads_and_never_runs_dry() {
+    let mut world = World::new(&[tone(-200.0)], false, 8);
+    let mut worst = Worst::default();
+    world.play("mic0", (44_100, 150.0, 1_024));
+    for second in 1..=SETTLING_S + seconds() / 3 {
+        world.second();
+        assert_eq!(world.speaker.as_ref().map(Speaker::faults), Some([0, 0]), "after {second} s");
+        if second > SETTLING_S {
+            worst.look(second, 0, &world);
+        }
+    }
+    let tick_ppm = world.tick.due().unwrap().ppm;
+    assert!((tick_ppm - 150.0).abs() < 5.0, "{tick_ppm}");
+    eprintln!("at most {:.4} ms away, the tick at {tick_ppm:.2} ppm", 1e3 * worst.0);
 }

@@ -31,15 +31,22 @@ pub(crate) struct Speaker {
 }
 
 impl Speaker {
-    pub(crate) fn new(dir: &Path, stream: &str, pilot: &Arc<Pilot>, (ppm, period): (f64, usize), at_s: f64) -> Self {
+    /// A device of this nominal rate, rate error and period.
+    pub(crate) fn new(
+        dir: &Path,
+        stream: &str,
+        pilot: &Arc<Pilot>,
+        (rate_hz, ppm, period): (u32, f64, usize),
+        at_s: f64,
+    ) -> Self {
         let (play, gauge) = (Arc::new(Play::default()), Arc::new(Gauge::default()));
-        let (samples, asked, callback) = playback(CHANNELS, RATE_HZ as usize / 4 + 4 * period, &play, false);
+        let (samples, asked, callback) = playback(CHANNELS, rate_hz as usize / 4 + 4 * period, &play, false);
         let stream = Arc::new(Mutex::new(stream.to_owned()));
         let block_frames = u32::try_from(BLOCK).unwrap();
         let reading = Reading { dir: dir.to_owned(), session: SESSION, stream, block_frames };
-        let player = Player::new((samples, asked), &play, &gauge, reading, RATE_HZ, CHANNELS);
+        let player = Player::new((samples, asked), &play, &gauge, reading, rate_hz, CHANNELS);
         let player = player.leading(Arc::clone(pilot), clock());
-        let period_s = period as f64 / f64::from(RATE_HZ) / (1.0 + 1e-6 * ppm);
+        let period_s = period as f64 / f64::from(rate_hz) / (1.0 + 1e-6 * ppm);
         let (heard, dice) = (Vec::new(), Dice(8));
         Self {
             player,
