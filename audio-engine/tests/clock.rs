@@ -482,7 +482,7 @@ fn an_output_leads_and_plays_the_ring_bit_by_bit() {
         }
         (0..2).for_each(|place| world.nothing_is_missing(place));
         let (tick_ppm, delay_ms) = (world.tick.due().unwrap().ppm, world.speaker.unwrap().delay_ms());
-        assert!((tick_ppm - ppm).abs() < 2.0, "{tick_ppm}");
+        assert!((tick_ppm - ppm).abs() < 5.0, "{tick_ppm}");
         eprintln!(
             "an output of {ppm} ppm leads: at most {:.4} ms away, the tick at {tick_ppm:.2} ppm, {delay_ms:.1} ms",
             1e3 * worst.0
