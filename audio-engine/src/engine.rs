@@ -160,10 +160,20 @@ impl Engine<'_> {
             }
             Event::Message(ToEngine::Resampling(resampling)) => self.resampling = resampling,
             Event::Message(ToEngine::SetOutput(spec)) => {
-                self.outputs.set(spec, self.config.as_ref(), self.own, self.send);
+                // A device that leads already goes on to lead: to resample it from now on would be heard.
+                let is_led = matches!(&self.phase, Phase::Running(running) if running.has_leader());
+                let pilot = (!is_led).then_some(&self.orders.pilot);
+                self.outputs.set(spec, self.config.as_ref(), pilot, self.own, self.send);
+                self.orders.output_leads.store(self.outputs.lead(), Ordering::Relaxed);
             }
-            Event::Message(ToEngine::CloseOutput { number }) => self.outputs.close(number),
-            Event::Output(ticket, news) => self.outputs.on_news(ticket, news, self.send),
+            Event::Message(ToEngine::CloseOutput { number }) => {
+                self.outputs.close(number, self.send);
+                self.orders.output_leads.store(self.outputs.lead(), Ordering::Relaxed);
+            }
+            Event::Output(ticket, news) => {
+                self.outputs.on_news(ticket, news, self.send);
+                self.orders.output_leads.store(self.outputs.lead(), Ordering::Relaxed);
+            }
             Event::Message(ToEngine::Close) => self.close(),
             Event::Message(ToEngine::Shutdown) => return Some(Exit::Clean),
             Event::Opened(ticket, result) => self.opened(ticket, result),

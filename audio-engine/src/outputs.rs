@@ -1,8 +1,9 @@
 //! The outputs of this engine, seen from the control thread.
 
+use crate::clock::Clock;
 use crate::engine::Event;
 use crate::limits::short;
-use crate::output::{Figures, Form, News, Opening, Output, Reading, Which, keep};
+use crate::output::{Figures, Form, News, Opening, Output, Pilot, Reading, Which, keep};
 use control_protocol::{ClockKind, EngineConfig, Exit, FromEngine, OutputFigures, OutputSpec};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
@@ -17,12 +18,16 @@ pub(crate) struct Outputs {
     kept: Vec<Kept>,
     tickets: u32,
     told: Option<Instant>,
+    /// Which one was told to lead.
+    leader_told: Option<u32>,
 }
 
 struct Kept {
     ticket: u32,
     spec: OutputSpec,
     output: Output,
+    /// The tick follows it whenever it is there.
+    leads: bool,
     /// As it was opened last.
     form: Option<Form>,
     /// Why it is away, while it is.
@@ -31,11 +36,12 @@ struct Kept {
 
 impl Outputs {
     /// Opens one more, which takes the place of the one of its number as soon as it is open. On the same device, the
-    /// stream alone changes.
+    /// stream alone changes. With a pilot it leads, unless one of another number does.
     pub(crate) fn set(
         &mut self,
         spec: OutputSpec,
         config: Option<&EngineConfig>,
+        pilot: Option<&Arc<Pilot>>,
         own: &Sender<Event>,
         send: &dyn Fn(FromEngine),
     ) {
@@ -48,22 +54,31 @@ impl Outputs {
             kept.spec = spec;
             return kept.tell(send);
         }
-        if let Err((reason, exit)) = self.open(spec, config, own) {
+        let pilot = pilot.filter(|_| !self.kept.iter().any(|kept| kept.leads && kept.spec.number != number));
+        if let Err((reason, exit)) = self.open(spec, config, pilot, own) {
             send(FromEngine::OutputFailed { number, wish, reason: short(reason), exit });
         }
+        self.tell_leader(send);
     }
 
     fn open(
         &mut self,
         spec: OutputSpec,
         config: Option<&EngineConfig>,
+        pilot: Option<&Arc<Pilot>>,
         own: &Sender<Event>,
     ) -> Result<(), (String, Exit)> {
         let config = config.filter(|config| config.clock == ClockKind::Monotonic);
         let config = config.ok_or_else(|| ("only what is live is played".to_owned(), Exit::Refused))?;
         let which: Which = spec.device.parse().map_err(|e| (format!("{e}"), Exit::Usage))?;
+        let clock = Clock {
+            first_frame: config.first_frame,
+            first_frame_ns: config.first_frame_ns,
+            sample_rate_hz: config.sample_rate_hz,
+        };
         let opening = Opening {
             which,
+            lead: pilot.map(|pilot| (Arc::clone(pilot), clock)),
             reading: Reading {
                 dir: config.runtime_dir.clone().into(),
                 session: config.session,
@@ -78,13 +93,28 @@ impl Outputs {
         // Who is gone does not hear it.
         let tell = move |news| drop(own.send(Event::Output(ticket, news)));
         let output = keep(opening, tell).map_err(|e| (format!("no thread for the output: {e}"), Exit::Refused))?;
-        self.kept.push(Kept { ticket, spec, output, form: None, lost: None });
+        self.kept.push(Kept { ticket, spec, output, leads: pilot.is_some(), form: None, lost: None });
         Ok(())
     }
 
     /// Lets it go.
-    pub(crate) fn close(&mut self, number: u32) {
+    pub(crate) fn close(&mut self, number: u32, send: &dyn Fn(FromEngine)) {
         self.kept.retain(|kept| kept.spec.number != number);
+        self.tell_leader(send);
+    }
+
+    /// Whether one of them leads whenever it is there: then no other device does.
+    pub(crate) fn lead(&self) -> bool {
+        self.kept.iter().any(|kept| kept.leads)
+    }
+
+    /// Tells which one leads now, where that is another one, or none any more.
+    fn tell_leader(&mut self, send: &dyn Fn(FromEngine)) {
+        let plays = |kept: &&Kept| kept.leads && kept.form.is_some() && kept.lost.is_none();
+        let leader = self.kept.iter().find(plays).map(|kept| kept.spec.number);
+        if leader != std::mem::replace(&mut self.leader_told, leader) {
+            send(leader.map_or(FromEngine::Leads { stream: None }, |number| FromEngine::OutputLeads { number }));
+        }
     }
 
     /// A keeper has something to say. One that was let go is not heard any more.
@@ -94,6 +124,8 @@ impl Outputs {
         match news {
             News::Opened(form) | News::Back(form) => {
                 (self.kept[at].form, self.kept[at].lost) = (Some(form), None);
+                // Who hears that it is open is to know whether it leads.
+                self.tell_leader(send);
                 self.kept[at].tell(send);
                 self.kept.retain(|kept| kept.spec.number != number || kept.ticket == ticket);
             }
@@ -107,6 +139,7 @@ impl Outputs {
                 self.kept[at].tell(send);
             }
         }
+        self.tell_leader(send);
     }
 
     /// Tells how those do that are open.

@@ -1,6 +1,7 @@
 //! The tick's thread: when the next block is due.
 
 use crate::clock::Clock;
+use crate::output::Pilot;
 use crate::rt;
 use crate::tick::Tick;
 use shm_layout::board::Pulse;
@@ -13,6 +14,10 @@ use std::time::Duration;
 pub struct Orders {
     /// On a virtual clock: one past the last frame that may be written.
     pub credit: AtomicU64,
+    /// An output leads, or will when it is there: no device does.
+    pub output_leads: AtomicBool,
+    /// How it leads.
+    pub pilot: Arc<Pilot>,
     /// Write what has been captured, then end.
     pub close: AtomicBool,
     /// The tick's answer: all rings are written to their ends.
@@ -46,6 +51,7 @@ pub fn run(mut tick: Tick, pace: Pace, orders: &Arc<Orders>, pulse: &Pulse) -> T
     }
     if let Pace::Monotonic(clock) = pace {
         tick.keep_time(clock);
+        tick.follow(Arc::clone(&orders.pilot));
     }
     while !tick.is_done() && !orders.close.load(Ordering::Acquire) {
         pulse.turn();

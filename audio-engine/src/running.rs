@@ -107,7 +107,8 @@ impl Running {
         let no_rack = |e| StartError::refused(format!("no thread for processing: {e}"));
         let mut rack = Rack::start(config, vitals.pulse()).map_err(no_rack)?;
         entrants.iter_mut().for_each(Entrant::trim);
-        let leader = elect(&mut entrants);
+        let output_leads = orders.output_leads.load(Ordering::Relaxed);
+        let leader = if output_leads { None } else { elect(&mut entrants) };
 
         // The rings begin now. Making them takes a while; the first ticks catch up with what has come in meanwhile.
         let clock = Clock {
@@ -203,7 +204,7 @@ impl Running {
                 return Err((name, error));
             }
         };
-        if self.leader.is_none() {
+        if self.leader.is_none() && !self.orders.output_leads.load(Ordering::Relaxed) {
             self.leader = elect(std::slice::from_mut(&mut entrant));
         }
         let leads = self.leader.as_ref() == Some(&entrant.name);
@@ -276,6 +277,12 @@ impl Running {
     #[must_use]
     pub fn has(&self, name: &StreamName) -> bool {
         self.seats.iter().flatten().any(|seat| seat.name == *name)
+    }
+
+    /// Whether the tick follows a device that is captured.
+    #[must_use]
+    pub const fn has_leader(&self) -> bool {
+        self.leader.is_some()
     }
 
     /// How many sources there are.

@@ -11,12 +11,14 @@ use crate::detour::Waiting;
 use crate::insert::Insert;
 use crate::mix::Mix;
 use crate::note::{Note, Notes};
+use crate::output::Pilot;
 use crate::queue::Outlet;
 use crate::tempo::{Due, Tempo};
 use crate::track::{Step, Track, Turn};
 use control_protocol::{Master, Processing, SOURCES_MAX};
 use rtrb::{Consumer, Producer, RingBuffer};
 use shm_layout::FrameIndex;
+use std::sync::Arc;
 
 /// What is to change between two ticks.
 #[derive(Debug)]
@@ -85,6 +87,7 @@ pub struct Tick {
     block_frames: usize,
     next: FrameIndex,
     tempo: Option<Tempo>,
+    pilot: Option<Arc<Pilot>>,
     notes: Notes,
     done: Producer<Done>,
     changes: Consumer<Change>,
@@ -106,6 +109,7 @@ impl Tick {
         let tick = Self {
             next: mix.next_frame(),
             tempo: None,
+            pilot: None,
             tracks: places,
             mix: Some(mix),
             waiting: Waiting::new(),
@@ -135,6 +139,11 @@ impl Tick {
     pub const fn keep_time(&mut self, clock: Clock) {
         self.tempo = Some(Tempo::new(clock));
         self.waiting.keep_time();
+    }
+
+    /// Follows an output, whenever one leads.
+    pub fn follow(&mut self, pilot: Arc<Pilot>) {
+        self.pilot = Some(pilot);
     }
 
     /// When the next block is due, where it keeps time.
@@ -226,7 +235,11 @@ impl Tick {
         }
         self.next = self.next.plus(frames as u64);
         if let Some(tempo) = &mut self.tempo {
-            tempo.pass(frames, leader_ppm);
+            let output_ppm = |due: Due| self.pilot.as_ref()?.wished_ppm(due.at_ns);
+            tempo.pass(frames, turn.due.and_then(output_ppm).or(leader_ppm));
+            if let Some(pilot) = &self.pilot {
+                pilot.set_late(tempo.due(self.next).late_ns);
+            }
         }
         self.is_ending = over;
         self.catch_up();

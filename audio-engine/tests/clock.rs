@@ -1,17 +1,23 @@
 //! Devices with clocks of their own, on simulated time: what was captured at one time stands at one place in every ring.
 //!
-//! The whole way but the threads: queue, lane, tick, ring. Minutes pass in seconds; `TYMPAN_LONG=1` takes ten of them.
+//! The whole way but the threads: queue, lane, tick, ring, player. Minutes pass in seconds; `TYMPAN_LONG=1` takes ten of
+//! them.
+
+#[path = "clock/speaker.rs"]
+mod speaker;
 
 use audio_dsp::{GLIDE_SECONDS, Quality, Strip};
 use audio_engine::clock::Clock;
 use audio_engine::gauge::Gauge;
 use audio_engine::lane::Lane;
 use audio_engine::mix::Mix;
+use audio_engine::output::Pilot;
 use audio_engine::queue::{Health, Inlet, queue};
 use audio_engine::tick::{Control, Tick};
 use audio_engine::track::Track;
 use control_protocol::{GapCause, Master};
 use shm_layout::{Epoch, FrameIndex, GapSpan, RingReader, RingSpec, RingWriter, SessionId};
+use speaker::Speaker;
 use std::f64::consts::TAU;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +26,7 @@ use std::sync::atomic::Ordering;
 const RATE_HZ: u32 = 48_000;
 const BLOCK: usize = 480;
 const CUSHION: u64 = 480;
+const SESSION: SessionId = SessionId([1; 16]);
 /// When the rings begin, on the simulated `CLOCK_MONOTONIC`.
 const BEGIN_NS: u64 = 1_000_000_000_000;
 /// Of true time; whole turns in a second, and so slow that a wrong turn cannot be taken for a right one.
@@ -152,7 +159,7 @@ fn number(n: u64) -> f32 {
 }
 
 struct World {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     tick: Tick,
     control: Control,
     devices: Vec<Device>,
@@ -160,12 +167,19 @@ struct World {
     dice: Dice,
     /// When each block of the last second was due: its end, and how fast the tick was.
     dues: Vec<(FrameIndex, f64, f64)>,
+    /// An output that leads, where there is one.
+    pilot: Arc<Pilot>,
+    speaker: Option<Speaker>,
+}
+
+const fn clock() -> Clock {
+    Clock { first_frame: FrameIndex(0), first_frame_ns: BEGIN_NS, sample_rate_hz: RATE_HZ }
 }
 
 fn ring(dir: &Path, stream: &str) -> RingWriter {
     let spec = RingSpec {
         stream: stream.into(),
-        session: SessionId([1; 16]),
+        session: SESSION,
         epoch: Epoch(1),
         previous_epoch: None,
         sample_rate_hz: RATE_HZ,
@@ -203,8 +217,11 @@ impl World {
         }
         let mix = Mix::new(ring(dir.path(), "mix"), Gauge::new(None, 1, RATE_HZ), BLOCK, Master::default());
         let (mut tick, control) = Tick::new(tracks, mix, BLOCK, RATE_HZ);
-        tick.keep_time(Clock { first_frame: FrameIndex(0), first_frame_ns: BEGIN_NS, sample_rate_hz: RATE_HZ });
-        Self { _dir: dir, tick, control, devices: made, readers, dice: Dice(seed), dues: Vec::new() }
+        tick.keep_time(clock());
+        let pilot = Arc::new(Pilot::default());
+        tick.follow(Arc::clone(&pilot));
+        let (dice, dues, speaker) = (Dice(seed), Vec::new(), None);
+        Self { dir, tick, control, devices: made, readers, dice, dues, pilot, speaker }
     }
 
     /// One second of the engine. The tick wakes up to 1 ms late.
@@ -216,8 +233,15 @@ impl World {
             self.devices.iter_mut().for_each(|device| device.run(wake_s));
             self.dues.push((self.tick.next_frame().plus(BLOCK as u64), due.at_s(), due.ppm));
             self.tick.run(false);
+            self.speaker.iter_mut().for_each(|speaker| speaker.run(wake_s));
         }
         while self.control.notes.pop().is_ok() {}
+    }
+
+    /// An output of such a rate, rate error and period plays a stream from now on.
+    fn play(&mut self, stream: &str, device: (u32, f64, usize)) {
+        let now_s = self.tick.due().unwrap().at_s();
+        self.speaker = Some(Speaker::new(self.dir.path(), stream, &self.pilot, device, now_s));
     }
 
     /// How long the last second's sound of a device has been on its way, and its level.
@@ -432,4 +456,91 @@ fn a_device_whose_callbacks_are_held_up_again_and_again_soon_has_a_larger_cushio
         world.nothing_is_missing(1);
         eprintln!("leads: {leads}: {frames} frames of gap; the other one is at most {:.4} ms away", 1e3 * worst.0);
     }
+}
+
+#[test]
+fn an_output_leads_and_plays_the_ring_bit_by_bit() {
+    for (ppm, period) in [(200.0, 480), (-200.0, 1_024)] {
+        let mut world = World::new(&[tone(-200.0), tone(200.0)], false, 6);
+        let mut worst = Worst::default();
+        world.play("mic0", (RATE_HZ, ppm, period));
+        for second in 1..=SETTLING_S + seconds() {
+            world.second();
+            let speaker = world.speaker.as_mut().unwrap();
+            if second > 2 {
+                speaker.is_the_ring(&world.readers[0]);
+            }
+            assert_eq!(speaker.faults(), [0, 0], "after {second} s");
+            // A block of the ring, a piece, and two periods.
+            let most_ms = 10.0 + 2.0 + 2e3 * period as f64 / f64::from(RATE_HZ) + 1.0;
+            assert!(speaker.delay_ms() <= most_ms, "{} of {most_ms} ms after {second} s", speaker.delay_ms());
+            let tick_ppm = world.tick.due().unwrap().ppm;
+            if second > SETTLING_S {
+                (0..2).for_each(|place| worst.look(second, place, &world));
+                assert!((tick_ppm - ppm).abs() < 30.0, "{tick_ppm} after {second} s");
+            }
+        }
+        (0..2).for_each(|place| world.nothing_is_missing(place));
+        let (tick_ppm, delay_ms) = (world.tick.due().unwrap().ppm, world.speaker.unwrap().delay_ms());
+        assert!((tick_ppm - ppm).abs() < 5.0, "{tick_ppm}");
+        eprintln!(
+            "an output of {ppm} ppm leads: at most {:.4} ms away, the tick at {tick_ppm:.2} ppm, {delay_ms:.1} ms",
+            1e3 * worst.0
+        );
+    }
+}
+
+#[test]
+fn an_output_that_leads_goes_and_comes_back_and_nothing_jumps() {
+    let mut world = World::new(&[tone(-200.0)], false, 7);
+    let mut worst = Worst::default();
+    // When the last block was due, and how fast the tick was.
+    let (mut last_s, mut last_ppm) = (world.tick.due().unwrap().at_s() - 0.01, 0.0);
+    let mut ppms = Vec::new();
+    for second in 1..=100_u64 {
+        match second {
+            1 | 61 => world.play("mic0", (RATE_HZ, 200.0, 480)),
+            31 => {
+                world.speaker = None;
+                // As the end of its thread does.
+                world.pilot.release();
+            }
+            _ => {}
+        }
+        world.second();
+        for &(_, due_s, ppm) in &world.dues {
+            let length_s = due_s - last_s;
+            assert!((length_s - 0.01).abs() < 1.1e-5, "{length_s} s after {second} s");
+            assert!((ppm - last_ppm).abs() < 20.0, "{last_ppm} ppm, then {ppm} after {second} s");
+            (last_s, last_ppm) = (due_s, ppm);
+        }
+        ppms.push(last_ppm);
+        if second > SETTLING_S {
+            worst.look(second, 0, &world);
+        }
+        if let Some(speaker) = world.speaker.as_mut().filter(|_| !(61..65).contains(&second) && second > 2) {
+            speaker.is_the_ring(&world.readers[0]);
+            assert_eq!(speaker.faults(), [0, 0], "after {second} s");
+        }
+    }
+    assert!((ppms[29] - 200.0).abs() < 5.0 && ppms[59] < 15.0 && (ppms[99] - 200.0).abs() < 5.0, "{ppms:?}");
+    world.nothing_is_missing(0);
+    eprintln!("at most {:.4} ms away", 1e3 * worst.0);
+}
+
+#[test]
+fn an_output_of_another_rate_leads_and_never_runs_dry() {
+    let mut world = World::new(&[tone(-200.0)], false, 8);
+    let mut worst = Worst::default();
+    world.play("mic0", (44_100, 150.0, 1_024));
+    for second in 1..=SETTLING_S + seconds() / 3 {
+        world.second();
+        assert_eq!(world.speaker.as_ref().map(Speaker::faults), Some([0, 0]), "after {second} s");
+        if second > SETTLING_S {
+            worst.look(second, 0, &world);
+        }
+    }
+    let tick_ppm = world.tick.due().unwrap().ppm;
+    assert!((tick_ppm - 150.0).abs() < 5.0, "{tick_ppm}");
+    eprintln!("at most {:.4} ms away, the tick at {tick_ppm:.2} ppm", 1e3 * worst.0);
 }

@@ -11,7 +11,7 @@ use audio_engine::gauge::Gauge;
 use audio_engine::insert::insert;
 use audio_engine::lane::Lane;
 use audio_engine::mix::Mix;
-use audio_engine::output::{Play, Playback, playback};
+use audio_engine::output::{Pilot, Play, Playback, playback};
 use audio_engine::queue::{Health, Inlet, queue};
 use audio_engine::tick::{Change, Done, Tick};
 use audio_engine::track::Track;
@@ -541,6 +541,36 @@ fn the_last_one_removed_leaves_silence_and_the_last_one_ended_leaves_nothing() {
     control.changes.push(Change::Enter(3, Track::new(lane, ring, gauge(), strip(), false))).unwrap();
     assert_eq!(tick.turned_away().map(Track::close).count(), 1);
     assert_eq!(RingReader::attach_stream(dir.path(), "third").unwrap().state(), RingState::Closed);
+}
+
+#[test]
+fn a_tick_that_is_led_by_an_output_allocates_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let gauge = || Gauge::new(None, 1, RATE_HZ);
+    let (mut source, lane) = counter(true);
+    let track = Track::new(lane, ring(dir.path(), "own", 1), gauge(), strip(), false);
+    let mix = Mix::new(ring(dir.path(), "mix", 1), gauge(), BLOCK, Master::default());
+    let (mut tick, _control) = Tick::new(vec![track], mix, BLOCK, RATE_HZ);
+    let pilot = Arc::new(Pilot::default());
+    tick.follow(Arc::clone(&pilot));
+    tick.keep_time(Clock { first_frame: FrameIndex(0), first_frame_ns: 1_000_000_000, sample_rate_hz: RATE_HZ });
+    let mut fastest_ppm = 0.0_f64;
+    // It leads, falls silent, and is released.
+    let calls = calls_in(|| {
+        for round in 0..600 {
+            let due = tick.due().unwrap();
+            match round {
+                100..300 => pilot.wish(500.0, due.at_ns + 50_000_000),
+                450 => pilot.release(),
+                _ => {}
+            }
+            source.block();
+            tick.run(false);
+            fastest_ppm = fastest_ppm.max(due.ppm);
+        }
+    });
+    assert_eq!(calls, 0);
+    assert!(fastest_ppm > 400.0 && tick.due().unwrap().ppm < fastest_ppm - 50.0, "{fastest_ppm}");
 }
 
 /// Everything on, or some of it.

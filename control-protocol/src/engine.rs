@@ -251,7 +251,7 @@ pub enum FromEngine {
         at: FrameIndex,
     },
     /// The engine's clock follows this device, whose frames pass as they are; every other one is resampled. Without a
-    /// device that leads it follows the computer's clock, which needs not be told in the beginning.
+    /// device or an output that leads it follows the computer's clock, which needs not be told in the beginning.
     Leads {
         /// Its stream.
         stream: Option<StreamName>,
@@ -341,5 +341,10 @@ pub enum FromEngine {
         /// What it is now, for people, where it may be another one.
         #[serde(with = "bounds::description_option")]
         description: Option<String>,
+    },
+    /// The engine's clock follows this output, whose frames pass as they are; every device that is captured is resampled.
+    OutputLeads {
+        /// Which output.
+        number: u32,
     },
 }

@@ -135,11 +135,12 @@ pub(crate) fn shown(rows: &Value) -> String {
             Some("open") => {
                 let delay =
                     row["delay_ms"].as_f64().map_or_else(String::new, |ms| format!(", {ms:.0} ms behind its ring"));
+                let way = if row["leads"] == true { "it leads the clock" } else { "resampled to its clock" };
                 let underruns = match row["underruns"].as_u64() {
                     Some(1) => "1 underrun".into(),
                     count => format!("{} underruns", count.unwrap_or(0)),
                 };
-                writeln!(out, "playing {stream} to {what}{delay}; {underruns}")
+                writeln!(out, "playing {stream} to {what}, {way}{delay}; {underruns}")
             }
             Some("away") => {
                 writeln!(out, "{stream} is not played to {what}: {}; it is tried again", text(&row["reason"]))

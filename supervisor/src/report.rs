@@ -33,6 +33,21 @@ impl Span {
     }
 }
 
+/// Whom the engine's clock follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Leader {
+    /// The device of this stream.
+    Stream(StreamName),
+    /// The output, under this name.
+    Output(&'static str),
+}
+
+impl Leader {
+    /// The output.
+    pub(crate) const OUTPUT: Self = Self::Output("output");
+}
+
 /// A word, and when it was spoken.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct WordTime {
@@ -254,8 +269,10 @@ pub(crate) enum Report {
     },
     /// The engine's clock follows this device from now on; without one, the computer's clock.
     Leads {
-        /// Its stream.
+        /// Its stream, where it is one that is captured.
         stream: Option<StreamName>,
+        /// Whether it is the output.
+        output: bool,
     },
     /// The device of a stream is gone, or is there again. The sound that is missing is told as a gap.
     Device {

@@ -205,8 +205,9 @@ impl Reporter for ForPeople {
             Report::Lag { pace: Pace::FewerPartials, .. } => {}
             // The first one is no change.
             Report::Leads { .. } if !std::mem::replace(&mut self.led, true) => {}
-            Report::Leads { stream: Some(stream) } => self.say(&format!("{stream} leads the clock")),
-            Report::Leads { stream: None } => self.say("no device leads the clock; it keeps the computer's time"),
+            Report::Leads { output: true, .. } => self.say("the output leads the clock"),
+            Report::Leads { stream: Some(stream), .. } => self.say(&format!("{stream} leads the clock")),
+            Report::Leads { stream: None, .. } => self.say("no device leads the clock; it keeps the computer's time"),
             Report::Paused { stream, .. } => self.say(&format!("{stream} is paused; `tympan resume` listens again")),
             Report::Resumed { stream, .. } => self.say(&format!("listening to {stream} again")),
             Report::Process { role, pid, state: "exited" | "failed", reason: Some(reason), .. } => {

@@ -85,6 +85,63 @@ fn a_device_whose_clock_is_wrong_plays_without_a_gap() -> Result<()> {
     playing.finish()
 }
 
+/// Whether what was played last, half a second of it, is in the ring of a stream bit by bit.
+fn is_in_ring(playing: &Playing, stream: &str) -> Result<bool> {
+    let ring = playing.instance.ring(stream)?;
+    let (from, to) = (ring.oldest(), ring.commit());
+    let frames = usize::try_from(to.since(from).min(4 * 48_000))?;
+    let Ok(played) = playing.played.newest() else { return Ok(false) };
+    let mut there = vec![0.0; ring.info().channels as usize * frames];
+    ring.read(to.back(frames as u64), &mut there, frames)?;
+    let same = |window: &[f32]| window.iter().zip(&played).all(|(a, b)| a.to_bits() == b.to_bits());
+    Ok(there[..frames].windows(played.len()).any(same))
+}
+
+#[test]
+fn an_output_that_is_configured_leads_and_plays_the_ring_bit_by_bit() -> Result<()> {
+    let options = "drift_ppm=150&vanish_after_s=12&return_after_s=2";
+    let playing = start(&["mic=virtual:tone?hz=500&drift_ppm=-100"], options, &["--output-stream", "mic"])?;
+    let log = playing.instance.log();
+    let leads = log.wait(0, "leads", watchdog(3.0), |event| event.is("leads"))?;
+    ensure!(leads.fields["output"] == true && leads.fields["stream"].is_null(), "{}", leads.fields);
+    let status = playing.instance.json("status")?;
+    ensure!(status["leader"] == "output" && status["outputs"][0]["leads"] == true, "{status}");
+    playing.wait_tone(500.0)?;
+    wait_until("its own frames", watchdog(4.0), || Ok(is_in_ring(&playing, "mic")?.then_some(())))?;
+    // Its clock is known now, and followed.
+    let knows = |output: &Value| output["ppm"].as_f64().is_some_and(|ppm| (ppm - 150.0).abs() < 60.0);
+    wait_until("its rate", watchdog(6.0), || Ok(playing.output().is_ok_and(|output| knows(&output)).then_some(())))?;
+    wait_until("its own frames still", watchdog(2.0), || Ok(is_in_ring(&playing, "mic")?.then_some(())))?;
+    ensure!(playing.instance.ring("mic")?.gap_frames() == 0);
+    eprintln!("{}", playing.output()?);
+
+    // It goes, nobody leads, it is back and leads again.
+    let away = log.wait(0, "away", watchdog(10.0), |event| event.is("output") && event.fields["state"] == "away")?;
+    log.wait(leads.index + 1, "none", watchdog(3.0), |event| event.is("leads") && event.fields["output"] == false)?;
+    ensure!(playing.instance.json("status")?["leader"].is_null());
+    playing.wait_output(away.index, "back")?;
+    ensure!(playing.instance.json("status")?["leader"] == "output");
+    wait_until("its own frames again", watchdog(4.0), || Ok(is_in_ring(&playing, "mic")?.then_some(())))?;
+    playing.finish()
+}
+
+#[test]
+fn a_device_that_leads_goes_on_to_lead_when_an_output_is_set() -> Result<()> {
+    let folders = Folders::new()?;
+    let played = Played::new(folders.notes());
+    let instance = Setup::run(&["mic=virtual:tone?hz=500&drift_ppm=-100"]).folders(folders).start()?;
+    instance.wait_ready()?;
+    let playing = Playing { instance, played };
+    ensure!(playing.instance.json("status")?["leader"] == "mic");
+    let said = playing.instance.command(&["output", "set", &playing.played.device("drift_ppm=80")])?;
+    said.expect_success()?;
+    ensure!(said.stdout.contains("resampled to its clock"), "{said:?}");
+    playing.wait_tone(500.0)?;
+    let status = playing.instance.json("status")?;
+    ensure!(status["leader"] == "mic" && status["outputs"][0]["leads"] == false, "{status}");
+    playing.finish()
+}
+
 #[test]
 fn an_output_whose_callbacks_fall_silent_is_tried_again_and_no_captured_frame_is_lost() -> Result<()> {
     let folders = Folders::new()?;

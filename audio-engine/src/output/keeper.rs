@@ -5,10 +5,12 @@
 
 use super::callback::{Play, Playback, playback};
 use super::devices::{self, Found};
+use super::pilot::Pilot;
 use super::player::{Gauge, Player, Reading};
 use super::virtual_output::VirtualOutput;
 use super::which::Which;
 use crate::asound::{self, Hush};
+use crate::clock::Clock;
 use crate::decode::channels_text;
 use crate::device::{DEFAULT, DeviceError, explained};
 use crate::inputs::id_of;
@@ -42,6 +44,8 @@ pub struct Opening {
     pub which: Which,
     /// What to play there.
     pub reading: Reading,
+    /// How it leads the tick, where it does, and the tick's clock where nobody leads.
+    pub lead: Option<(Arc<Pilot>, Clock)>,
     /// The rate it is opened with where it can.
     pub engine_rate_hz: u32,
     /// Whether one that cannot be opened at first is tried again: it worked before.
@@ -291,6 +295,10 @@ impl Keeper {
             })??;
         let (rate_hz, channels) = (config.sample_rate, usize::from(config.channels));
         let player = Player::new(way, &play, &self.shared.gauge, self.opening.reading.clone(), rate_hz, channels);
+        let player = match self.opening.lead.clone() {
+            Some((pilot, clock)) => player.leading(pilot, clock),
+            None => player,
+        };
         let form = Form {
             description: format!(
                 "{} ({}): {} kHz, {}, {}",

@@ -11,11 +11,13 @@
 //! touch nothing else. The keeper ([`keep`]) opens the device, watches it and opens it again.
 //!
 //! What lies between ring and device is kept at one length: both clocks are learnt, of the ring from its commits and
-//! of the device from its callbacks, and the sound is resampled from the one to the other.
+//! of the device from its callbacks, and the sound is resampled from the one to the other. An output that leads is not
+//! resampled: it tells the tick how fast to be ([`Pilot`]), and what is in the ring is played bit by bit.
 
 mod callback;
 mod devices;
 mod keeper;
+mod pilot;
 mod player;
 mod virtual_output;
 mod which;
@@ -23,6 +25,7 @@ mod which;
 pub use callback::{Asked, Play, Playback, playback};
 pub use devices::{Kind, OutputLine, list};
 pub use keeper::{Figures, Form, News, Opening, Output, keep};
+pub use pilot::Pilot;
 pub use player::{Gauge, Player, Reading};
 pub use virtual_output::{VirtualOutput, VirtualOutputSpec};
 pub use which::{Which, WhichError};

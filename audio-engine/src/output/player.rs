@@ -5,8 +5,13 @@
 //! at one length: a block, since the ring grows by blocks, what the resampler holds, and some *slack* for commits and
 //! wake-ups that are late. The queue ran dry: then the slack grows. Whatever is further off than can be pulled without
 //! being heard is skipped, or waited for.
+//!
+//! Of an output that leads nothing is resampled but to another nominal rate. The tick keeps the delay for it: at the
+//! length that it had when the device's rate was known.
 
 use super::callback::{Asked, Play};
+use super::pilot::Pilot;
+use crate::clock::Clock;
 use audio_dsp::{DriftLoop, Quality, Routing, SourceClock, VariableResampler};
 use rtrb::{Consumer, Producer};
 use shm_layout::{Epoch, FrameIndex, RingReader, RingState, SessionId, Wait};
@@ -54,6 +59,12 @@ const PULL_SECONDS_MAX: f64 = 0.02;
 const SETTLE_SECONDS: f64 = 0.25;
 /// After a jump the sound comes within this time.
 const FADE_SECONDS: f64 = 0.005;
+/// In this time a device's rate is known well enough to lead with it.
+const LEARNING_SECONDS: f64 = 2.0;
+/// The time in which the tick makes up for what the delay of an output that leads is away from its length.
+const LEADER_PULL_SECONDS: f64 = 5.0;
+/// A device that leads and has asked for nothing for so long, or for two of its periods, leads no more.
+const LEADS_SECONDS: f64 = 0.5;
 /// How long the player sleeps at the most.
 const REST: Duration = Duration::from_millis(20);
 /// How often a ring is looked for.
@@ -80,6 +91,14 @@ pub struct Player {
     feed: Option<Feed>,
     /// The last ring that came to its end.
     past: Option<(String, Epoch)>,
+    /// It leads.
+    lead: Option<Lead>,
+}
+
+/// What an output needs that leads.
+struct Lead {
+    pilot: Arc<Pilot>,
+    clock: Clock,
 }
 
 /// The ring that is being read.
@@ -87,7 +106,11 @@ struct Feed {
     ring: RingReader,
     stream: String,
     drift: DriftLoop,
-    resampler: VariableResampler,
+    /// None where the device leads at the ring's rate: frames pass bit by bit.
+    resampler: Option<VariableResampler>,
+    /// What lies between the tick and the next frame, as an output that leads wants it kept, and how much more it is.
+    kept_frames: Option<f64>,
+    ahead_frames: f64,
     /// `[device][ring]`.
     gains: Vec<f32>,
     piece_frames: usize,
@@ -130,7 +153,15 @@ impl Player {
             looked_s: f64::NEG_INFINITY,
             feed: None,
             past: None,
+            lead: None,
         }
+    }
+
+    /// The tick, which keeps this clock where nobody leads, follows the device.
+    #[must_use]
+    pub fn leading(mut self, pilot: Arc<Pilot>, clock: Clock) -> Self {
+        self.lead = Some(Lead { pilot, clock });
+        self
     }
 
     /// Plays until [`Play::stop`]. On a thread of its own.
@@ -147,6 +178,9 @@ impl Player {
             }
         }
         self.play.playing.store(false, Ordering::Relaxed);
+        if let Some(Lead { pilot, .. }) = &self.lead {
+            pilot.release();
+        }
     }
 
     /// Takes the ring's new frames into the queue, as far as they are there. Never waits.
@@ -158,14 +192,32 @@ impl Player {
         }
         self.attend(now_s);
         self.note_underruns();
-        let Some(mut feed) = self.feed.take() else { return self.play.playing.store(false, Ordering::Relaxed) };
-        let goes_on = self.play_on(&mut feed, now_s);
-        if goes_on {
-            self.feed = Some(feed);
-        } else {
-            self.past = Some((feed.stream.clone(), feed.ring.info().epoch));
+        if let Some(mut feed) = self.feed.take() {
+            if self.play_on(&mut feed, now_s) {
+                self.feed = Some(feed);
+            } else {
+                self.past = Some((feed.stream.clone(), feed.ring.info().epoch));
+            }
+        }
+        if self.feed.is_none() {
             self.play.playing.store(false, Ordering::Relaxed);
         }
+        self.wish();
+    }
+
+    /// Tells the tick how fast to be.
+    fn wish(&self) {
+        let Some(Lead { pilot, .. }) = &self.lead else { return };
+        if self.clock.learnt_s() < LEARNING_SECONDS {
+            return;
+        }
+        let ahead_frames = self.feed.as_ref().map_or(0.0, |feed| feed.ahead_frames);
+        let rate_hz = self.feed.as_ref().map_or(1.0, |feed| feed.drift.clock().rate_hz());
+        let pull_ppm = 1e6 * ahead_frames / rate_hz / LEADER_PULL_SECONDS;
+        let period_s = self.play.period_frames_max.load(Ordering::Relaxed) as f64 / f64::from(self.rate_hz);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "nanoseconds of some seconds")]
+        let good_ns = (LEADS_SECONDS.max(2.0 * period_s) * 1e9) as u64;
+        pilot.wish(self.clock.rate_ppm() - pull_ppm, self.last.at_ns.saturating_add(good_ns));
     }
 
     /// Learns from the callbacks since the last turn.
@@ -205,7 +257,12 @@ impl Player {
     fn enter(&self, ring: RingReader, stream: String) -> Option<Feed> {
         let (from_hz, channels) = (ring.info().sample_rate_hz, ring.info().channels as usize);
         let piece_frames = (self.rate_hz / PIECES_A_SECOND).max(1) as usize;
-        let resampler = VariableResampler::new(from_hz, self.rate_hz, channels, piece_frames, Quality::Normal).ok()?;
+        let resampler = if self.lead.is_some() && from_hz == self.rate_hz {
+            None
+        } else {
+            Some(VariableResampler::new(from_hz, self.rate_hz, channels, piece_frames, Quality::Normal).ok()?)
+        };
+        let input_frames_max = resampler.as_ref().map_or(0, VariableResampler::input_frames_max);
         Some(Feed {
             drift: DriftLoop::new(from_hz, 0.0),
             gains: Routing::new(channels, self.channels, 0.0).gains().to_vec(),
@@ -213,9 +270,11 @@ impl Player {
             start: None,
             next: 0,
             seen: 0,
-            input: vec![0.0; channels * resampler.input_frames_max()],
+            input: vec![0.0; channels * input_frames_max],
             output: vec![0.0; channels * piece_frames],
             fading: 0,
+            kept_frames: None,
+            ahead_frames: 0.0,
             ring,
             stream,
             resampler,
@@ -253,13 +312,16 @@ impl Player {
             }
             let Some(position) = feed.position() else { break };
             feed.drift.set_target_frames(self.delay_frames(feed));
-            let ppm = feed.drift.steer(due_s, position) - self.clock.rate_ppm();
+            let ring_ppm = feed.drift.steer(due_s, position);
             if feed.drift.error_frames().abs() > PULL_SECONDS_MAX * feed.drift.clock().rate_hz() {
                 feed.start = None;
                 continue;
             }
-            feed.resampler.set_correction_ppm(ppm);
-            let frames = feed.resampler.needed_input_frames(feed.piece_frames);
+            match &self.lead {
+                Some(lead) => feed.keep(lead.ahead_frames(feed, due_s, position), self.clock.learnt_s()),
+                None => feed.correct(ring_ppm - self.clock.rate_ppm()),
+            }
+            let frames = feed.needed_frames();
             if feed.next + frames as u64 > commit {
                 break;
             }
@@ -272,7 +334,7 @@ impl Player {
             self.show_delay(feed);
         }
         let is_over = feed.ring.state() != RingState::Live && feed.ring.commit().0 <= feed.first() + feed.seen;
-        let is_played = feed.start.is_some_and(|_| feed.next + feed.resampler.input_frames_max() as u64 > feed.seen);
+        let is_played = feed.start.is_some_and(|_| feed.next + feed.piece_frames_max() as u64 > feed.seen);
         !(is_over && (is_played || feed.start.is_none()))
     }
 
@@ -287,15 +349,18 @@ impl Player {
     fn delay_frames(&self, feed: &Feed) -> f64 {
         let rate_hz = feed.drift.clock().rate_hz();
         let piece = rate_hz / f64::from(PIECES_A_SECOND);
-        let held = feed.resampler.latency_frames() as f64;
+        let held = feed.resampler.as_ref().map_or(0.0, |resampler| resampler.latency_frames() as f64);
         f64::from(self.reading.block_frames) + piece + held + self.slack_s * rate_hz
     }
 
     /// Finds the frame that is to be heard at this time. False where it cannot be yet.
     fn place(&mut self, feed: &mut Feed, due_s: f64) -> bool {
         let Some(there) = feed.drift.clock().frames_at(due_s) else { return false };
-        feed.resampler.reset();
-        let wanted = there - self.delay_frames(feed) - feed.resampler.position();
+        let inside = feed.resampler.as_mut().map_or(0.0, |resampler| {
+            resampler.reset();
+            resampler.position()
+        });
+        let wanted = there - self.delay_frames(feed) - inside;
         if wanted < feed.next as f64 {
             // It was heard already, or was never there: silence until its time has come.
             self.play.playing.store(false, Ordering::Relaxed);
@@ -306,7 +371,7 @@ impl Player {
         if feed.next > 0 {
             self.gauge.skipped_frames.fetch_add(start - feed.next, Ordering::Relaxed);
         }
-        (feed.start, feed.next) = (Some(start), start);
+        (feed.start, feed.next, feed.kept_frames, feed.ahead_frames) = (Some(start), start, None, 0.0);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds")]
         let fading = (FADE_SECONDS * f64::from(self.rate_hz)) as usize;
         feed.fading = fading;
@@ -343,25 +408,59 @@ impl Player {
     }
 }
 
+impl Lead {
+    /// How much lies between the tick and the next frame, in frames of the ring.
+    fn ahead_frames(&self, feed: &Feed, due_s: f64, position: f64) -> f64 {
+        self.pilot.frame_at(self.clock, due_s, feed.ring.info().first_frame) - position
+    }
+}
+
 impl Feed {
+    /// What lies before the tick is to stay as it is, as soon as the device's rate is known.
+    fn keep(&mut self, ahead_frames: f64, learnt_s: f64) {
+        if learnt_s < LEARNING_SECONDS {
+            self.kept_frames = None;
+        }
+        self.ahead_frames = ahead_frames - *self.kept_frames.get_or_insert(ahead_frames);
+    }
+
+    fn correct(&mut self, ppm: f64) {
+        if let Some(resampler) = &mut self.resampler {
+            resampler.set_correction_ppm(ppm);
+        }
+    }
+
+    /// Frames of the ring that the next piece takes, and the most that one can take.
+    fn needed_frames(&mut self) -> usize {
+        self.resampler.as_mut().map_or(self.piece_frames, |resampler| resampler.needed_input_frames(self.piece_frames))
+    }
+
+    fn piece_frames_max(&self) -> usize {
+        self.resampler.as_ref().map_or(self.piece_frames, VariableResampler::input_frames_max)
+    }
+
     fn first(&self) -> u64 {
         self.ring.info().first_frame.0
     }
 
     /// Where the next frame of the output lies, in frames since the ring's first.
     fn position(&self) -> Option<f64> {
-        self.start.map(|start| start as f64 + self.resampler.position())
+        let start = self.start?;
+        Some(self.resampler.as_ref().map_or(self.next as f64, |resampler| start as f64 + resampler.position()))
     }
 
     /// Reads so many frames and resamples them. False where they are not there any more.
     fn read(&mut self, frames: usize) -> bool {
         let channels = self.ring.info().channels as usize;
-        let input = &mut self.input[..channels * frames];
-        if self.ring.read(FrameIndex(self.ring.info().first_frame.0 + self.next), input, frames).is_err() {
+        let at = FrameIndex(self.first() + self.next);
+        let input = if self.resampler.is_some() { &mut self.input[..channels * frames] } else { &mut self.output[..] };
+        if self.ring.read(at, input, frames).is_err() {
             return false;
         }
         self.next += frames as u64;
-        self.resampler.process(input, frames, &mut self.output, self.piece_frames);
+        if let Some(resampler) = &mut self.resampler {
+            resampler.process(&self.input[..channels * frames], frames, &mut self.output, self.piece_frames);
+        }
         true
     }
 }

@@ -70,8 +70,9 @@ impl<'a> Logged<'a> {
                     format!("{stream}: {what}; {lag_s:.1} s behind, {waiting} waiting, {kept} in files"),
                 );
             }
-            Report::Leads { stream: Some(stream) } => log.note("leads", None, format!("{stream} leads the clock")),
-            Report::Leads { stream: None } => log.note("leads", None, "no device leads the clock"),
+            Report::Leads { output: true, .. } => log.note("leads", None, "the output leads the clock"),
+            Report::Leads { stream: Some(stream), .. } => log.note("leads", None, format!("{stream} leads the clock")),
+            Report::Leads { stream: None, .. } => log.note("leads", None, "no device leads the clock"),
             Report::Paused { stream, at_s, .. } => {
                 log.note("paused", None, format!("{stream} is paused from {at_s:.2} s on"));
             }

@@ -5,7 +5,7 @@ use super::streams::SourceState;
 use super::{Failure, Part, Phase, Session, Stream};
 use crate::models::file_name;
 use crate::refusal::Refusal;
-use crate::report::{DeviceState, Opened, Report, Span};
+use crate::report::{DeviceState, Leader, Opened, Report, Span};
 use control_protocol::{
     ClockKind, EngineConfig, Exit, FromEngine, GapCause, Mark, Samples, SourceError, SourceSpec, StreamName, ToEngine,
 };
@@ -177,7 +177,9 @@ impl Session<'_> {
     pub(super) fn engine_said(&mut self, message: FromEngine) {
         match message {
             FromEngine::Hello(_) => {}
-            FromEngine::Leads { stream } => self.leads(stream),
+            FromEngine::Leads { stream } => self.leads(stream.map(Leader::Stream)),
+            // There is one.
+            FromEngine::OutputLeads { .. } => self.leads(Some(Leader::OUTPUT)),
             FromEngine::Delays { stream, delays } => self.latency.told(stream, delays),
             FromEngine::Impulse { stream, at_ns } => self.latency.impulse(&stream, at_ns),
             FromEngine::SourceOpened {
@@ -248,11 +250,16 @@ impl Session<'_> {
 
     /// The engine's clock follows another device, or none. Told when it is another one than was told before: the next
     /// engine's choice is most often the same.
-    fn leads(&mut self, leader: Option<StreamName>) {
+    fn leads(&mut self, leader: Option<Leader>) {
         self.leader.clone_from(&leader);
         if self.leader_said != leader {
             self.leader_said.clone_from(&leader);
-            self.reporter.report(Report::Leads { stream: leader });
+            let (stream, output) = match leader {
+                Some(Leader::Stream(stream)) => (Some(stream), false),
+                Some(Leader::Output(_)) => (None, true),
+                None => (None, false),
+            };
+            self.reporter.report(Report::Leads { stream, output });
         }
     }
 

@@ -33,7 +33,7 @@ use crate::paths::Folders;
 use crate::patient;
 use crate::queue::Queue;
 use crate::refusal::Refusal;
-use crate::report::{Report, Reporter};
+use crate::report::{Leader, Report, Reporter};
 use crate::siblings::Siblings;
 use crate::voice::Voice;
 use anyhow::Result;
@@ -144,8 +144,8 @@ pub(crate) struct Session<'a> {
     desk: Desk,
     latency: Latency,
     /// Whom the engine's clock follows, and whom it was last said to follow.
-    leader: Option<StreamName>,
-    leader_said: Option<StreamName>,
+    leader: Option<Leader>,
+    leader_said: Option<Leader>,
     outputs: Outputs,
     queue: Queue<u32>,
     /// What was said in each stream.

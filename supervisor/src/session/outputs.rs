@@ -2,7 +2,7 @@
 
 use super::{Phase, Session};
 use crate::refusal::{Refusal, refusal};
-use crate::report::{OutputState, Report};
+use crate::report::{Leader, OutputState, Report};
 use control_protocol::{ClockKind, Exit, FromEngine, OutputFigures, OutputSpec, StreamName, ToEngine, URI_BYTES_MAX};
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -214,6 +214,7 @@ impl Session<'_> {
             "description": description, "sample_rate_hz": sample_rate_hz, "channels": channels,
             "reason": lost.as_ref().map(|(reason, _)| reason),
             "away_s": lost.as_ref().map(|(_, since)| since.elapsed().as_secs_f64()),
+            "leads": self.leader == Some(Leader::OUTPUT) && lost.is_none(),
             "delay_ms": delay_ms, "queued_frames": figures.queued_frames,
             "underruns": figures.underruns, "underrun_frames": figures.underrun_frames, "xruns": figures.xruns,
             "skipped_frames": figures.skipped_frames, "ppm": figures.ppm_thousandths as f64 / 1e3,
