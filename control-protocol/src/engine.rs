@@ -342,4 +342,9 @@ pub enum FromEngine {
         #[serde(with = "bounds::description_option")]
         description: Option<String>,
     },
+    /// Whether the tick has real-time priority. Once, when it begins; never on a virtual clock, where nobody asks for it.
+    RealTime {
+        /// Or it was refused: under load there may be gaps.
+        granted: bool,
+    },
 }

@@ -159,6 +159,8 @@ fn from_engine() -> Vec<String> {
         FromEngine::DeviceLost { stream: name("mic"), reason: "r".into() },
         FromEngine::DeviceBack { stream: name("mic"), description: None },
         FromEngine::DeviceBack { stream: name("mic"), description: Some("a microphone".into()) },
+        FromEngine::RealTime { granted: true },
+        FromEngine::RealTime { granted: false },
         FromEngine::OutputPlays {
             number: 0,
             wish: 3,
