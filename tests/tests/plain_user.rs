@@ -1,4 +1,5 @@
-//! Real-time scheduling where it is allowed, and a word where it is not: as a plain user, and as one who may.
+//! Real-time scheduling and locked memory where they are allowed, and a word where they are not: as a plain user, and as one
+//! who may.
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -31,12 +32,29 @@ fn scheduling(process: &Process) -> Result<BTreeMap<String, (u32, u32)>> {
     Ok(threads)
 }
 
+/// Memory of a process that cannot be paged out.
+fn locked_kb(process: &Process) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmLck:")).context("VmLck")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// Whether no limit holds for this one: `CAP_IPC_LOCK`.
+fn may_lock() -> Result<bool> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).context("CapEff")?;
+    Ok(u64::from_str_radix(line.trim(), 16)? & (1 << 14) != 0)
+}
+
+/// What a plain user may lock here: less than the queue of a device.
+const LOCKED_KB_MAX: u64 = 64;
+
 /// `SCHED_FIFO`.
 const FIFO: u32 = 1;
 
 /// Nothing is granted to what is started from now on, but to one who needs no limits.
 fn take_limits_away() -> Result<()> {
-    for (resource, most) in [(Resource::Rtprio, 0), (Resource::Memlock, 64 << 10)] {
+    for (resource, most) in [(Resource::Rtprio, 0), (Resource::Memlock, LOCKED_KB_MAX << 10)] {
         let maximum = getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most));
         setrlimit(resource, Rlimit { current: Some(maximum), maximum: Some(maximum) })?;
     }
@@ -65,6 +83,7 @@ fn a_plain_user_is_told_once_and_everything_works() -> Result<()> {
     ensure!(owner != 0, "the engine is root's: this proves nothing");
     let threads = scheduling(&engine)?;
     ensure!(threads.contains_key("tick") && threads.values().all(|(policy, _)| *policy != FIFO), "{threads:?}");
+    ensure!(locked_kb(&engine)? <= LOCKED_KB_MAX, "{} kB", locked_kb(&engine)?);
     ensure!(instance.status()?.real_time == Some(false), "{:?}", instance.status()?);
     let shown = instance.command(&["status"])?.stdout;
     ensure!(shown.contains("real time: refused"), "{shown}");
@@ -103,9 +122,12 @@ fn who_may_has_it_and_is_told_nothing() -> Result<()> {
     let ring = instance.ring("test")?;
     instance.wait_captured(&ring, 1.0)?;
     wait_until("an answer", watchdog(2.0), || Ok(instance.status()?.real_time))?;
+    let engine = instance.processes("engine")?.pop().context("an engine")?;
+    // Two seconds of one channel, and named regions only.
+    let locked = locked_kb(&engine)?;
+    ensure!(!may_lock()? || (384..8 << 10).contains(&locked), "{locked} kB are locked");
     ensure!(instance.status()?.real_time == Some(may), "{:?}, and it may: {may}", instance.status()?);
     if may {
-        let engine = instance.processes("engine")?.pop().context("an engine")?;
         let threads = scheduling(&engine)?;
         // The device's keeper asks for its callback.
         for (name, priority) in [("rack", 8), ("tick", 10), ("virtual device", 12)] {
