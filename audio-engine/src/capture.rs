@@ -1,11 +1,11 @@
 //! The device callback: samples of any format become f32 in the queue.
 //!
 //! Real devices and virtual ones end here, in the same code. It allocates nothing, takes no lock, logs
-//! nothing and makes no system call, but for one on its first call (its thread's priority); what time it is, it reads
+//! nothing and makes no system call, but for its first call, which says on what thread it is; what time it is, it reads
 //! where the kernel shows it (vDSO).
 
 use crate::queue::{Health, Inlet};
-use crate::rt;
+use crate::rt::{self, CallbackThread};
 use control_protocol::GapCause;
 use cpal::{Data, ErrorKind, InputCallbackInfo, SampleFormat, StreamInstant};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub struct Capture {
     /// When the frame after the last one is due, on the stream's own clock.
     expected: Option<StreamInstant>,
     xruns_seen: u64,
-    promoted: bool,
+    thread: Arc<CallbackThread>,
 }
 
 /// The longest loss that one xrun is believed to be.
@@ -31,27 +31,23 @@ impl Capture {
     #[must_use]
     pub fn new(inlet: Inlet, sample_rate_hz: u32) -> Self {
         let xruns_seen = inlet.health().xruns.load(Ordering::Relaxed);
-        Self { inlet, sample_rate_hz, expected: None, xruns_seen, promoted: false }
+        Self { inlet, sample_rate_hz, expected: None, xruns_seen, thread: Arc::default() }
     }
 
-    /// The same for a device of a sound server: its callbacks ask for no real-time priority, since what they wait for has
-    /// none, and with it they would keep the server from its work.
+    /// On what thread it is called, for who may promote that.
     #[must_use]
-    pub fn of_server(self) -> Self {
-        Self { promoted: true, ..self }
+    pub fn thread(&self) -> Arc<CallbackThread> {
+        Arc::clone(&self.thread)
     }
 
     /// Takes one period. A last, incomplete frame is not taken.
     ///
     /// # Real time
-    /// Wait-free after the first call.
+    /// Wait-free; see [`CallbackThread::is_this`] for the first call.
     pub fn on_period(&mut self, period: &Data, info: &InputCallbackInfo) {
         // When the device called, not when it says that it captured: that clock is known from none of them.
         let at_ns = rt::now_ns();
-        if !self.promoted {
-            self.promoted = true;
-            rt::promote(rt::PRIORITY_CALLBACK);
-        }
+        self.thread.is_this();
         let frames = period.len() / self.inlet.channels();
         let (stamp, length) = (info.timestamp(), self.length(frames));
         self.note_xrun(stamp.capture);

@@ -39,6 +39,7 @@ mod intake;
 pub mod lane;
 pub mod limits;
 pub mod live;
+mod locked;
 mod marks;
 pub mod mix;
 mod mpeg;

@@ -7,6 +7,7 @@ use crate::asound::Hush;
 use crate::capture::{Capture, on_error};
 use crate::device::{described, same_form};
 use crate::queue::{DeviceNews, Health, Outlet, queue};
+use crate::rt::CallbackThread;
 use crate::source::with_patience;
 use crate::virtual_device::VirtualDevice;
 use crate::wanted::Wanted;
@@ -122,7 +123,7 @@ impl Keeper {
             }
         }
         loop {
-            let reason = self.watch();
+            let reason = self.watch(&stream);
             abandon(stream);
             if self.is_over() {
                 return self.health.end(None);
@@ -175,11 +176,14 @@ impl Keeper {
     }
 
     /// Returns when the stream is of no use any more, and says why.
-    fn watch(&self) -> String {
+    fn watch(&self, opened: &Opened) -> String {
         let mut periods = self.health.periods.load(Ordering::Relaxed);
         let (mut heard, mut asked) = (Instant::now(), Instant::now());
         let every = if self.source.virtual_device().is_some() { LOOK_AT_VIRTUAL_EVERY } else { LOOK_EVERY };
         loop {
+            if let Some(thread) = &opened.to_promote {
+                thread.promote();
+            }
             std::thread::sleep(every);
             let now = self.health.periods.load(Ordering::Relaxed);
             if now != periods {
@@ -244,9 +248,9 @@ impl Keeper {
 
     fn build(&self, config: StreamConfig) -> Result<(Opened, Outlet), cpal::Error> {
         let (inlet, outlet) = queue(usize::from(config.channels), self.source.queue_frames, &self.health);
-        let capture = Capture::new(inlet, config.sample_rate);
+        let mut capture = Capture::new(inlet, config.sample_rate);
         let is_of_server = matches!(self.source.again, Again::Find { of_server: true, .. });
-        let mut capture = if is_of_server { capture.of_server() } else { capture };
+        let to_promote = (!is_of_server).then(|| capture.thread());
         let errors = Arc::clone(&self.health);
         let retired = Arc::new(AtomicBool::new(false));
         let (for_periods, for_errors) = (Arc::clone(&retired), Arc::clone(&retired));
@@ -265,7 +269,7 @@ impl Keeper {
             },
             Some(POLL_EVERY),
         )?;
-        Ok((Opened { stream, retired }, outlet))
+        Ok((Opened { stream, retired, to_promote }, outlet))
     }
 }
 
@@ -273,6 +277,9 @@ impl Keeper {
 struct Opened {
     stream: cpal::Stream,
     retired: Arc<AtomicBool>,
+    /// Not of a sound server's device: what its callbacks wait for has no real-time priority, and with it they would keep
+    /// the server from its work.
+    to_promote: Option<Arc<CallbackThread>>,
 }
 
 /// Drops a stream where nobody waits for it.

@@ -5,8 +5,8 @@ use crate::output::Pilot;
 use crate::rt;
 use crate::tick::Tick;
 use shm_layout::board::Pulse;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What the control thread tells the tick's thread.
@@ -26,6 +26,8 @@ pub struct Orders {
     pub blocks: AtomicU64,
     /// The tick's answer: by how much later than at the nominal rate it is due, in nanoseconds.
     pub late_ns: AtomicI64,
+    /// The tick's answer, before its first block on a live clock: whether it has real-time priority.
+    pub real_time: OnceLock<bool>,
     /// The tick's answer: how long after its time a block is written, in nanoseconds, evened out.
     pub written_ns: AtomicU64,
 }
@@ -46,10 +48,9 @@ const VIRTUAL_WAIT: Duration = Duration::from_micros(500);
 /// What is left of it is to be freed elsewhere.
 #[must_use]
 pub fn run(mut tick: Tick, pace: Pace, orders: &Arc<Orders>, pulse: &Pulse) -> Tick {
-    if matches!(pace, Pace::Monotonic(_)) && !rt::promote(rt::PRIORITY_TICK) {
-        eprintln!("no real-time priority (ulimit -r): under load there may be gaps");
-    }
     if let Pace::Monotonic(clock) = pace {
+        // Nobody else says it.
+        let _ = orders.real_time.set(rt::promote(rt::PRIORITY_TICK));
         tick.keep_time(clock);
         tick.follow(Arc::clone(&orders.pilot));
     }

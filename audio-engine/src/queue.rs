@@ -13,6 +13,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use crate::delays::Delays;
+use crate::locked::Locked;
 use control_protocol::{GapCause, SourceError};
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -117,6 +118,8 @@ impl Health {
 /// The writing end, owned by a device callback or a reader thread.
 #[derive(Debug)]
 pub struct Inlet {
+    /// Stands before the queues here and in the [`Outlet`]: whoever of both goes last, it goes before their memory.
+    _locked: Arc<[Option<Locked>; 2]>,
     samples: Producer<f32>,
     notes: Producer<Note>,
     channels: usize,
@@ -129,6 +132,7 @@ pub struct Inlet {
 /// The reading end, owned by the tick.
 #[derive(Debug)]
 pub struct Outlet {
+    _locked: Arc<[Option<Locked>; 2]>,
     samples: Consumer<f32>,
     notes: Consumer<Note>,
     /// Notes taken out of the queue and not used up yet. Never grows beyond what it was made with.
@@ -160,10 +164,12 @@ pub enum Run {
 #[must_use]
 pub fn queue(channels: usize, frames: usize, health: &Arc<Health>) -> (Inlet, Outlet) {
     let notes_max = (frames / 16).max(64);
-    let (samples_in, samples_out) = touched(frames * channels, 0.0);
+    let (samples_in, samples_out, samples_locked) = touched(frames * channels, 0.0);
     let none = Note { frames: 0, lost: 0, cause: GapCause::Overrun, at_ns: 0, estimated: false };
-    let (notes_in, notes_out) = touched(notes_max, none);
+    let (notes_in, notes_out, notes_locked) = touched(notes_max, none);
+    let locked = Arc::new([samples_locked, notes_locked]);
     let inlet = Inlet {
+        _locked: Arc::clone(&locked),
         samples: samples_in,
         notes: notes_in,
         channels,
@@ -173,6 +179,7 @@ pub fn queue(channels: usize, frames: usize, health: &Arc<Health>) -> (Inlet, Ou
         health: Arc::clone(health),
     };
     let outlet = Outlet {
+        _locked: locked,
         samples: samples_out,
         notes: notes_out,
         open: VecDeque::with_capacity(notes_max),
@@ -188,16 +195,18 @@ pub fn queue(channels: usize, frames: usize, health: &Arc<Health>) -> (Inlet, Ou
     (inlet, outlet)
 }
 
-/// A queue whose memory is there already: its first lap takes no page faults in a callback.
-fn touched<T: Copy>(capacity: usize, value: T) -> (Producer<T>, Consumer<T>) {
+/// A queue whose memory is there already, and stays there where that is allowed: a callback takes no page faults.
+fn touched<T: Copy>(capacity: usize, value: T) -> (Producer<T>, Consumer<T>, Option<Locked>) {
     let (mut producer, mut consumer) = RingBuffer::new(capacity);
     if let Ok(places) = producer.write_chunk_uninit(capacity) {
         places.fill_from_iter(std::iter::repeat_n(value, capacity));
     }
+    let mut locked = None;
     if let Ok(filled) = consumer.read_chunk(capacity) {
+        locked = Locked::pages_of(filled.as_slices().0);
         filled.commit_all();
     }
-    (producer, consumer)
+    (producer, consumer, locked)
 }
 
 impl Inlet {

@@ -57,6 +57,8 @@ pub struct Running {
     waiting: VecDeque<Change>,
     /// Glitches of those who have left.
     past_xruns: u64,
+    /// Whether it was told whether the tick has real-time priority.
+    real_time_told: bool,
     /// When the delays are told again.
     delays_due: Instant,
     closing: bool,
@@ -173,6 +175,7 @@ impl Running {
             mix_ns,
             waiting: VecDeque::new(),
             past_xruns: 0,
+            real_time_told: false,
             delays_due: Instant::now() + DELAYS_EVERY,
             closing: false,
             over: false,
@@ -351,6 +354,11 @@ impl Running {
         let successors: Vec<_> = self.seats.iter().enumerate().filter_map(reopened).collect();
         successors.into_iter().for_each(|(place, outlet)| self.change(Change::Succeed(place, outlet)));
         while self.control.retired.pop().is_ok() {}
+        if let Some(&granted) = self.orders.real_time.get()
+            && !std::mem::replace(&mut self.real_time_told, true)
+        {
+            send(FromEngine::RealTime { granted });
+        }
         for Seat { name, health, .. } in self.seats.iter().flatten() {
             for news in health.take_device_news() {
                 let stream = name.clone();

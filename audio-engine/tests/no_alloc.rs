@@ -237,6 +237,7 @@ fn callback_and_tick_allocate_nothing_whatever_happens() {
             }
         });
 
+        assert!(capture.thread().is_known());
         assert_eq!([steady, xruns, full, dry, reopened, mixed, end], [0; 7], "at {device_hz} Hz");
         // The cases did occur.
         let [of_mic, of_mix] = readings(&board);
@@ -272,7 +273,7 @@ fn play_period(callback: &mut Playback, samples: &mut [i16]) {
 #[test]
 fn the_callback_of_an_output_allocates_nothing_whatever_happens() {
     let play = Arc::new(Play::default());
-    let (mut queue, mut asked, mut callback) = playback(2, 4 * BLOCK, &play, true);
+    let (mut queue, mut asked, mut callback) = playback(2, 4 * BLOCK, &play);
     play.playing.store(true, Ordering::Relaxed);
     let mut samples = vec![7_i16; 2 * BLOCK];
     // Full, then half a period, then dry for so long that nobody takes what is told; then given up.
@@ -292,6 +293,7 @@ fn the_callback_of_an_output_allocates_nothing_whatever_happens() {
         play_period(&mut callback, &mut samples);
     });
     assert_eq!(calls, 0);
+    assert!(play.thread.is_known());
     assert!(play.underrun_frames.load(Ordering::Relaxed) > 400_000 && samples.iter().all(|&sample| sample == 0));
     assert_eq!(play.periods.load(Ordering::Relaxed), 1_401);
 }

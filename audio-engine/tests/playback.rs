@@ -73,7 +73,7 @@ impl Stage {
         let writer = ring(dir.path(), "mix", 1, 1, 7);
         let (play, gauge) = (Arc::new(Play::default()), Arc::new(Gauge::default()));
         let channels = 2;
-        let (samples, asked, callback) = playback(channels, device_hz as usize / 4 + 4 * period, &play, false);
+        let (samples, asked, callback) = playback(channels, device_hz as usize / 4 + 4 * period, &play);
         let stream = Arc::new(Mutex::new("mix".to_owned()));
         let reading =
             Reading { dir: dir.path().to_owned(), session: SESSION, stream: Arc::clone(&stream), block_frames: 480 };

@@ -347,4 +347,9 @@ pub enum FromEngine {
         /// Which output.
         number: u32,
     },
+    /// Whether the tick has real-time priority. Once, when it begins; never on a virtual clock, where nobody asks for it.
+    RealTime {
+        /// Or it was refused: under load there may be gaps.
+        granted: bool,
+    },
 }

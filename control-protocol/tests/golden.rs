@@ -160,6 +160,8 @@ fn from_engine() -> Vec<String> {
         FromEngine::DeviceBack { stream: name("mic"), description: None },
         FromEngine::DeviceBack { stream: name("mic"), description: Some("a microphone".into()) },
         FromEngine::OutputLeads { number: 0 },
+        FromEngine::RealTime { granted: true },
+        FromEngine::RealTime { granted: false },
         FromEngine::OutputPlays {
             number: 0,
             wish: 3,

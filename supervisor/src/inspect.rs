@@ -50,6 +50,9 @@ fn table_of(status: &Value) -> String {
     if let Some(leader) = status["leader"].as_str() {
         let _ = writeln!(out, "\nclock: {leader} leads");
     }
+    if status["real_time"] == false {
+        let _ = writeln!(out, "\nreal time: refused; `tympan doctor` says how to allow it");
+    }
     out.push_str(&output_orders::shown(&status["outputs"]));
     let queue = &status["queue"];
     let _ = writeln!(

@@ -1,7 +1,7 @@
 //! One `tympan run --json`, watched and ended.
 
 use crate::{
-    Event, EventLog, Finished, Folders, Process, Status, model, processes_of, run_to_end, tympan, wait_until, watchdog,
+    Event, EventLog, Finished, Folders, Process, Status, processes_of, run_to_end, tympan, wait_until, watchdog,
 };
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
@@ -71,7 +71,7 @@ impl Setup {
         let folders = self.folders.map_or_else(Folders::new, Ok)?;
         let stderr = folders.notes().join("stderr");
         let mut command = tympan(&folders)?;
-        command.args(["run", "--json", "--model"]).arg(model()?).args(&self.args).envs(self.environment);
+        command.args(["run", "--json", "--model"]).arg(folders.model()?).args(&self.args).envs(self.environment);
         command.stdin(self.stdin).stdout(Stdio::piped()).stderr(File::create(&stderr)?);
         let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
         let log = EventLog::default();

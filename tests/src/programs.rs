@@ -49,7 +49,7 @@ pub fn model() -> Result<PathBuf> {
 /// # Errors
 /// When it has not been built.
 pub fn tympan(folders: &Folders) -> Result<Command> {
-    let mut command = Command::new(program("tympan")?);
+    let mut command = Command::new(folders.program("tympan")?);
     folders.apply(&mut command);
     Ok(command)
 }

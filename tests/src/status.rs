@@ -7,6 +7,8 @@ use serde::Deserialize;
 pub struct Status {
     /// The session's name.
     pub session: String,
+    /// Whether the engine has real-time priority; none while that is not known.
+    pub real_time: Option<bool>,
     /// Every process, the supervisor too.
     pub processes: Vec<ProcessStatus>,
     /// Every stream.

@@ -1,9 +1,9 @@
 //! The callback of an output: what the player has made ready goes to the device, in its format.
 //!
-//! It allocates nothing, takes no lock, logs nothing and makes no system call, but for one on its first call (its
-//! thread's priority).
+//! It allocates nothing, takes no lock, logs nothing and makes no system call, but for its first call, which says on
+//! what thread it is.
 
-use crate::rt;
+use crate::rt::{self, CallbackThread};
 use cpal::{Data, FromSample, SampleFormat, SizedSample};
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub struct Play {
     pub underruns: AtomicU64,
     /// …and the frames of silence that were played instead.
     pub underrun_frames: AtomicU64,
+    /// On what thread it is called.
+    pub thread: CallbackThread,
     /// The output is given up: the callback is silent, the player ends.
     pub stop: AtomicBool,
 }
@@ -49,7 +51,6 @@ pub struct Playback {
     channels: usize,
     total: u64,
     silent: u64,
-    promote: bool,
     play: Arc<Play>,
 }
 
@@ -57,18 +58,12 @@ pub struct Playback {
 /// made up for by the next.
 const ASKED_MAX: usize = 256;
 
-/// A queue of so many frames between a player, which has the first two, and a callback. With `promote` the callback
-/// asks for real-time priority; that of a sound server's device should not, see [`crate::device`].
+/// A queue of so many frames between a player, which has the first two, and a callback.
 #[must_use]
-pub fn playback(
-    channels: usize,
-    frames: usize,
-    play: &Arc<Play>,
-    promote: bool,
-) -> (Producer<f32>, Consumer<Asked>, Playback) {
+pub fn playback(channels: usize, frames: usize, play: &Arc<Play>) -> (Producer<f32>, Consumer<Asked>, Playback) {
     let (samples_in, samples) = RingBuffer::new(frames * channels);
     let (asked, asked_out) = RingBuffer::new(ASKED_MAX);
-    let callback = Playback { samples, asked, channels, total: 0, silent: 0, promote, play: Arc::clone(play) };
+    let callback = Playback { samples, asked, channels, total: 0, silent: 0, play: Arc::clone(play) };
     (samples_in, asked_out, callback)
 }
 
@@ -76,16 +71,14 @@ impl Playback {
     /// Fills one period; an incomplete frame at its end stays silent.
     ///
     /// # Real time
-    /// Wait-free after the first call.
+    /// Wait-free; see [`CallbackThread::is_this`] for the first call.
     pub fn on_period(&mut self, period: &mut Data) {
         self.on_period_at(rt::now_ns(), period);
     }
 
     /// The same, called at this time on `CLOCK_MONOTONIC`.
     pub fn on_period_at(&mut self, at_ns: u64, period: &mut Data) {
-        if std::mem::take(&mut self.promote) {
-            rt::promote(rt::PRIORITY_CALLBACK);
-        }
+        self.play.thread.is_this();
         match period.sample_format() {
             SampleFormat::F32 => self.fill::<f32>(at_ns, period),
             SampleFormat::F64 => self.fill::<f64>(at_ns, period),
@@ -149,7 +142,7 @@ mod tests {
     #[test]
     fn what_is_ready_is_played_and_what_is_missing_is_silence_and_counted() {
         let play = Arc::new(Play::default());
-        let (mut samples, mut asked, mut callback) = playback(2, 8, &play, false);
+        let (mut samples, mut asked, mut callback) = playback(2, 8, &play);
         [0.5_f32, -0.5, 1.0, -1.0, 0.25, 0.0].into_iter().for_each(|s| samples.push(s).unwrap());
         let mut first = [9_i16; 4];
         period(&mut callback, &mut first);
@@ -172,7 +165,7 @@ mod tests {
     #[test]
     fn one_that_is_given_up_is_silent() {
         let play = Arc::new(Play::default());
-        let (mut samples, _asked, mut callback) = playback(1, 8, &play, false);
+        let (mut samples, _asked, mut callback) = playback(1, 8, &play);
         samples.push(1.0).unwrap();
         play.stop.store(true, Ordering::Relaxed);
         let mut heard = [9.0_f32];

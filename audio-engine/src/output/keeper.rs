@@ -197,6 +197,9 @@ struct Opened {
     /// The sound server's sink that was opened by its name: a server that has it no more plays to another one instead,
     /// without a word.
     held: Option<String>,
+    /// Its callbacks are a sound server's: they get no real-time priority, since what they wait for has none, and with it
+    /// they would keep the server from its work.
+    of_server: bool,
     /// The default is in the place of the one that is wanted.
     is_substitute: bool,
 }
@@ -313,7 +316,8 @@ impl Keeper {
         };
         let held = asound::is_added(&id_of(&found.device)).then_some(found.id);
         locked(&self.shared.count).present = Some(Arc::clone(&play));
-        let opened = Opened { stream, play, form, name: found.name, followed, held, is_substitute };
+        let of_server = found.of_server;
+        let opened = Opened { stream, play, form, name: found.name, followed, held, of_server, is_substitute };
         if let Err(e) = std::thread::Builder::new().name("player".into()).spawn(move || player.run()) {
             self.give_up(opened);
             let reason = format!("no thread to play: {e}");
@@ -327,6 +331,9 @@ impl Keeper {
         let mut periods = opened.play.periods.load(Ordering::Relaxed);
         let (mut heard, mut asked) = (Instant::now(), Instant::now());
         loop {
+            if !opened.of_server {
+                opened.play.thread.promote();
+            }
             std::thread::sleep(LOOK_EVERY);
             if self.is_over() {
                 return None;
@@ -441,7 +448,7 @@ fn build_stream(found: &Found, config: StreamConfig, play: &Arc<Play>) -> Result
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "part of a second")]
     let frames = (QUEUE_SECONDS * f64::from(config.sample_rate)) as usize + QUEUE_PERIODS * period_frames;
     let channels = usize::from(config.channels);
-    let (samples, asked, mut callback): (_, _, Playback) = playback(channels, frames, play, !found.of_server);
+    let (samples, asked, mut callback): (_, _, Playback) = playback(channels, frames, play);
     let errors = Arc::clone(play);
     let stream = device.build_output_stream_raw(
         config,

@@ -40,7 +40,7 @@ impl Speaker {
         at_s: f64,
     ) -> Self {
         let (play, gauge) = (Arc::new(Play::default()), Arc::new(Gauge::default()));
-        let (samples, asked, callback) = playback(CHANNELS, rate_hz as usize / 4 + 4 * period, &play, false);
+        let (samples, asked, callback) = playback(CHANNELS, rate_hz as usize / 4 + 4 * period, &play);
         let stream = Arc::new(Mutex::new(stream.to_owned()));
         let block_frames = u32::try_from(BLOCK).unwrap();
         let reading = Reading { dir: dir.to_owned(), session: SESSION, stream, block_frames };

@@ -18,6 +18,9 @@ use std::time::Instant;
 
 /// Frames of one tick, in a second: a block is 10 ms.
 const BLOCKS_A_SECOND: u32 = 100;
+/// What it costs, and what to do.
+const NO_REAL_TIME: &str = "no real-time priority: on a loaded machine there may be short gaps, which are counted and told; \
+                            `tympan doctor` says how to allow it";
 /// So many names of streams are known with the epochs of their last rings.
 const REMEMBERED: usize = 1_024;
 
@@ -180,6 +183,7 @@ impl Session<'_> {
             FromEngine::Leads { stream } => self.leads(stream.map(Leader::Stream)),
             // There is one.
             FromEngine::OutputLeads { .. } => self.leads(Some(Leader::OUTPUT)),
+            FromEngine::RealTime { granted } => self.has_real_time(granted),
             FromEngine::Delays { stream, delays } => self.latency.told(stream, delays),
             FromEngine::Impulse { stream, at_ns } => self.latency.impulse(&stream, at_ns),
             FromEngine::SourceOpened {
@@ -260,6 +264,14 @@ impl Session<'_> {
                 None => (None, false),
             };
             self.reporter.report(Report::Leads { stream, output });
+        }
+    }
+
+    /// The engine has real-time priority or was refused it, which is told once in a run: the next engine is of the same user.
+    fn has_real_time(&mut self, granted: bool) {
+        self.real_time = Some(granted);
+        if !granted && !std::mem::replace(&mut self.refusal_said, true) {
+            self.notice(NO_REAL_TIME);
         }
     }
 
@@ -413,6 +425,7 @@ impl Session<'_> {
     pub(super) fn engine_died(&mut self) {
         self.latency.clear();
         self.leader = None;
+        self.real_time = None;
         self.outputs.engine_died();
         let rate = u64::from(self.plan.sample_rate_hz);
         for (name, ring) in std::mem::take(&mut self.rings.live) {

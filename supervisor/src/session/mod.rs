@@ -146,6 +146,9 @@ pub(crate) struct Session<'a> {
     /// Whom the engine's clock follows, and whom it was last said to follow.
     leader: Option<Leader>,
     leader_said: Option<Leader>,
+    /// Whether the engine's tick has real-time priority, as far as it is known, and whether the want of it was told.
+    real_time: Option<bool>,
+    refusal_said: bool,
     outputs: Outputs,
     queue: Queue<u32>,
     /// What was said in each stream.
@@ -199,6 +202,8 @@ impl<'a> Session<'a> {
             latency: Latency::default(),
             leader: None,
             leader_said: None,
+            real_time: None,
+            refusal_said: false,
             outputs: Outputs::new(plan.output.as_ref()),
             queue: Queue::default(),
             spoken: BTreeMap::new(),

@@ -82,6 +82,7 @@ impl Session<'_> {
             "session": self.id.to_string(),
             "sample_rate_hz": rate,
             "leader": self.leader,
+            "real_time": self.real_time,
             "model": self.plan.models.first().display().to_string(),
             "processes": processes,
             "streams": streams,
