@@ -44,6 +44,7 @@ impl Capture {
     ///
     /// # Real time
     /// Wait-free; see [`CallbackThread::is_this`] for the first call.
+    #[cfg_attr(rtsan, sanitize(realtime = "nonblocking"))]
     pub fn on_period(&mut self, period: &Data, info: &InputCallbackInfo) {
         // When the device called, not when it says that it captured: that clock is known from none of them.
         let at_ns = rt::now_ns();

@@ -18,6 +18,8 @@
 //! death, allocate, lock or log on an audio thread. Opening, closing and freeing happen on the control thread
 //! ([`engine`]); calls into the sound system on threads that may be abandoned ([`live`]).
 
+#![cfg_attr(rtsan, feature(sanitize))]
+
 pub mod arrivals;
 pub mod asound;
 pub mod capture;

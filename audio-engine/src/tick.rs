@@ -188,6 +188,7 @@ impl Tick {
     ///
     /// # Real time
     /// As the module says.
+    #[cfg_attr(rtsan, sanitize(realtime = "nonblocking"))]
     pub fn run(&mut self, draining: bool) {
         if self.is_ending() {
             return self.catch_up();

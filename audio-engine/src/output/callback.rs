@@ -77,6 +77,7 @@ impl Playback {
     }
 
     /// The same, called at this time on `CLOCK_MONOTONIC`.
+    #[cfg_attr(rtsan, sanitize(realtime = "nonblocking"))]
     pub fn on_period_at(&mut self, at_ns: u64, period: &mut Data) {
         self.play.thread.is_this();
         match period.sample_format() {
