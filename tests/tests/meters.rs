@@ -278,6 +278,8 @@ fn what_is_asked_for_wrongly_is_refused_in_plain_words() -> Result<()> {
     instance.command(&["meters", "mic"])?.expect_exit(3, &["no meter of mic", "there is tone, mix"])?;
     instance.command(&["meters", "mic", "--reset"])?.expect_exit(3, &["mic", "tone", "mix"])?;
     instance.command(&["meters", "--rate", "61"])?.expect_exit(2, &["1..=60"])?;
+    // There must have been a tenth of a second.
+    instance.wait_captured(&instance.ring("tone")?, 0.5)?;
     let once = instance.command(&["meters", "--once"])?;
     once.expect_success()?;
     let names: Vec<_> = once.stdout.lines().map(|line| line.split_whitespace().next().unwrap_or_default()).collect();
