@@ -21,25 +21,18 @@ const CAPTURE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// `audio-engine devices`.
 pub(crate) fn devices(all: bool) -> Exit {
-    let mut voice = Voice::take();
-    let lines = match with_patience(move || inputs::list(all)) {
-        Some(Ok(lines)) => lines,
-        Some(Err(error)) => {
-            voice.say(&format!("the sound system does not answer: {error}"));
-            Vec::new()
-        }
-        None => {
-            voice.say("the sound system does not answer");
-            Vec::new()
-        }
-    };
-    print(&with_true_default(lines))
+    print(&with_true_default(listed(move || inputs::list(all))))
 }
 
 /// `audio-engine outputs`.
 pub(crate) fn outputs(all: bool) -> Exit {
+    print(&listed(move || output::list(all)))
+}
+
+/// What a sound system lists; nothing, and a word about it, where it does not answer.
+fn listed<L: Send + 'static>(list: impl FnOnce() -> Result<Vec<L>, cpal::Error> + Send + 'static) -> Vec<L> {
     let mut voice = Voice::take();
-    let lines = match with_patience(move || output::list(all)) {
+    match with_patience(list) {
         Some(Ok(lines)) => lines,
         Some(Err(error)) => {
             voice.say(&format!("the sound system does not answer: {error}"));
@@ -49,8 +42,7 @@ pub(crate) fn outputs(all: bool) -> Exit {
             voice.say("the sound system does not answer");
             Vec::new()
         }
-    };
-    print(&lines)
+    }
 }
 
 /// A default that has a name and delivers nothing is none.
