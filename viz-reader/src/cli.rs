@@ -27,7 +27,8 @@ pub struct Arguments {
 const HELP: &str = "\
 Examples:
   tympan viz --png talk.png talk.wav
-  tympan viz --png mic.png --csv mic.csv --from -10s mic";
+  tympan viz --png mic.png --csv mic.csv --from -10s mic
+  tympan viz --web";
 
 /// What is drawn, and how. The same in a terminal, a browser and a file.
 #[derive(Debug, Clone, Args)]
@@ -86,6 +87,15 @@ pub struct Web {
     /// Show it in a browser
     #[arg(long, conflicts_with_all = ["png", "csv"])]
     pub web: bool,
+    /// The port of the page's address; 0: any that is free
+    #[arg(long, default_value_t = 0, requires = "web")]
+    pub port: u16,
+    /// The interface it is served on. On any but the loopback interface the page's address has a token that it cannot be seen without
+    #[arg(long, default_value = "127.0.0.1", requires = "web")]
+    pub host: String,
+    /// Do not open a browser
+    #[arg(long, requires = "web")]
+    pub no_open: bool,
 }
 
 /// What is shown.

@@ -1,0 +1,169 @@
+//! Reads each stream that somebody looks at, once, for all who do.
+//!
+//! A feed is a thread that follows a ring and gives its blocks to a channel of bounded length. Who takes them too slowly
+//! misses the oldest and is told how many; nobody else notices. It ends when nobody listens any more.
+
+use super::catalogue::Catalogue;
+use super::wire::{Span, Why};
+use crate::rings::{News, Position, RingView, Shape};
+use shm_layout::RingState;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::broadcast;
+
+/// Blocks that a client may be behind: more than a second of them.
+const BLOCKS: usize = 128;
+/// Frames are gathered for so long at the least, so that heads stay small beside samples.
+const GATHER_MS: u64 = 8;
+/// Frames of a block at the most, in milliseconds.
+const BLOCK_MS_MAX: u64 = 200;
+/// How long a feed sleeps where nothing comes.
+const IDLE: Duration = Duration::from_millis(100);
+/// How long it stays when nobody listens: a page that is loaded anew comes back.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What happened in a stream.
+#[derive(Debug, Clone)]
+pub(super) enum Happened {
+    /// New frames.
+    Block(Arc<Block>),
+    /// The ring ended; a next one may follow.
+    Ended { state: RingState, at: u64 },
+    /// It cannot be read.
+    Failed(Arc<str>),
+}
+
+/// Frames, and what is missing in and before them.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub shape: Arc<Shape>,
+    pub first_frame: u64,
+    pub frames: usize,
+    pub spans: Vec<Span>,
+    /// In microseconds since 1970.
+    pub written_us: u64,
+    /// `[channels][frames]`.
+    pub planar: Vec<f32>,
+}
+
+impl Block {
+    /// One past the last frame.
+    pub(super) const fn end_frame(&self) -> u64 {
+        self.first_frame + self.frames as u64
+    }
+}
+
+/// All feeds of a server.
+#[derive(Debug, Default)]
+pub(super) struct Feeds {
+    running: Mutex<BTreeMap<String, broadcast::Sender<Happened>>>,
+}
+
+impl Feeds {
+    /// Listens to a stream. `None`: there is no such stream now, or no thread for it.
+    pub(super) fn listen(self: &Arc<Self>, catalogue: &Catalogue, stream: &str) -> Option<broadcast::Receiver<Happened>> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = running.get(stream) {
+            return Some(sender.subscribe());
+        }
+        let place = catalogue.place(stream)?;
+        let (sender, receiver) = broadcast::channel(BLOCKS);
+        let (feeds, own, name) = (Arc::clone(self), sender.clone(), stream.to_owned());
+        let thread = std::thread::Builder::new().name(format!("feed {stream}"));
+        thread
+            .spawn(move || {
+                match RingView::open(&place, Position::Newest) {
+                    Ok(view) => follow(view, &own, || feeds.leave(&name)),
+                    Err(refusal) => {
+                        let _ = own.send(Happened::Failed(refusal.to_string().into()));
+                    }
+                }
+                feeds.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+            })
+            .ok()?;
+        running.insert(stream.to_owned(), sender);
+        Some(receiver)
+    }
+
+    /// Takes a feed off the list if nobody listens: nobody can come between.
+    fn leave(&self, stream: &str) -> bool {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let unheard = running.get(stream).is_none_or(|sender| sender.receiver_count() == 0);
+        if unheard {
+            running.remove(stream);
+        }
+        unheard
+    }
+}
+
+fn follow(mut view: RingView, sender: &broadcast::Sender<Happened>, leave: impl Fn() -> bool) {
+    let mut shape = Arc::new(view.shape().clone());
+    let mut planar = Vec::new();
+    let mut spans: Vec<Span> = Vec::new();
+    let mut heard_at = Instant::now();
+    // What the ring is, at once: nothing may come for long.
+    let at = view.position().0;
+    give(sender, block(&mut view, &shape, at, 0, Vec::new(), Vec::new()));
+    loop {
+        if sender.receiver_count() > 0 {
+            heard_at = Instant::now();
+        } else if heard_at.elapsed() > LINGER && leave() {
+            return;
+        }
+        let most = usize::try_from(u64::from(shape.sample_rate_hz) * BLOCK_MS_MAX / 1_000).unwrap_or(1).max(64);
+        match view.news(&mut planar, most) {
+            News::Frames { from, frames, gaps } => {
+                spans.extend(gaps.iter().map(|(from, to)| Span { from: from.0, to: to.0, why: Why::Gap }));
+                let block = block(&mut view, &shape, from.0, frames, std::mem::take(&mut spans), planar.clone());
+                give(sender, block);
+            }
+            News::Lost { from, to } => spans.push(Span { from: from.0, to: to.0, why: Why::Lost }),
+            News::Entered { shape: entered, gap } => {
+                shape = Arc::new(entered);
+                let gap = gap.map(|(from, to)| Span { from: from.0, to: to.0, why: Why::Gap });
+                spans.extend(gap);
+                let at = view.position().0;
+                give(sender, block(&mut view, &shape, at, 0, std::mem::take(&mut spans), Vec::new()));
+            }
+            News::Ended { state, at } => {
+                let _ = sender.send(Happened::Ended { state, at: at.0 });
+            }
+            News::Nothing => wait(&mut view, &shape),
+        }
+    }
+}
+
+fn give(sender: &broadcast::Sender<Happened>, block: Block) {
+    // Nobody listens: nobody misses it.
+    let _ = sender.send(Happened::Block(Arc::new(block)));
+}
+
+fn block(view: &mut RingView, shape: &Arc<Shape>, first_frame: u64, frames: usize, spans: Vec<Span>, planar: Vec<f32>) -> Block {
+    Block { shape: Arc::clone(shape), first_frame, frames, spans, written_us: written_us(view), planar }
+}
+
+/// Sleeps until there is enough for a block.
+fn wait(view: &mut RingView, shape: &Shape) {
+    let position = view.position();
+    let frames = (u64::from(shape.sample_rate_hz) * GATHER_MS / 1_000).max(1);
+    let live = view.ring().state() == RingState::Live;
+    match view.ring().version_2() {
+        Some(ring) if live => {
+            let _ = ring.wait_for(position, frames, IDLE);
+        }
+        Some(_) => std::thread::sleep(IDLE),
+        // Version 1 has nothing to wait at.
+        None => std::thread::sleep(Duration::from_millis(GATHER_MS)),
+    }
+}
+
+/// When the newest frames were written, on the clock of the wall: that is what a page can read.
+fn written_us(view: &mut RingView) -> u64 {
+    let now_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros());
+    let now_us = u64::try_from(now_us).unwrap_or(0);
+    let Some(ring) = view.ring().version_2() else { return now_us };
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let now_ns = u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0);
+    now_us.saturating_sub(now_ns.saturating_sub(ring.commit_time_ns()) / 1_000)
+}

@@ -1,0 +1,88 @@
+/** Paints columns into an image: the wave of each lane as a line from its least to its greatest sample, levels as colours. */
+
+import type { Lane } from "./layout";
+import { Missing, type Picture } from "./picture";
+
+export interface Ink {
+  ground: number;
+  wave: number;
+  body: number;
+  axis: number;
+  clip: number;
+  gap: number;
+  lost: number;
+  skipped: number;
+}
+
+/** A colour of a style sheet (#rgb or #rrggbb) as a pixel. */
+export function pixel(colour: string): number {
+  let hex = colour.trim().replace("#", "");
+  if (hex.length === 3) hex = [...hex].map((digit) => digit + digit).join("");
+  const bytes = new Uint8Array([0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16) || 0).concat(255));
+  return new Uint32Array(bytes.buffer)[0];
+}
+
+export class Painter {
+  readonly image: ImageData;
+  private readonly pixels: Uint32Array;
+
+  constructor(readonly width: number, readonly height: number, private readonly lanes: Lane[], private readonly ink: Ink,
+    private readonly colours: Uint32Array, private readonly gain: number) {
+    this.image = new ImageData(width, height);
+    this.pixels = new Uint32Array(this.image.data.buffer);
+    this.pixels.fill(ink.ground);
+  }
+
+  /** A column of the wave. */
+  wave(picture: Picture, lane: number, column: number): void {
+    const { top, height } = this.lanes[lane].wave;
+    if (height === 0) return;
+    const { pixels, width, ink } = this;
+    const x = column % width;
+    const missing = picture.missingAt(lane, column);
+    if (missing !== Missing.sound) return this.hatch(x, top, height, missing, column);
+    const [low, high, rms] = picture.waveAt(lane, column);
+    const middle = top + (height - 1) / 2;
+    const scale = ((height - 1) / 2) * this.gain;
+    const y = (value: number) => Math.min(top + height - 1, Math.max(top, Math.round(middle - value * scale)));
+    const [from, to, bodyFrom, bodyTo] = [y(high), y(low), y(Math.min(high, rms)), y(Math.max(low, -rms))];
+    const axis = Math.round(middle);
+    for (let row = top, at = top * width + x; row < top + height; row++, at += width) {
+      const inside = row >= from && row <= to;
+      pixels[at] = inside ? (row >= bodyFrom && row <= bodyTo ? ink.body : ink.wave) : row === axis ? ink.axis : ink.ground;
+    }
+    if (high >= 0.9999) pixels[from * width + x] = ink.clip;
+    if (low <= -0.9999) pixels[to * width + x] = ink.clip;
+  }
+
+  /** A column of the spectrogram. */
+  spectrum(picture: Picture, lane: number, column: number): void {
+    const { top, height } = this.lanes[lane].colours;
+    if (height === 0) return;
+    const { pixels, width, colours } = this;
+    const x = column % width;
+    const missing = picture.missingAt(lane, column);
+    if (missing !== Missing.sound) return this.hatch(x, top, height, missing, column);
+    const [levels, begin] = picture.coloursAt(lane, column);
+    const last = begin + Math.min(height, picture.shape.rows) - 1;
+    for (let level = last, at = top * width + x; level >= begin; level--, at += width) pixels[at] = colours[levels[level]];
+  }
+
+  /** Nothing is known of this column yet. */
+  blank(strip: { top: number; height: number }, column: number): void {
+    const x = column % this.width;
+    for (let row = strip.top, at = strip.top * this.width + x; row < strip.top + strip.height; row++, at += this.width) {
+      this.pixels[at] = this.ink.ground;
+    }
+  }
+
+  /** Sound that is missing: stripes, which no sound looks like. */
+  private hatch(x: number, top: number, height: number, missing: number, column: number): void {
+    const { pixels, width, ink } = this;
+    const colour = missing === Missing.gap ? ink.gap : missing === Missing.absent || missing === Missing.overwritten ? ink.ground
+      : missing === Missing.skipped ? ink.skipped : ink.lost;
+    for (let row = top, at = top * width + x; row < top + height; row++, at += width) {
+      pixels[at] = ((row + column) >> 2) & 1 ? colour : ink.ground;
+    }
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * How finely is computed. Whoever cannot keep up gets coarser transforms, one step after the other, and finer ones again
+ * when there is time; frames that are missing are never hidden by it.
+ */
+
+/** Divisors of the transform's length and factors of its hop. */
+const STEPS = [
+  { fft: 1, hop: 1 },
+  { fft: 1, hop: 2 },
+  { fft: 1, hop: 4 },
+  { fft: 2, hop: 4 },
+  { fft: 4, hop: 8 },
+] as const;
+
+/** Part of the time that may be spent computing; beyond it is too much. */
+const LOAD_HIGH = 0.6;
+/** Below it there is room for a finer step, which costs up to twice as much. */
+const LOAD_LOW = 0.25;
+/** Drawing fewer frames a second than this is falling behind, too. */
+const FRAMES_LOW = 24;
+/** How long things must be bad, and good, before a step, in milliseconds. */
+const BAD_MS = 300;
+const GOOD_MS = 2000;
+
+export class Quality {
+  step = 0;
+  private badSince: number | null = null;
+  private goodSince: number | null = null;
+
+  /** The transform that is computed for one that is wished. */
+  transform(fft: number, hop: number): { fft: number; hop: number } {
+    const { fft: divisor, hop: factor } = STEPS[this.step];
+    return { fft: Math.max(Math.min(fft, 256), fft / divisor), hop: hop * factor };
+  }
+
+  /** Judges the last moments: true where the step has changed. `behindMs`: the age of the oldest frame that waits. */
+  judge(now: number, load: number, behindMs: number, framesPerSecond: number): boolean {
+    const bad = load > LOAD_HIGH || behindMs > 250 || framesPerSecond < FRAMES_LOW;
+    const good = load < LOAD_LOW && behindMs < 100 && framesPerSecond > 2 * FRAMES_LOW - 8;
+    this.badSince = bad ? (this.badSince ?? now) : null;
+    this.goodSince = good ? (this.goodSince ?? now) : null;
+    if (this.badSince !== null && now - this.badSince > BAD_MS && this.step < STEPS.length - 1) {
+      this.step += 1;
+      this.badSince = now;
+      return true;
+    }
+    if (this.goodSince !== null && now - this.goodSince > GOOD_MS && this.step > 0) {
+      this.step -= 1;
+      this.goodSince = now;
+      return true;
+    }
+    return false;
+  }
+}

@@ -1,0 +1,177 @@
+/** The channels that the page looks at: their samples go from the ring client into the module's lanes. */
+
+import type { LaneName } from "./messages";
+import type { Module } from "./module";
+import { Missing } from "./picture";
+import { type EpochInfo, type Frames, type RingClient, Why } from "./ring-client";
+
+/** Memory for the histories of all lanes, and how long one is at the most. */
+const HISTORY_BYTES = 192 << 20;
+const HISTORY_SECONDS = 60;
+/** Samples of a question about the past; the server takes twice as many. */
+const ASK_SAMPLES = 1 << 20;
+
+/** A channel in the module. */
+export interface Channel {
+  lane: number;
+  channel: number;
+}
+
+export interface Stream {
+  info: EpochInfo;
+  clock: string;
+  channels: Channel[];
+  /** Of neighbouring channels: the number of the pair in the module, and the correlation now. */
+  pairs: { right: number; pair: number; value: number }[];
+  state: string;
+  lost: number;
+  gaps: number;
+  /** The past is being asked for. */
+  asking: boolean;
+  /** The oldest frame that was asked for: asking again is no help. */
+  asked: number;
+}
+
+export class Streams {
+  readonly all = new Map<string, Stream>();
+  private wished: LaneName[] = [];
+  /** When the newest frames of any stream were written, in microseconds since 1970. */
+  writtenUs = 0;
+
+  constructor(private readonly module: Module, private readonly client: RingClient) {}
+
+  /** Looks at these channels and no others. */
+  wish(lanes: LaneName[]): void {
+    const same = JSON.stringify(lanes) === JSON.stringify(this.wished);
+    if (same) return;
+    this.wished = lanes;
+    const names = new Set(lanes.map((lane) => lane.stream));
+    for (const [name, stream] of this.all) {
+      if (!names.has(name)) {
+        this.drop(stream);
+        this.all.delete(name);
+        this.client.unsubscribe(name);
+      }
+    }
+    this.module.call.tv_pairs_clear();
+    for (const [name, stream] of this.all) this.open(name, stream.info, stream);
+    for (const name of names) this.client.subscribe(name, this.channelsOf(name));
+  }
+
+  private channelsOf(name: string): number[] {
+    return this.wished.filter((lane) => lane.stream === name).map((lane) => lane.channel).sort((a, b) => a - b);
+  }
+
+  private drop(stream: Stream): void {
+    for (const { lane } of stream.channels) this.module.call.tv_lane_free(lane);
+  }
+
+  /** Makes lanes for a stream, keeping those that it has where its frames go on. */
+  private open(name: string, info: EpochInfo, old: Stream | undefined): void {
+    const { call } = this.module;
+    const goesOn = old && old.info.session === info.session && info.session !== null && old.info.sample_rate_hz === info.sample_rate_hz;
+    const each = HISTORY_BYTES / 4 / Math.max(1, this.wished.length);
+    const history = Math.floor(Math.min(each, HISTORY_SECONDS * info.sample_rate_hz));
+    const channels = this.channelsOf(name).filter((channel) => channel < info.channels).map((channel) => {
+      const kept = goesOn || old?.info === info ? old?.channels.find((one) => one.channel === channel) : undefined;
+      return kept ?? { channel, lane: call.tv_lane_new(info.sample_rate_hz, history) };
+    });
+    for (const { lane } of old?.channels ?? []) if (!channels.some((one) => one.lane === lane)) call.tv_lane_free(lane);
+    const pairs = channels
+      .filter(({ channel }, place) => channel % 2 === 1 && channels[place - 1]?.channel === channel - 1)
+      .map(({ channel }) => ({ right: channel, pair: call.tv_pair_new(info.sample_rate_hz), value: 0 }));
+    const clock = info.session ? `${info.session} ${info.sample_rate_hz}` : `${name} ${info.epoch}`;
+    this.all.set(name, {
+      info, clock, channels, pairs, state: "live", lost: old?.lost ?? 0, gaps: old?.gaps ?? 0, asking: false, asked: Infinity,
+    });
+  }
+
+  /** A ring was entered. True where the view must be made anew. */
+  epoch(info: EpochInfo): boolean {
+    if (!this.wished.some((lane) => lane.stream === info.stream)) return false;
+    const old = this.all.get(info.stream);
+    this.open(info.stream, info, old);
+    const now = this.all.get(info.stream);
+    if (!old && now) {
+      // The right edge stands before the first frame comes.
+      for (const { lane } of now.channels) this.module.call.tv_miss(lane, Math.max(0, info.at - 1), info.at, Missing.absent);
+    }
+    return old?.clock !== now?.clock || old?.channels.length !== now?.channels.length;
+  }
+
+  /** New frames. */
+  live(frames: Frames): void {
+    const stream = this.all.get(frames.stream);
+    if (!stream) return;
+    this.writtenUs = Math.max(this.writtenUs, frames.writtenUs);
+    const { call } = this.module;
+    this.module.input(frames.samples);
+    for (const { lane, channel } of stream.channels) {
+      const place = frames.channels.indexOf(channel);
+      if (place < 0) continue;
+      if (frames.count > 0) call.tv_put(lane, frames.first, place * frames.count, frames.count, 1);
+      for (const { from, to, why } of frames.missing) call.tv_miss(lane, from, to, why);
+    }
+    for (const pair of stream.pairs) {
+      const [left, right] = [frames.channels.indexOf(pair.right - 1), frames.channels.indexOf(pair.right)];
+      if (left < 0 || right < 0 || frames.count === 0) continue;
+      pair.value = call.tv_pair(pair.pair, left * frames.count, right * frames.count, frames.count);
+    }
+    for (const { from, to, why } of frames.missing) {
+      if (why === Why.Gap) stream.gaps += to - from;
+      else stream.lost += to - from;
+    }
+  }
+
+  /** One past the newest frame of a stream. */
+  end(stream: Stream): number {
+    return Math.max(0, ...stream.channels.map(({ lane }) => this.module.call.tv_end(lane)));
+  }
+
+  laneOf({ stream, channel }: LaneName): [Stream, Channel] | null {
+    const found = this.all.get(stream);
+    const one = found?.channels.find((other) => other.channel === channel);
+    return found && one ? [found, one] : null;
+  }
+
+  /**
+   * Asks the server for the past from this frame on, where it is not here. Calls `came` after each part, the newest first.
+   */
+  async fetch(name: string, from: number, came: () => void): Promise<void> {
+    const stream = this.all.get(name);
+    if (!stream || stream.asking || stream.channels.length === 0) return;
+    const { call } = this.module;
+    const first = () => Math.max(...stream.channels.map(({ lane }) => this.have(lane)));
+    const history = Math.floor(HISTORY_BYTES / 4 / Math.max(1, this.wished.length));
+    from = Math.max(0, Math.floor(from), this.end(stream) - Math.min(history, HISTORY_SECONDS * stream.info.sample_rate_hz));
+    stream.asking = true;
+    try {
+      const part = Math.floor(ASK_SAMPLES / stream.info.channels);
+      while (first() > from && stream.asked > from && this.all.get(name) === stream) {
+        const to = Math.min(first(), stream.asked);
+        const begin = Math.max(from, to - part);
+        const answer = await this.client.frames(name, begin, to, stream.channels.map((one) => one.channel));
+        stream.asked = begin;
+        this.module.input(answer.samples);
+        for (const { lane, channel } of stream.channels) {
+          const place = answer.channels.indexOf(channel);
+          if (place < 0) continue;
+          call.tv_put(lane, begin, place * answer.count, answer.count, 0);
+          for (const span of answer.missing) if (span.why !== Why.Later) call.tv_miss(lane, span.from, span.to, span.why);
+        }
+        came();
+      }
+    } catch {
+      // The connection broke, or the ring is gone: what is not here stays blank.
+    } finally {
+      stream.asking = false;
+    }
+  }
+
+  /** The oldest frame that a lane has: its first one is a place holder that is absent. */
+  private have(lane: number): number {
+    const { call } = this.module;
+    const first = call.tv_first(lane);
+    return call.tv_missing(lane, first, first + 1) === Missing.absent ? first + 1 : first;
+  }
+}
