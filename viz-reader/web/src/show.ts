@@ -15,9 +15,25 @@ export interface Show {
   draw(image: ImageData, bands: Band[], changed: { from: number; count: number }): void;
 }
 
+/** Names of what draws without a graphics processor. */
+const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
+
+/** Whether WebGL2 is drawn by a graphics processor here. */
+function accelerated(): boolean {
+  const gl = document.createElement("canvas").getContext("webgl2", { failIfMajorPerformanceCaveat: true });
+  const info = gl?.getExtension("WEBGL_debug_renderer_info");
+  const name = gl && info ? String(gl.getParameter(info.UNMASKED_RENDERER_WEBGL)) : "";
+  gl?.getExtension("WEBGL_lose_context")?.loseContext();
+  return gl !== null && !SOFTWARE.test(name);
+}
+
+/** `wish`: `webgl` or `image`; null: what is quicker here. */
 export function showOn(canvas: HTMLCanvasElement, wish: string | null): Show {
-  const gl = wish === "image" ? null : canvas.getContext("webgl2", { alpha: false, antialias: false, failIfMajorPerformanceCaveat: wish !== "webgl", preserveDrawingBuffer: true });
-  return gl ? new WebGlShow(gl) : new ImageShow(canvas.getContext("2d", { alpha: false })!);
+  if (wish === "webgl" || (wish === null && accelerated())) {
+    const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, preserveDrawingBuffer: true });
+    if (gl) return new WebGlShow(gl);
+  }
+  return new ImageShow(canvas.getContext("2d", { alpha: false })!);
 }
 
 class ImageShow implements Show {

@@ -1,6 +1,6 @@
 /** The worker: samples in, columns of pictures and levels out. Computes in slices, so that messages are never kept waiting. */
 
-import type { FromWorker, LaneState, Status, Tone, ToWorker, View } from "./messages";
+import type { FromWorker, LaneName, LaneState, MeterState, Status, Tone, ToWorker, View } from "./messages";
 import { Module } from "./module";
 import { type Columns, Missing, Picture } from "./picture";
 import { Quality } from "./quality";
@@ -217,12 +217,7 @@ function status(): void {
     tones = lanes.map((_, lane) => tonesAt(lane, picture!.coloursDone(lane)));
   }
   const all = [...streams.all.values()];
-  const meters = view.lanes.map((name) => {
-    const found = streams.laneOf(name);
-    if (!found || module.call.tv_meter(found[1].lane) === 0) return { peak: 0, rms: 0, held: 0, clips: 0 };
-    const [peak, rms, held, clips] = module.floats(4);
-    return { peak, rms, held, clips };
-  });
+  const meters = view.lanes.map(meterOf);
   const pairs = view.lanes.flatMap(({ stream, channel }, lane) => {
     const pair = streams.all.get(stream)?.pairs.find((one) => one.right === channel);
     return pair ? [{ lane, value: pair.value }] : [];
@@ -271,6 +266,23 @@ function tonesAt(lane: number, column: number): Tone[] {
   const count = module.call.tv_tones(found[1].lane, baseFrame + column * width, TONES_FLOOR_DB, 3);
   const numbers = module.floats(count * 2).slice();
   return Array.from({ length: count }, (_, tone) => ({ hz: numbers[tone * 2], levelDb: numbers[tone * 2 + 1] }));
+}
+
+const metered = new Map<number, { end: number; meter: MeterState }>();
+
+/** A lane's levels; what they were last where nothing came since. A stream that has ended has none. */
+function meterOf(name: LaneName): MeterState {
+  const silent = { peak: 0, rms: 0, held: 0, clips: 0 };
+  const found = streams.laneOf(name);
+  if (!found || found[0].state !== "live") return silent;
+  const { lane } = found[1];
+  const end = module.call.tv_end(lane);
+  const last = metered.get(lane);
+  if (last?.end === end) return last.meter;
+  if (module.call.tv_meter(lane) === 0) return silent;
+  const [peak, rms, held, clips] = module.floats(4);
+  metered.set(lane, { end, meter: { peak, rms, held, clips } });
+  return { peak, rms, held, clips };
 }
 
 function pause(): void {
