@@ -7,7 +7,7 @@ use std::process::Command;
 use system_tests::workspace_root;
 
 /// What each package of the workspace may use of the workspace in its programs and libraries.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("shm-layout", &[]),
     ("audio-dsp", &[]),
     ("control-protocol", &["shm-layout"]),
@@ -18,6 +18,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("transcriber-worker", &["shm-layout", "audio-dsp", "control-protocol", "control-link"]),
     ("supervisor", &["shm-layout", "audio-dsp", "control-protocol", "control-link", "model-store"]),
     ("viz-reader", &["shm-layout", "audio-dsp", "control-protocol"]),
+    ("viz-wasm", &["audio-dsp"]),
     // Its stand-ins for children speak as children do.
     ("system-tests", &["shm-layout", "audio-dsp", "control-protocol", "control-link"]),
 ];

@@ -221,8 +221,10 @@ impl Client {
 
     async fn tell_streams(&mut self) -> Result<(), End> {
         let streams = self.server.streams();
-        let same = |a: &Stream, b: &Stream| (a.id, a.epoch, a.state, &a.session) == (b.id, b.epoch, b.state, &b.session);
-        let changed = streams.len() != self.streams.len() || !streams.iter().zip(&self.streams).all(|(a, b)| same(a, b));
+        let same =
+            |a: &Stream, b: &Stream| (a.id, a.epoch, a.state, &a.session) == (b.id, b.epoch, b.state, &b.session);
+        let changed =
+            streams.len() != self.streams.len() || !streams.iter().zip(&self.streams).all(|(a, b)| same(a, b));
         self.streams.clone_from(&streams);
         // Before the first one, an empty list says that there is none.
         if changed || streams.is_empty() {
@@ -290,7 +292,8 @@ impl Subscription {
     fn tell(&mut self, stream: &str, blocks: &[Arc<Block>], messages: &mut Vec<Message>) {
         let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return };
         let shape = &first.shape;
-        let told = self.told.as_ref().map(|(told, end)| (Arc::ptr_eq(told, shape), told.session == shape.session, *end));
+        let told =
+            self.told.as_ref().map(|(told, end)| (Arc::ptr_eq(told, shape), told.session == shape.session, *end));
         if !told.is_some_and(|(same, _, _)| same) {
             messages.push(text(json!({
                 "type": "epoch", "stream": stream, "id": self.id, "epoch": shape.epoch,

@@ -62,7 +62,11 @@ pub(super) struct Feeds {
 
 impl Feeds {
     /// Listens to a stream. `None`: there is no such stream now, or no thread for it.
-    pub(super) fn listen(self: &Arc<Self>, catalogue: &Catalogue, stream: &str) -> Option<broadcast::Receiver<Happened>> {
+    pub(super) fn listen(
+        self: &Arc<Self>,
+        catalogue: &Catalogue,
+        stream: &str,
+    ) -> Option<broadcast::Receiver<Happened>> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = running.get(stream) {
             return Some(sender.subscribe());
@@ -139,7 +143,14 @@ fn give(sender: &broadcast::Sender<Happened>, block: Block) {
     let _ = sender.send(Happened::Block(Arc::new(block)));
 }
 
-fn block(view: &mut RingView, shape: &Arc<Shape>, first_frame: u64, frames: usize, spans: Vec<Span>, planar: Vec<f32>) -> Block {
+fn block(
+    view: &mut RingView,
+    shape: &Arc<Shape>,
+    first_frame: u64,
+    frames: usize,
+    spans: Vec<Span>,
+    planar: Vec<f32>,
+) -> Block {
     Block { shape: Arc::clone(shape), first_frame, frames, spans, written_us: written_us(view), planar }
 }
 

@@ -109,7 +109,9 @@ mod tests {
         for ours in ["127.0.0.1:8000", "localhost:8000", "LocalHost:8000", "[::1]:8000"] {
             assert!(local.host_is_ours(&headers(ours, None)), "{ours}");
         }
-        for other in ["evil.example:8000", "127.0.0.1:8001", "127.0.0.1", "192.168.0.7:8000", "127.0.0.1.evil.example:8000"] {
+        for other in
+            ["evil.example:8000", "127.0.0.1:8001", "127.0.0.1", "192.168.0.7:8000", "127.0.0.1.evil.example:8000"]
+        {
             assert!(!local.host_is_ours(&headers(other, None)), "{other}");
         }
         assert!(!local.host_is_ours(&HeaderMap::new()));
@@ -124,7 +126,9 @@ mod tests {
         let host = "127.0.0.1:8000";
         assert!(Gate::origin_is_ours(&headers(host, None)), "no browser");
         assert!(Gate::origin_is_ours(&headers(host, Some("http://127.0.0.1:8000"))));
-        for other in ["null", "http://evil.example", "http://localhost:8000", "https://127.0.0.1:8000", "http://127.0.0.1:80001"] {
+        for other in
+            ["null", "http://evil.example", "http://localhost:8000", "https://127.0.0.1:8000", "http://127.0.0.1:80001"]
+        {
             assert!(!Gate::origin_is_ours(&headers(host, Some(other))), "{other}");
         }
     }

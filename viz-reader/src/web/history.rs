@@ -36,7 +36,9 @@ pub(super) fn frames(catalogue: &Catalogue, asked: &Asked) -> Result<Vec<u8>, St
     let frames = asked.to.checked_sub(asked.from).filter(|frames| *frames > 0);
     let Some(frames) = frames else { return Err(format!("{}..{} are no frames", asked.from, asked.to)) };
     if frames.saturating_mul(all as u64) > SAMPLES_MAX {
-        return Err(format!("{frames} frames of {all} channels are too many at once; {SAMPLES_MAX} samples are the most"));
+        return Err(format!(
+            "{frames} frames of {all} channels are too many at once; {SAMPLES_MAX} samples are the most"
+        ));
     }
     let mut planar = Vec::new();
     let stretches = view.history(FrameIndex(asked.from), FrameIndex(asked.to), &mut planar);
@@ -132,7 +134,9 @@ fn of_overview(
             let (first, end) = (from / own.bin_frames, to.div_ceil(own.bin_frames));
             extents.resize(usize::try_from(end - first).unwrap_or(0), Extent { min: 0.0, max: 0.0 });
             if reader.read_overview(*channel, first, &mut extents).is_ok() {
-                *peaks = extents.iter().fold(Peaks::NONE, |all, extent| all.with(Peaks { min: extent.min, max: extent.max }));
+                *peaks = extents
+                    .iter()
+                    .fold(Peaks::NONE, |all, extent| all.with(Peaks { min: extent.min, max: extent.max }));
             }
         }
     }

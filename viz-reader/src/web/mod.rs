@@ -85,7 +85,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     let folder = runtime_folder();
     let named = arguments.names.iter().map(|name| RingPlace::find(&folder, name)).collect::<Result<Vec<_>, _>>()?;
     let catalogue = Catalogue::new(folder, (!named.is_empty()).then_some(named));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("a runtime for the server")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("a runtime for the server")?;
     runtime.block_on(serve(arguments, catalogue))?;
     // A feed may sleep in a ring; nobody waits for it.
     runtime.shutdown_background();
@@ -130,7 +131,8 @@ async fn serve(arguments: &Arguments, catalogue: Catalogue) -> Result<()> {
 
 fn resolve(host: &str, port: u16) -> Result<SocketAddr> {
     let found = (host, port).to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    Ok(found.ok_or_else(|| refusal!(Refused, "--host {host} is no address of this machine; 127.0.0.1 is the usual one"))?)
+    Ok(found
+        .ok_or_else(|| refusal!(Refused, "--host {host} is no address of this machine; 127.0.0.1 is the usual one"))?)
 }
 
 /// How the page looks at first, from the command line.
@@ -152,7 +154,11 @@ async fn file(State(server): State<Arc<Server>>, request: Request) -> Response {
     }
 }
 
-async fn socket(State(server): State<Arc<Server>>, headers: axum::http::HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+async fn socket(
+    State(server): State<Arc<Server>>,
+    headers: axum::http::HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     if !server.gate.host_is_ours(&headers) {
         return refused(StatusCode::MISDIRECTED_REQUEST, "this server has another name\n");
     }
@@ -171,7 +177,8 @@ async fn socket(State(server): State<Arc<Server>>, headers: axum::http::HeaderMa
 
 /// Opens the page where there is a desktop and somebody in front of it. Where that fails, the address is printed anyway.
 fn open_browser(url: &str) {
-    let desktop = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
+    let desktop =
+        ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
     if !desktop || !std::io::stdout().is_terminal() {
         return;
     }

@@ -45,7 +45,9 @@ mod tests {
     fn requests_are_read_and_nonsense_is_refused() {
         let parse = |text: &str| serde_json::from_str::<Request>(text);
         let subscribe = parse(r#"{"type":"subscribe","stream":"mic","channels":[0,2]}"#).unwrap();
-        assert!(matches!(subscribe, Request::Subscribe { stream, channels: Some(list) } if stream == "mic" && list == [0, 2]));
+        assert!(
+            matches!(subscribe, Request::Subscribe { stream, channels: Some(list) } if stream == "mic" && list == [0, 2])
+        );
         for wrong in [
             "",
             "[]",

@@ -123,7 +123,8 @@ mod tests {
             let request: Value = serde_json::from_slice(&line).unwrap();
             assert_eq!(request["command"], "words");
             after.push(request["after"].as_u64().unwrap());
-            let words = if turn == 1 { vec![json!({"event": "committed", "number": 7, "text": "hello"})] } else { vec![] };
+            let words =
+                if turn == 1 { vec![json!({"event": "committed", "number": 7, "text": "hello"})] } else { vec![] };
             let last = if turn == 0 { 6 } else { 7 };
             let answer = format!("{}\n", json!({"last": last, "lost": 0, "words": words}));
             write.write_all(answer.as_bytes()).await.unwrap();

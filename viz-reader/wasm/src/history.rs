@@ -170,7 +170,12 @@ impl History {
     }
 
     /// Copies frames that begin here; zeros where they are missing. `from` may be negative.
-    #[expect(clippy::cast_possible_wrap, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "2^53 frames")]
+    #[expect(
+        clippy::cast_possible_wrap,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "2^53 frames"
+    )]
     pub fn copy(&self, from: i64, out: &mut [f32]) {
         out.fill(0.0);
         let (first, end) = (self.first() as i64, self.end as i64);

@@ -255,7 +255,9 @@ pub extern "C" fn tv_tones(lane: u32, centre: f64, floor_db: f32, most: u32) -> 
         if let Some((lane, look)) = module.drawing(lane) {
             let rate_hz = lane.rate_hz();
             let levels = look.spectrum(&lane.history, frame(centre));
-            floats.extend(tones(levels, rate_hz, floor_db, most as usize).iter().flat_map(|tone| [tone.hz, tone.level_db]));
+            floats.extend(
+                tones(levels, rate_hz, floor_db, most as usize).iter().flat_map(|tone| [tone.hz, tone.level_db]),
+            );
         }
         module.floats = floats;
         u32::try_from(module.floats.len() / 2).unwrap_or(0)
@@ -294,7 +296,9 @@ pub extern "C" fn tv_pair(pair: u32, left_offset: u32, right_offset: u32, frames
     with(|module| {
         let part = |offset: u32| offset as usize..(offset as usize).saturating_add(frames as usize);
         let (left, right) = (module.input.get(part(left_offset)), module.input.get(part(right_offset)));
-        let (Some(pair), Some(left), Some(right)) = (module.pairs.get_mut(pair as usize), left, right) else { return 0.0 };
+        let (Some(pair), Some(left), Some(right)) = (module.pairs.get_mut(pair as usize), left, right) else {
+            return 0.0;
+        };
         pair.push(left, right);
         pair.value()
     })

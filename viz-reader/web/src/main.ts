@@ -22,7 +22,9 @@ const stage = get("stage");
 const canvas = new PictureCanvas(get<HTMLCanvasElement>("picture"), query.get("draw"));
 const shared = self.crossOriginIsolated && query.get("shared") !== "no";
 
-let settings: Settings = { ...defaults(), ...load() };
+/** As the command line wished it; then what was set in this browser. */
+let first: Settings = defaults();
+let settings: Settings = { ...first, ...load() };
 let streams: StreamInfo[] = [];
 let lanes: LaneName[] = [];
 let places: Lane[] = [];
@@ -419,7 +421,8 @@ worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       if (state === "refused") get("empty").textContent = why;
       return showState();
     case "hello":
-      settings = { ...defaults(), ...fromCommandLine(data.look), ...load() };
+      first = { ...defaults(), ...fromCommandLine(data.look) };
+      settings = { ...first, ...load() };
       return applySettings();
     case "streams":
       streams = data.streams;
@@ -505,7 +508,7 @@ get("png").onclick = KEYS.s;
 get("theme").onclick = KEYS.d;
 get("reset").onclick = () => {
   forget();
-  settings = defaults();
+  settings = { ...first };
   secondsPerPixel = 1 / settings.speed;
   applySettings();
 };

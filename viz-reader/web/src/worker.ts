@@ -253,7 +253,8 @@ function behindMs(): number {
     const found = streams.laneOf(view!.lanes[lane]);
     if (!found || picture!.coloursDone(lane) < view!.columns - 1) continue;
     const { width, baseFrame, rateHz } = lanes[lane];
-    const done = baseFrame + (picture!.coloursDone(lane) + 1) * width + quality.transform(view!.look.fft, view!.look.hop).fft / 2 + quality.transform(view!.look.fft, view!.look.hop).hop;
+    const { fft, hop } = quality.transform(view!.look.fft, view!.look.hop);
+    const done = baseFrame + (picture!.coloursDone(lane) + 1) * width + fft / 2 + hop;
     most = Math.max(most, ((module.call.tv_end(found[1].lane) - done) / rateHz) * 1000);
   }
   return most;
@@ -263,7 +264,10 @@ function tonesAt(lane: number, column: number): Tone[] {
   const found = streams.laneOf(view!.lanes[lane]);
   if (!found) return [];
   const { baseFrame, width } = lanes[lane];
-  const count = module.call.tv_tones(found[1].lane, baseFrame + column * width, TONES_FLOOR_DB, 3);
+  // Around frames that are all there: half of a tone would look softer.
+  const { fft } = quality.transform(view!.look.fft, view!.look.hop);
+  const centre = Math.min(baseFrame + column * width, module.call.tv_end(found[1].lane) - fft / 2);
+  const count = module.call.tv_tones(found[1].lane, Math.max(0, centre), TONES_FLOOR_DB, 3);
   const numbers = module.floats(count * 2).slice();
   return Array.from({ length: count }, (_, tone) => ({ hz: numbers[tone * 2], levelDb: numbers[tone * 2 + 1] }));
 }

@@ -1,0 +1,279 @@
+//! `tympan viz --web`, looked at with a real browser: known signals are where they must be, controls do what they say,
+//! what is missing is shown as missing, and strangers stay outside.
+
+mod web;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::time::Duration;
+use system_tests::{wait_until, watchdog};
+use web::{FakeWords, Http, Page, Writer};
+
+/// The five channels that `signals` judges.
+const KNOWN: [&str; 5] = ["sine:440:0.125", "chirp:100:12000:0.4", "click", "silence", "noise:0.25"];
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_f64).collect()
+}
+
+fn clean(seen: &Value) -> Result<()> {
+    for field in ["faults", "violations"] {
+        let none = seen[field].as_array().is_none_or(Vec::is_empty);
+        ensure!(none, "{field}: {}", seen[field]);
+    }
+    Ok(())
+}
+
+#[test]
+fn known_signals_are_seen_where_they_are() -> Result<()> {
+    let page = Page::new()?;
+    let _stereo = Writer::start(&page, "pair", &["sine:300:0.5", "against:300:0.5"])?;
+    let _known = Writer::start(&page, "known", &["sine:440:0.125", "click", "sine:1000:0.5"])?;
+    let all = page.serve(&[])?.drive("signals", &json!({}))?;
+    let all = all.as_array().context("three ways of drawing")?;
+    ensure!(all.len() == 3);
+    for seen in all {
+        clean(seen)?;
+        let query = seen["query"].as_str().context("query")?;
+        ensure!(seen["shared"].as_bool() == Some(query != "?shared=no"), "{query}: shared memory");
+        ensure!(seen["kind"] == if query == "?draw=webgl" { "webgl" } else { "image" }, "{query}: {}", seen["kind"]);
+        ensure!((seen["lost"].as_u64(), seen["gaps"].as_u64()) == (Some(0), Some(0)), "{query}: something is missing");
+        // Streams by name: the tone, the click, 1 kHz, and the pair.
+        let tone = |lane: usize| (seen["tones"][lane][0]["hz"].as_f64(), seen["tones"][lane][0]["levelDb"].as_f64());
+        for (lane, hz, db) in [(0, 440.0, -18.06), (2, 1_000.0, -6.02), (3, 300.0, -6.02)] {
+            let (Some(actual_hz), Some(actual_db)) = tone(lane) else {
+                anyhow::bail!("{query}: no tone in lane {lane}")
+            };
+            ensure!(
+                (actual_hz - hz).abs() < 2.4 && (actual_db - db).abs() < 0.3,
+                "{query}: {actual_hz} Hz {actual_db} dB"
+            );
+        }
+        ensure!(
+            (seen["meters"][0]["peak"].as_f64().context("peak")? - 0.125).abs() < 0.001,
+            "{query}: {}",
+            seen["meters"]
+        );
+        ensure!(
+            (seen["meters"][0]["rms"].as_f64().context("rms")? - 0.0884).abs() < 0.002,
+            "{query}: {}",
+            seen["meters"]
+        );
+        let pair =
+            seen["pairs"].as_array().and_then(|pairs| pairs.iter().find(|pair| pair["lane"] == 4)).context("pair")?;
+        ensure!((pair["value"].as_f64().context("value")? + 1.0).abs() < 0.001, "{query}: {pair}");
+        // In pixels: the brightest row is the tone's, and its colour is its level's.
+        for (lane, hz, db) in [(0, 440.0_f64, -18.06), (2, 1_000.0, -6.02), (3, 300.0, -6.02)] {
+            let row = &seen["lanes"][lane];
+            let rows = row["rows"].as_f64().context("rows")?;
+            let expected = rows * (hz / 40.0).ln() / (24_000.0_f64 / 40.0).ln();
+            let actual = row["brightest"].as_f64().context("brightest")? + 0.5;
+            ensure!((actual - expected).abs() <= 1.5, "{query}: {hz} Hz in row {actual} of {rows}, and not {expected}");
+            let (low, high) = (-90.0, 0.0);
+            let level = low + row["level"].as_f64().context("level")? / 255.0 * (high - low);
+            // A Hann window's scallop is 1.4 dB at the most.
+            ensure!(level > db - 1.9 && level < db + 0.6, "{query}: {hz} Hz looks like {level} dB, and not {db}");
+            ensure!(row["unknown"] == 0, "{query}: pixels that are no colours of the map");
+        }
+        // A click of one sample at each whole second, in the column of that second.
+        let clicks = numbers(&seen["lanes"][1]["clicks"]);
+        let (end, per_pixel) =
+            (seen["end"][1].as_f64().context("end")?, seen["secondsPerPixel"].as_f64().context("scale")?);
+        let width = seen["width"].as_f64().context("width")?;
+        ensure!(clicks.len() as f64 >= (width * per_pixel).floor() - 1.0, "{query}: {clicks:?}");
+        for x in clicks {
+            let seconds = end - (width - x - 0.5) * per_pixel;
+            ensure!((seconds - seconds.round()).abs() <= 1.6 * per_pixel, "{query}: a click at {seconds} s");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn each_control_does_what_it_says() -> Result<()> {
+    let page = Page::new()?;
+    let _known = Writer::start(&page, "known", &KNOWN)?;
+    let png = page.folder().join("seen.png");
+    let seen = page.serve(&[])?.drive("controls", &json!({"lanes": KNOWN.len(), "png": png}))?;
+    clean(&seen)?;
+    for (place, palette) in seen["palettes"].as_array().context("palettes")?.iter().enumerate() {
+        ensure!(palette["part"].as_f64() == Some(1.0), "map {place}: pixels of other colours: {palette}");
+    }
+    let darkest: Vec<&Value> = (0..5).map(|map| &seen["palettes"][map]["first"]).collect();
+    ensure!(darkest[0] == &json!([0x44, 0x01, 0x54]) && darkest[4] == &json!([0, 0, 0]), "{darkest:?}");
+    let rows = numbers(&seen["rows"]);
+    let mel = |hz: f64| (1.0 + hz / 700.0).ln();
+    let expected = [
+        440.0 / 24_000.0,
+        (440.0_f64 / 40.0).ln() / 600.0_f64.ln(),
+        (mel(440.0) - mel(40.0)) / (mel(24_000.0) - mel(40.0)),
+    ];
+    for (actual, expected) in rows.iter().zip(expected) {
+        ensure!((actual - expected).abs() < 0.04, "{rows:?}, and not {expected:?}");
+    }
+    ensure!(rows.len() == 3);
+    let number = |name: &str| seen[name].as_f64().with_context(|| name.to_owned());
+    ensure!(number("lightLow")? > number("lightHigh")? + 5.0, "a lower floor is brighter: {seen}");
+    ensure!(
+        number("arrow")? > 0.5 && (number("dragged")? - number("dragExpected")?).abs() < 0.3 * number("dragExpected")?,
+        "{seen}"
+    );
+    ensure!((number("zoomed")? - 0.7).abs() < 0.01 && number("deep")? > 0.0 && number("scrubbed")? > 5.0, "{seen}");
+    ensure!(seen["still"]["end"] == 0.0, "a pause that goes on: {}", seen["still"]);
+    for (name, value) in
+        [("panel", json!(true)), ("closed", json!(true)), ("live", json!(true)), ("theme", json!("light"))]
+    {
+        ensure!(seen[name] == value, "{name}: {}", seen[name]);
+    }
+    ensure!(seen["cursor"].as_str().is_some_and(|text| text.contains(':')), "{}", seen["cursor"]);
+    ensure!(
+        (seen["kept"].as_u64(), seen["reset"].as_u64()) == (Some(3), Some(0)),
+        "kept {}, reset {}",
+        seen["kept"],
+        seen["reset"]
+    );
+    let bytes = std::fs::read(&png)?;
+    let size = |at: usize| bytes.get(at..at + 4).map(|four| u32::from_be_bytes([four[0], four[1], four[2], four[3]]));
+    ensure!(
+        bytes.starts_with(b"\x89PNG\r\n\x1a\n") && size(16) == Some(1_280) && size(20).is_some_and(|h| h > 700),
+        "no PNG of the page"
+    );
+    Ok(())
+}
+
+#[test]
+fn words_stand_under_their_sound_and_are_heard() -> Result<()> {
+    let page = Page::new()?;
+    let writer = Writer::start(&page, "talk", &["sine:440:0.25"])?;
+    let now = wait_until("some seconds of sound", watchdog(3.0), || {
+        Ok(Some(writer.newest()?).filter(|&frame| frame > 240_000))
+    })?;
+    let _words = FakeWords::start(&page, "talk", &[("hello", now - 96_000), ("world", now - 48_000)])?;
+    let seen = page.serve(&[])?.drive("words", &json!({"lanes": 1, "words": 2, "press": "hello"}))?;
+    clean(&seen)?;
+    ensure!(seen["spoken"] == "hello world", "for screen readers: {}", seen["spoken"]);
+    let place = seen["place"].as_array().context("place")?;
+    ensure!(place.len() == 2, "{place:?}");
+    for word in place {
+        let off = (word["x"].as_f64().context("x")? - word["right"].as_f64().context("right")?).abs();
+        ensure!(off < 12.0, "{word} is {off} pixels from its sound");
+    }
+    ensure!(seen["heard"]["missing"] == 0, "{}", seen["heard"]);
+    ensure!((seen["heard"]["peak"].as_f64().context("peak")? - 0.25).abs() < 0.001, "{}", seen["heard"]);
+    ensure!(
+        seen["selection"]["width"].as_f64().is_some_and(|width| (width - 36.0).abs() < 3.0),
+        "{}",
+        seen["selection"]
+    );
+    Ok(())
+}
+
+#[test]
+fn gaps_and_ends_are_seen_by_all_browsers() -> Result<()> {
+    let page = Page::new()?;
+    let mut writer = Writer::start(&page, "mic", &["sine:440:0.25", "sine:440:0.25"])?;
+    let orders = page.folder().join("orders");
+    std::fs::write(&orders, "")?;
+    let follow = writer.follow(&orders)?;
+    let seen = page.serve(&[])?.drive("breaks", &json!({"lanes": 2, "orders": orders}))?;
+    drop(follow);
+    clean(&seen)?;
+    ensure!(seen["gaps"] == 14_400, "{} frames of gap", seen["gaps"]);
+    let (hatched, expected) =
+        (seen["hatched"].as_f64().context("hatched")?, seen["expected"].as_f64().context("expected")?);
+    ensure!((hatched - expected).abs() <= 3.0, "{hatched} columns are drawn as missing, and not {expected}");
+    // Between two epochs nobody captured anything: a second.
+    ensure!(seen["after"].as_u64() == Some(14_400 + 48_000), "{} frames after the next epoch", seen["after"]);
+    ensure!((seen["lost"].as_u64(), seen["other"].as_u64()) == (Some(0), Some(0)), "{seen}");
+    ensure!(seen["overflow"].as_f64().is_some_and(|pixels| pixels <= 0.0), "wider than a phone: {}", seen["overflow"]);
+    Ok(())
+}
+
+#[test]
+fn a_slow_browser_gets_coarser_pictures_and_fine_ones_again() -> Result<()> {
+    let page = Page::new()?;
+    let _writer = Writer::start(&page, "many", &["noise:0.3"; 8])?;
+    let server = page.serve(&["--fft", "8192", "--hop", "512"])?;
+    let seen = server.drive("throttled", &json!({"lanes": 8}))?;
+    clean(&seen)?;
+    ensure!(seen["coarse"]["quality"].as_u64() > Some(0) || seen["coarse"]["scale"].as_u64() > Some(1), "{seen}");
+    ensure!(seen["again"] == json!({"fft": 8_192, "hop": 512}), "{seen}");
+    let stopped = server.drive("stopped", &json!({"lanes": 8, "stopMs": 9_000}))?;
+    clean(&stopped)?;
+    ensure!(stopped["ahead"].as_f64() > Some(9.0), "{stopped}");
+    Ok(())
+}
+
+#[test]
+fn strangers_are_turned_away() -> Result<()> {
+    let page = Page::new()?;
+    let _writer = Writer::start(&page, "mic", &["noise:0.3"; 16])?;
+    let server = page.serve(&[])?;
+    let http = Http { address: server.address()? };
+    let own = http.address.to_string();
+    let home = http.get("/", &own, &[])?;
+    ensure!(home.status == 200 && home.head.contains("default-src 'none'"), "{}", home.head);
+    for header in ["cross-origin-opener-policy: same-origin", "cross-origin-embedder-policy: require-corp", "nosniff"] {
+        ensure!(home.head.to_lowercase().contains(header), "{header} is missing in {}", home.head);
+    }
+    ensure!(http.get("/../etc/passwd", &own, &[])?.status == 404 && http.get("/made-from", &own, &[])?.status == 404);
+    ensure!(http.get("/", "evil.example", &[])?.status == 421, "another name for this machine");
+    let foreign = http.upgrade(&own, Some("http://evil.example"));
+    ensure!(foreign.is_err_and(|error| error.to_string().contains("403")), "a page of another origin");
+    ensure!(http.upgrade("evil.example:80", None).is_err(), "another name for this machine");
+
+    // What is no request gets an error; too much of it, and too long a message, the end.
+    let mut socket = http.upgrade(&own, Some(&format!("http://{own}")))?;
+    socket.wait_text("hello")?;
+    socket.send_text("{\"type\":\"delete\"}")?;
+    socket.wait_text("error")?;
+    socket.send_text("{\"type\":\"frames\",\"request\":7,\"stream\":\"mic\",\"from\":0,\"to\":99999999999}")?;
+    ensure!(socket.wait_text("error")?["request"] == 7);
+    for _ in 0..20 {
+        // The end may come between.
+        let _ = socket.send_text("nonsense");
+    }
+    ensure!(socket.wait_close()? == Some(1_008));
+    let mut socket = http.upgrade(&own, None)?;
+    socket.wait_text("hello")?;
+    let _ = socket.send_text(&"x".repeat(1 << 20));
+    socket.wait_close()?;
+
+    // Who reads nothing goes, and who reads does not notice.
+    let mut good = http.upgrade(&own, None)?;
+    let mut bad = http.upgrade(&own, None)?;
+    for socket in [&mut good, &mut bad] {
+        socket.wait_text("streams")?;
+        socket.send_text("{\"type\":\"subscribe\",\"stream\":\"mic\"}")?;
+    }
+    let open = server.connections()?;
+    let mut expected = None;
+    let mut seen = 0;
+    let gone = wait_until("the end of who reads nothing", watchdog(12.0), || {
+        for (first, frames, missing) in good.frames(Duration::from_millis(200))? {
+            ensure!(missing == 0, "somebody else's slowness cost frames");
+            ensure!(expected.is_none_or(|expected| expected == first), "frames {expected:?} to {first} are missing");
+            expected = Some(first + frames);
+            seen += frames;
+        }
+        Ok((server.connections()? < open).then_some(()))
+    });
+    gone?;
+    ensure!(seen > 48_000, "only {seen} frames came to who reads");
+    Ok(())
+}
+
+#[test]
+fn beyond_this_machine_a_token_is_wanted() -> Result<()> {
+    let page = Page::new()?;
+    let _writer = Writer::start(&page, "mic", &["sine:440:0.25"])?;
+    let server = page.serve(&["--host", "0.0.0.0"])?;
+    ensure!(server.url().contains("/#token="), "{}", server.url());
+    let seen = server.drive("token", &json!({"lanes": 1}))?;
+    ensure!(seen["refused"].as_str().is_some_and(|text| text.contains("token")), "{seen}");
+    ensure!(
+        seen["address"].as_str().is_some_and(|address| !address.contains("token")),
+        "the token stays in the address: {seen}"
+    );
+    Ok(())
+}

@@ -1,0 +1,282 @@
+//! What the tests of the page need: rings of known signals, the server, a browser that a script drives, and a client that is
+//! no browser.
+
+mod http;
+
+pub(crate) use http::Http;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use shm_layout::RingReader;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use system_tests::{Folders, program, run_to_end, tympan, wait_until, watchdog, workspace_root};
+
+/// What `scripts/setup test` brings, under its names elsewhere.
+const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+/// How long a browser's job may take: ten times what the longest takes.
+const JOB: Duration = Duration::from_secs(300);
+
+/// A room for one test: a folder of rings.
+pub(crate) struct Page {
+    folders: Folders,
+}
+
+impl Page {
+    pub(crate) fn new() -> Result<Self> {
+        let folders = Folders::new()?;
+        std::fs::DirBuilder::new().mode(0o700).recursive(true).create(folders.runtime())?;
+        Ok(Self { folders })
+    }
+
+    /// Where the test may put files.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.folders.notes().to_owned()
+    }
+
+    fn rings(&self) -> PathBuf {
+        self.folders.runtime()
+    }
+
+    /// Starts `tympan viz --web`.
+    pub(crate) fn serve(&self, arguments: &[&str]) -> Result<Server> {
+        let mut command = tympan(&self.folders)?;
+        command.args(["viz", "--web", "--no-open"]).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
+        let stdout = child.stdout.take().context("piped")?;
+        let mut server = Server { child, url: String::new(), lines: lines(stdout), folder: self.folder() };
+        let first = server.lines.recv_timeout(watchdog(3.0));
+        server.url = first.context("no address came")?;
+        ensure!(server.url.starts_with("http://"), "no address: {}", server.url);
+        Ok(server)
+    }
+}
+
+fn lines(from: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// A running `tympan viz --web`. Dropped, it is told to end, and must.
+pub(crate) struct Server {
+    child: Child,
+    url: String,
+    lines: Receiver<String>,
+    folder: PathBuf,
+}
+
+impl Server {
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
+        let rest = self.url.strip_prefix("http://").and_then(|rest| rest.split('/').next());
+        Ok(rest.context("an address")?.parse()?)
+    }
+
+    /// TCP connections of this server that are open.
+    pub(crate) fn connections(&self) -> Result<usize> {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?;
+        let links = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        Ok(links.filter(|link| link.to_string_lossy().starts_with("socket:")).count())
+    }
+
+    /// Has a browser do a job (`viz-reader/web/test/jobs.mjs`): what it saw.
+    pub(crate) fn drive(&self, name: &str, more: &Value) -> Result<Value> {
+        let web = workspace_root().join("viz-reader/web");
+        ensure!(
+            web.join("node_modules/playwright-core").is_dir(),
+            "playwright-core is missing: run scripts/build-web --check"
+        );
+        let mut job = json!({"name": name, "url": self.url, "chromium": browser()?});
+        let fields = more.as_object().context("an object")?.clone();
+        job.as_object_mut().context("an object")?.extend(fields);
+        let mut command = Command::new("node");
+        command.arg(web.join("test/browser.mjs")).arg(job.to_string()).current_dir(&web);
+        // What the browser keeps for itself goes with the test.
+        command.env("TMPDIR", &self.folder).env("HOME", &self.folder);
+        let done = run_to_end(&mut command, JOB)?;
+        ensure!(done.code == Some(0), "job {name}: {}", done.stderr);
+        let last = done.stdout.lines().last().context("a job without an answer")?;
+        serde_json::from_str(last).with_context(|| format!("job {name}: {last}"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM);
+        let ended = wait_until("the server's end", watchdog(1.0), || Ok(self.child.try_wait()?));
+        if ended.is_err() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        let clean = ended.is_ok_and(|status| status.success());
+        assert!(clean || std::thread::panicking(), "the server did not end in order");
+        drop(self.lines.try_recv());
+    }
+}
+
+fn browser() -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").context("PATH")?;
+    let all = std::env::split_paths(&path).flat_map(|folder| BROWSERS.map(|name| folder.join(name)));
+    all.into_iter().find(|file| file.is_file()).context("no Chromium is here: run scripts/setup test")
+}
+
+/// A ring of known signals. Dropped, its writer ends.
+pub(crate) struct Writer {
+    child: Child,
+    ring: PathBuf,
+    stream: String,
+}
+
+impl Writer {
+    pub(crate) fn start(page: &Page, stream: &str, signals: &[&str]) -> Result<Self> {
+        let mut command = Command::new(program("signal-writer")?);
+        command.arg(page.rings()).args([stream, "48000", "30"]).args(signals).stdin(Stdio::piped());
+        let child = command.spawn().with_context(|| format!("{command:?}"))?;
+        let writer = Self { child, ring: page.rings(), stream: stream.to_owned() };
+        wait_until("the ring", watchdog(3.0), || Ok(RingReader::attach_stream(&writer.ring, stream).ok()))?;
+        Ok(writer)
+    }
+
+    /// One past its newest frame.
+    pub(crate) fn newest(&self) -> Result<u64> {
+        Ok(RingReader::attach_stream(&self.ring, &self.stream)?.commit().0)
+    }
+
+    /// Gives it the orders that a browser's job appends to a file, until what is returned is dropped.
+    pub(crate) fn follow(&mut self, orders: &Path) -> Result<Follow> {
+        let mut stdin = self.child.stdin.take().context("followed twice")?;
+        let (file, on) = (orders.to_owned(), Arc::new(AtomicBool::new(true)));
+        let going = Arc::clone(&on);
+        let thread = std::thread::spawn(move || {
+            let mut done = 0;
+            while going.load(Ordering::Relaxed) {
+                let text = std::fs::read_to_string(&file).unwrap_or_default();
+                for line in text.split_inclusive('\n').skip(done).filter(|line| line.ends_with('\n')) {
+                    let _ = stdin.write_all(line.as_bytes());
+                    done += 1;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Ok(Follow { on, thread: Some(thread) })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        if wait_until("the writer's end", watchdog(0.5), || Ok(self.child.try_wait()?)).is_err() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Carries orders while it lives.
+pub(crate) struct Follow {
+    on: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Follow {
+    fn drop(&mut self) {
+        self.on.store(false, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// A control socket that knows some words, each half a second's less than the next one.
+pub(crate) struct FakeWords {
+    path: PathBuf,
+    on: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+/// Frames that a word lasts.
+const WORD_FRAMES: u64 = 14_400;
+
+impl FakeWords {
+    /// Words with the frame that each begins with, at 48 kHz.
+    pub(crate) fn start(page: &Page, stream: &str, words: &[(&str, u64)]) -> Result<Self> {
+        let path = page.rings().join("control.sock");
+        let listener = UnixListener::bind(&path)?;
+        let seconds = |frame: u64| frame as f64 / 48_000.0;
+        let entries: Vec<Value> = words
+            .iter()
+            .map(|&(text, from)| {
+                let to = from + WORD_FRAMES;
+                let word = json!({"text": text, "start_frame": from, "end_frame": to, "start_s": seconds(from), "end_s": seconds(to), "confidence": 0.9});
+                json!({"event": "committed", "stream": stream, "text": text, "start_frame": from, "end_frame": to,
+                    "start_s": seconds(from), "end_s": seconds(to), "words": [word]})
+            })
+            .collect();
+        let (on, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(Mutex::default()));
+        let (going, heard) = (Arc::clone(&on), Arc::clone(&asked));
+        let thread = std::thread::spawn(move || {
+            while let Ok((client, _)) = listener.accept() {
+                if !going.load(Ordering::Relaxed) {
+                    return;
+                }
+                let _ = answer(&client, &entries, &heard);
+            }
+        });
+        Ok(Self { path, on, thread: Some(thread), asked })
+    }
+}
+
+fn answer(client: &UnixStream, entries: &[Value], asked: &Mutex<Vec<String>>) -> Result<()> {
+    for line in BufReader::new(client).lines() {
+        let line = line?;
+        let request: Value = serde_json::from_str(&line)?;
+        asked.lock().map_err(|_| anyhow::anyhow!("poisoned"))?.push(line);
+        let after = usize::try_from(request["after"].as_u64().context("after")?)?;
+        let words: Vec<Value> =
+            (1..).zip(entries).skip(after).map(|(number, entry)| with_number(entry, number)).collect();
+        writeln!(&*client, "{}", json!({"last": entries.len(), "lost": 0, "words": words}))?;
+    }
+    Ok(())
+}
+
+fn with_number(entry: &Value, number: u64) -> Value {
+    let mut entry = entry.clone();
+    entry["number"] = number.into();
+    entry
+}
+
+impl Drop for FakeWords {
+    fn drop(&mut self) {
+        self.on.store(false, Ordering::Relaxed);
+        // The server is gone; whoever still waits for a client gets this one.
+        let _ = UnixStream::connect(&self.path);
+        let _ = self.thread.take().map(JoinHandle::join);
+        let asked = self.asked.lock().map_or(0, |asked| asked.len());
+        assert!(asked > 0 || std::thread::panicking(), "nobody asked for words");
+    }
+}
+
+/// An end that nobody wants to see: what a wait says.
+pub(crate) fn never<T>(what: &str) -> Result<T> {
+    bail!("watchdog: {what}")
+}
