@@ -8,11 +8,15 @@ mod crowd;
 mod endings;
 mod finals;
 mod footprint;
+mod page;
 mod restarts;
 #[path = "../../audio-engine/benches/rows.rs"]
 mod rows;
 mod sixteen;
 mod transcribe;
+#[path = "../tests/web/mod.rs"]
+#[allow(dead_code, reason = "the tests of the page need more of it")]
+mod web;
 
 use anyhow::{Context, Result, bail};
 use nix::time::{ClockId, clock_gettime};
@@ -39,6 +43,7 @@ const MEASURES: &[Measure] = &[
     commands::STATUS,
     endings::CTRL_C,
     endings::ORPHANS,
+    page::MEASURE,
 ];
 
 fn main() -> ExitCode {

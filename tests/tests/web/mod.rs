@@ -88,6 +88,10 @@ impl Server {
         &self.url
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn address(&self) -> Result<SocketAddr> {
         let rest = self.url.strip_prefix("http://").and_then(|rest| rest.split('/').next());
         Ok(rest.context("an address")?.parse()?)
@@ -95,7 +99,7 @@ impl Server {
 
     /// TCP connections of this server that are open.
     pub(crate) fn connections(&self) -> Result<usize> {
-        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?;
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.pid()))?;
         let links = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
         Ok(links.filter(|link| link.to_string_lossy().starts_with("socket:")).count())
     }

@@ -525,7 +525,7 @@ const figures = { framesPerSecond: 0, measured: 0 };
 Object.assign(globalThis, {
   tympan: {
     figures: () => ({
-      ...figures, status, back, secondsPerPixel, coarse, shared, kind: canvas.kind, draws: canvas.draws, settled: canvas.settled && !viewWanted,
+      ...figures, status, back, secondsPerPixel, coarse, shared, kind: canvas.kind, draws: canvas.draws, settled: canvas.settled && !viewWanted && canvas.serial === serial,
       latencyP50: percentile(latencies, 0.5), latencyP95: percentile(latencies, 0.95), lanes: canvas.lanes, places, names: lanes,
       words: words.list.map(({ text, stream, startSeconds }) => ({ text, stream, startSeconds })), heard: [...heard.entries()],
       end: canvas.lanes.map((_, lane) => canvas.endSeconds(lane)), settings,

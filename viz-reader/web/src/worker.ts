@@ -86,6 +86,11 @@ function columnsOf(lane: number, until: number, batch: Columns[]): boolean {
     picture!.put(columns);
     if (!shared) batch.push(columns);
   };
+  const lead = Math.min(-base, view!.columns);
+  if (lead > 0 && picture!.waveDone(lane) === 0) {
+    const missing = new Uint8Array(lead).fill(Missing.absent);
+    give({ lane, first: 0, count: lead, wave: new Float32Array(lead * 3), missing, colours: new Uint8Array(lead * view!.rows) });
+  }
   if (view!.back === null) leaveOut(lane, number, base, give);
   for (;;) {
     const first = picture!.waveDone(lane);
@@ -153,7 +158,8 @@ function remake(): void {
     if (view!.back !== null) {
       end = (pausedAt.get(clock) ?? end / info.sample_rate_hz) * info.sample_rate_hz - view!.back * info.sample_rate_hz;
     }
-    const base = Math.max(0, Math.floor(end / width) - view!.columns);
+    // Before the session's beginning where that was a moment ago: now is at the right edge always.
+    const base = Math.floor(end / width) - view!.columns;
     return { clock, rateHz: info.sample_rate_hz, width, baseFrame: base * width, label: info.labels[channel] ?? String(channel + 1), state: stream.state };
   });
   const shape = { lanes: lanes.length, columns: view.columns, rows: view.rows };
