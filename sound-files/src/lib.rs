@@ -8,9 +8,9 @@
 //! use sound_files::{Decoded, Frames};
 //! let mut clip = Decoded::demo()?;
 //! let mut planar = vec![Vec::new(); clip.channels];
-//! while clip.next(&mut planar)? {}
+//! while clip.next(&mut planar) == Ok(true) {}
 //! assert_eq!(planar[0].len(), 176_000);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), sound_files::DecodeError>(())
 //! ```
 
 mod container;
