@@ -31,7 +31,7 @@ use progress::Progress;
 use save::Output;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use source::{About, Missing, Source, Taker};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,11 +59,13 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     let labels: Vec<String> = channels.iter().map(|&channel| about.labels[channel].clone()).collect();
     let (from, to) = source.span(files.from, files.to)?;
     let layout = Layout::new(files.size, look.view, channels.len())?;
+    // Before there is a file that a signal might leave behind.
+    let stop = stop_on_signals()?;
     let png = files.png.as_deref().map(Output::begin).transpose()?;
     let table = files.csv.as_deref().map(Output::begin).transpose()?;
     let table = table.map(|out| Table::begin(out, look.view, &about, labels.clone(), look.fft)).transpose()?;
+    let table = table.map(RefCell::new);
 
-    let stop = stop_on_signals()?;
     let stft = Stft::new(look.window, look.fft)?;
     let axis = axis_of(look, about.rate_hz);
     let rows = layout.spectrograms.first().map(|area| Rows::new(axis, area.height, stft.bins(), about.rate_hz));
@@ -71,44 +73,38 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     let (columns, rows) = if png.is_some() { (layout.columns, rows) } else { (0, None) };
     let hop = look.hop_frames() as u64;
     let plan = Plan { from, frames: to - from, channels, hop, columns, rows };
-    let table = RefCell::new(table);
-    let each = |step: &Step<'_>| table.borrow_mut().as_mut().map_or(Ok(()), |table| table.step(step));
-    let mut analysis = Analysis::new(plan, stft, each);
-    let progress = RefCell::new(Progress::new(&about.name));
-    let mut watched = Watched { analysis: &mut analysis, progress: &progress, stop: &stop, stopped: Cell::new(false) };
-    let read = source.read((from, to), &mut watched);
-    let stopped = watched.stopped.get();
-    drop(progress);
-    if stopped {
-        // What was begun is removed on the way out.
-        return Ok(Exit::Incomplete);
-    }
-    let fault = read?;
-    analysis.finish()?;
-    if let Some(table) = table.borrow_mut().as_mut() {
-        for channel in 0..labels.len() {
-            table.spectrum(channel, &analysis.mean_levels(channel), &analysis.greatest_levels(channel))?;
+    let each = |step: &Step<'_>| {
+        if stop.load(Ordering::Relaxed) {
+            refuse!(Incomplete, "{}: stopped; no file was written", about.name);
         }
-    }
+        table.as_ref().map_or(Ok(()), |table| table.borrow_mut().step(step))
+    };
+    let mut analysis = Analysis::new(plan, stft, each);
+    let mut watched = Watched { analysis: &mut analysis, progress: Progress::new(&about.name) };
+    let fault = source.read((from, to), &mut watched)?;
+    drop(watched);
+    analysis.finish()?;
+
     let picture = Picture { about: &about, look, analysis: &analysis, layout: &layout, axis, labels: &labels };
     if let Some(out) = png {
         save(&picture.draw()?, &about, out)?;
     }
     let missing = picture.missing();
-    drop(analysis);
-    if let Some(table) = table.into_inner() {
-        table.finish()?;
+    for channel in 0..labels.len() {
+        if let Some(table) = &table {
+            let (mean, greatest) = (analysis.mean_levels(channel), analysis.greatest_levels(channel));
+            table.borrow_mut().spectrum(channel, &mean, &greatest)?;
+        }
     }
+    drop(analysis);
+    table.map_or(Ok(()), |table| table.into_inner().finish())?;
     if !missing.is_empty() {
         tell(&format!("{}: {missing}", about.name));
     }
-    Ok(match fault {
-        Some(fault) => {
-            tell(&fault.reason);
-            fault.exit
-        }
-        None => Exit::Clean,
-    })
+    if let Some(fault) = &fault {
+        tell(&fault.reason);
+    }
+    Ok(fault.map_or(Exit::Clean, |fault| fault.exit))
 }
 
 /// A line on standard error; who cannot be told need not be.
@@ -151,33 +147,20 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Hands the sound on, tells how far it is, and stops on a signal.
+/// Hands the sound on, and tells how far it is.
 struct Watched<'a, F> {
     analysis: &'a mut Analysis<F>,
-    progress: &'a RefCell<Progress>,
-    stop: &'a AtomicBool,
-    stopped: Cell<bool>,
-}
-
-impl<F: FnMut(&Step<'_>) -> Result<()>> Watched<'_, F> {
-    fn look(&self) -> Result<()> {
-        self.progress.borrow_mut().at(self.analysis.part());
-        if self.stop.load(Ordering::Relaxed) {
-            self.stopped.set(true);
-            anyhow::bail!("stopped");
-        }
-        Ok(())
-    }
+    progress: Progress,
 }
 
 impl<F: FnMut(&Step<'_>) -> Result<()>> Taker for Watched<'_, F> {
     fn sound(&mut self, planar: &[&[f32]]) -> Result<()> {
-        self.look()?;
+        self.progress.at(self.analysis.part());
         self.analysis.sound(planar)
     }
 
     fn missing(&mut self, frames: u64, why: Missing) -> Result<()> {
-        self.look()?;
+        self.progress.at(self.analysis.part());
         self.analysis.missing(frames, why)
     }
 }
