@@ -258,7 +258,7 @@ fn answer(client: &UnixStream, entries: &[Value], asked: &Mutex<Vec<String>>) ->
         let after = usize::try_from(request["after"].as_u64().context("after")?)?;
         let words: Vec<Value> =
             (1..).zip(entries).skip(after).map(|(number, entry)| with_number(entry, number)).collect();
-        writeln!(&*client, "{}", json!({"last": entries.len(), "lost": 0, "words": words}))?;
+        writeln!(&*client, "{}", json!({"session": "fake", "last": entries.len(), "forgotten": 0, "words": words}))?;
     }
     Ok(())
 }

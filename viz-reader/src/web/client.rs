@@ -93,7 +93,7 @@ impl Client {
                 said = words.recv() => match said {
                     Ok(said) => self.send(Message::Text(said.as_ref().into())).await?,
                     Err(broadcast::error::RecvError::Lagged(messages)) => {
-                        self.say(json!({"type": "words", "lost": messages, "words": []})).await?;
+                        self.say(json!({"type": "words", "session": null, "lost": messages, "words": []})).await?;
                     }
                     Err(broadcast::error::RecvError::Closed) => return Err(End::Gone),
                 },

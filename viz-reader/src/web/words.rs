@@ -27,8 +27,15 @@ const BEHIND: usize = 64;
 /// What was said, and who is told.
 #[derive(Debug)]
 pub(super) struct Words {
-    kept: Mutex<VecDeque<Value>>,
+    kept: Mutex<Kept>,
     sender: broadcast::Sender<Arc<str>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    words: VecDeque<Value>,
+    /// Whose words they are.
+    session: Value,
 }
 
 impl Words {
@@ -40,24 +47,34 @@ impl Words {
     /// All that was said of late, as a message, and what will be.
     pub(super) fn listen(&self) -> (Option<String>, broadcast::Receiver<Arc<str>>) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let said = (!kept.is_empty()).then(|| message(&kept.iter().cloned().collect::<Vec<_>>(), 0));
+        let words: Vec<Value> = kept.words.iter().cloned().collect();
+        let said = (!words.is_empty()).then(|| message(&kept.session, &words, 0));
         (said, self.sender.subscribe())
     }
 
-    /// Takes an answer in; how far words are known then. `None`: it is none.
-    fn take(&self, answer: &Value) -> Option<u64> {
+    /// Takes an answer in; how far words are known then. `None`: it is none. Another session's words are numbered anew.
+    fn take(&self, answer: &Value, known: u64) -> Option<u64> {
         let last = answer.get("last")?.as_u64()?;
         let words = answer.get("words")?.as_array()?;
-        let lost = answer.get("lost").and_then(Value::as_u64).unwrap_or(0);
+        let session = answer.get("session").unwrap_or(&Value::Null);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.session != *session {
+            *kept = Kept { words: VecDeque::new(), session: session.clone() };
+            if known > 0 {
+                return Some(0);
+            }
+        }
+        // What was said before anybody asked is no loss.
+        let forgotten = answer.get("forgotten").and_then(Value::as_u64).unwrap_or(0);
+        let lost = if known > 0 { forgotten.saturating_sub(known) } else { 0 };
         if words.is_empty() && lost == 0 {
             return Some(last);
         }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(words.iter().cloned());
-        let surplus = kept.len().saturating_sub(KEPT);
-        kept.drain(..surplus);
+        kept.words.extend(words.iter().cloned());
+        let surplus = kept.words.len().saturating_sub(KEPT);
+        kept.words.drain(..surplus);
         // With the lock held: a page that listens now is told once.
-        let _ = self.sender.send(message(words, lost).into());
+        let _ = self.sender.send(message(session, words, lost).into());
         Some(last)
     }
 
@@ -76,17 +93,15 @@ impl Words {
         let (read, mut write) = stream.into_split();
         let mut read = BufReader::new(read);
         let mut line = Vec::new();
-        // Another instance counts anew.
-        *known = 0;
         loop {
             if self.sender.receiver_count() > 0 {
-                let request = format!("{}\n", json!({"command": "words", "after": known}));
+                let request = format!("{}\n", json!({"command": "words", "after": known, "live": true}));
                 write.write_all(request.as_bytes()).await?;
                 line.clear();
                 let answer = timeout(ANSWER_WITHIN, read_line(&mut read, &mut line)).await;
                 answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
                 let answer: Value = serde_json::from_slice(&line)?;
-                *known = self.take(&answer).ok_or(io::ErrorKind::Unsupported)?;
+                *known = self.take(&answer, *known).ok_or(io::ErrorKind::Unsupported)?;
             }
             sleep(EVERY).await;
         }
@@ -102,8 +117,8 @@ async fn read_line(read: &mut (impl AsyncBufReadExt + Unpin), line: &mut Vec<u8>
     Ok(())
 }
 
-fn message(words: &[Value], lost: u64) -> String {
-    json!({"type": "words", "lost": lost, "words": words}).to_string()
+fn message(session: &Value, words: &[Value], lost: u64) -> String {
+    json!({"type": "words", "session": session, "lost": lost, "words": words}).to_string()
 }
 
 #[cfg(test)]
@@ -126,10 +141,29 @@ mod tests {
             let words =
                 if turn == 1 { vec![json!({"event": "committed", "number": 7, "text": "hello"})] } else { vec![] };
             let last = if turn == 0 { 6 } else { 7 };
-            let answer = format!("{}\n", json!({"last": last, "lost": 0, "words": words}));
+            let answer = format!("{}\n", json!({"session": "a", "last": last, "forgotten": 0, "words": words}));
             write.write_all(answer.as_bytes()).await.unwrap();
         }
         assert_eq!(after, [0, 6, 7]);
+    }
+
+    #[test]
+    fn another_session_begins_anew_and_what_was_forgotten_is_told() {
+        let words = Words::new();
+        let (_, mut receiver) = words.listen();
+        let word = json!({"event": "committed", "text": "x"});
+        let answer = |session: &str, forgotten: u64, last: u64| json!({"session": session, "last": last, "forgotten": forgotten, "words": [word]});
+        assert_eq!(words.take(&answer("a", 30, 40), 0), Some(40));
+        assert_eq!(serde_json::from_str::<Value>(&receiver.try_recv().unwrap()).unwrap()["lost"], 0);
+        assert_eq!(words.take(&answer("a", 50, 60), 40), Some(60));
+        assert_eq!(serde_json::from_str::<Value>(&receiver.try_recv().unwrap()).unwrap()["lost"], 10);
+        // It is asked for all of the new session's words.
+        assert_eq!(words.take(&answer("b", 0, 3), 60), Some(0));
+        assert!(receiver.try_recv().is_err());
+        assert_eq!(words.take(&answer("b", 0, 3), 0), Some(3));
+        let told: Value = serde_json::from_str(&receiver.try_recv().unwrap()).unwrap();
+        assert_eq!((&told["session"], &told["words"]), (&json!("b"), &json!([word])));
+        assert_eq!(words.take(&json!({"error": "no such command"}), 3), None);
     }
 
     #[tokio::test]

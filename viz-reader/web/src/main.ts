@@ -386,6 +386,7 @@ function showFigures({ lost, gaps, skipped, fft, hop, quality, latency }: Status
   const rate = streams[0]?.sample_rate_hz ?? 48_000;
   const parts = [[lost, "lost"], [gaps, "gap"], [skipped, "not drawn"]] as const;
   const some = parts.filter(([frames]) => frames > 0).map(([frames, name]) => `${(frames / rate).toFixed(frames < rate ? 3 : 1)} s ${name}`);
+  if (wordsLost > 0) some.push(`${wordsLost} texts`);
   get("lost").textContent = some.join(", ") || "none";
   get("lost-figure").classList.toggle("some", some.length > 0);
 }
@@ -399,6 +400,7 @@ function percentile(of: number[], part: number): number {
 
 let statusNew = false;
 let writtenUs = 0;
+let wordsLost = 0;
 const heard = new Map<number, { peak: number; missing: number }>();
 
 function showState(): void {
@@ -446,7 +448,8 @@ worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       statusNew = true;
       return;
     case "words":
-      return words.take(data.words);
+      wordsLost += data.lost;
+      return words.take(data.words, data.session);
     case "overview": {
       const { from, span, rateHz, clock, peaks } = data;
       scrub.overview = { fromSeconds: from / rateHz, toSeconds: (from + span) / rateHz, clock, peaks: peaks[0] };

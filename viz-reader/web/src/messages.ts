@@ -97,7 +97,7 @@ export type FromWorker =
   | { type: "picture"; serial: number; shape: Shape; lanes: LaneState[]; buffer: SharedArrayBuffer | null }
   | { type: "columns"; serial: number; columns: Columns[] }
   | { type: "status"; status: Status; writtenUs: number }
-  | { type: "words"; words: WordEvent[]; lost: number }
+  | { type: "words"; words: WordEvent[]; session: string | null; lost: number }
   | { type: "overview"; stream: string; from: number; span: number; rateHz: number; peaks: Float32Array[]; clock: string }
   | { type: "point"; serial: number; lane: number; column: number; levels: Float32Array; tones: Tone[] }
   | { type: "sound"; request: number; rateHz: number; samples: Float32Array[]; missing: number }

@@ -91,7 +91,8 @@ export interface Handlers {
   epoch?(epoch: EpochInfo): void;
   frames?(frames: Frames): void;
   ended?(stream: string, state: string, at: number): void;
-  words?(words: WordEvent[], lost: number): void;
+  /** `session`: whose frames they are in; `lost`: texts that were missed before them. */
+  words?(words: WordEvent[], session: string | null, lost: number): void;
   error?(error: string): void;
 }
 
@@ -229,7 +230,7 @@ export class RingClient {
       case "gone":
         return this.on.ended?.(message.stream, "gone", 0);
       case "words":
-        return this.on.words?.(message.words, message.lost);
+        return this.on.words?.(message.words, message.session, message.lost);
       case "error":
         if (message.request) this.fail(message.request, message.error);
         return this.on.error?.(message.error);

@@ -24,6 +24,8 @@ export class Words {
   /** What each stream's words are known up to, in frames: a final repeats what was committed. */
   private readonly known = new Map<string, number>();
 
+  private session: string | null = null;
+
   constructor(private readonly place: HTMLElement, private readonly spoken: HTMLElement, private readonly pressed: (word: Word) => void) {}
 
   get list(): readonly Word[] {
@@ -31,7 +33,11 @@ export class Words {
   }
 
   /** Takes what was said. Words that are settled stay; what is not settled yet is not shown, for it may change. */
-  take(events: WordEvent[]): void {
+  take(events: WordEvent[], session: string | null): void {
+    if (session !== null && session !== this.session) {
+      this.known.clear();
+      this.session = session;
+    }
     const fresh: string[] = [];
     for (const event of events) {
       if (event.event !== "committed" && event.event !== "final") continue;

@@ -327,7 +327,7 @@ async function start(url: string, token: string | null): Promise<void> {
       if (stream) stream.state = state;
       say({ type: "ended", stream: name, state });
     },
-    words: (words, lost) => say({ type: "words", words, lost }),
+    words: (words, session, lost) => say({ type: "words", words, session, lost }),
     error: (error) => say({ type: "error", error }),
   });
   streams = new Streams(module, client);
