@@ -172,28 +172,39 @@ impl Lane {
     }
 
     /// The colours of a column, one a row, row 0 the lowest frequency: the greatest levels of the transforms whose middles
-    /// lie in the column, or those of the nearest one. `None`: not all of their frames were written yet.
+    /// lie in the column, or those of the nearest one; and why there are none, where none has all of its frames: it would show
+    /// an edge that nobody heard. `None`: not all of their frames were written yet.
     ///
     /// # Panics
     /// When there are not as many places as rows.
-    pub fn colours(&mut self, look: &mut Look, column: u64, width: u64, out: &mut [u8]) -> Option<()> {
+    pub fn colours(&mut self, look: &mut Look, column: u64, width: u64, out: &mut [u8]) -> Option<Result<(), Missing>> {
         let hop = look.hop.max(1);
+        let half = (look.frames() / 2) as u64;
         let (from, to) = (column * width, (column + 1) * width);
         let mut transforms = from.div_ceil(hop)..to.div_ceil(hop);
         if transforms.is_empty() {
             let nearest = (from + width / 2 + hop / 2) / hop;
             transforms = nearest..nearest + 1;
         }
-        let last_middle = (transforms.end - 1) * hop;
-        if last_middle + (look.frames() / 2) as u64 > self.history.end() {
+        if (transforms.end - 1) * hop + half > self.history.end() {
             return None;
         }
         out.fill(0);
+        let mut shown = Err(Missing::Absent);
         for number in transforms {
-            let colours = self.transform(look, number, number * hop);
-            out.iter_mut().zip(colours).for_each(|(out, &colour)| *out = (*out).max(colour));
+            let middle = number * hop;
+            let missing =
+                if middle < half { Some(Missing::Absent) } else { self.history.missing(middle - half, middle + half) };
+            match missing {
+                Some(why) => shown = shown.map_err(|before| why.min(before)),
+                None => {
+                    let colours = self.transform(look, number, middle);
+                    out.iter_mut().zip(colours).for_each(|(out, &colour)| *out = (*out).max(colour));
+                    shown = Ok(());
+                }
+            }
         }
-        Some(())
+        Some(shown)
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
@@ -300,7 +311,7 @@ mod tests {
         (look.low_db, look.high_db) = (-96.0, 0.0);
         look.changed();
         let mut out = [0; 120];
-        lane.colours(&mut look, 30, 800, &mut out).unwrap();
+        assert_eq!(lane.colours(&mut look, 30, 800, &mut out), Some(Ok(())));
         let brightest = (0..120).max_by_key(|&row| out[row]).unwrap();
         assert!(brightest == 5 || brightest == 4, "200 Hz a row: {brightest}");
         // -6.02 dB and at most 1.4 dB of a Hann window's scallop.
@@ -327,8 +338,14 @@ mod tests {
     fn a_column_of_colours_waits_for_its_transform() {
         let mut lane = lane_with(&sine(440.0, 0.5, 10_000));
         let (mut look, mut out) = (Look::new().unwrap(), [0; 64]);
-        assert!(lane.colours(&mut look, 85, 100, &mut out).is_some());
-        assert!(lane.colours(&mut look, 95, 100, &mut out).is_none());
+        assert_eq!(lane.colours(&mut look, 85, 100, &mut out), Some(Ok(())));
+        assert_eq!(lane.colours(&mut look, 95, 100, &mut out), None);
+        // A transform that would need a frame that is not there shows nothing.
+        assert_eq!(lane.colours(&mut look, 3, 100, &mut out), Some(Err(Missing::Absent)));
+        lane.history.miss(5_000, 5_001, Missing::Lost);
+        assert_eq!(lane.colours(&mut look, 45, 100, &mut out), Some(Err(Missing::Lost)));
+        assert_eq!(lane.colours(&mut look, 25, 100, &mut out), Some(Ok(())));
+        assert!(out.iter().any(|&colour| colour > 100));
         let reading = lane.meter();
         assert!((reading.peak - 0.5).abs() < 1e-3 && (reading.rms - 0.3536).abs() < 1e-3);
     }

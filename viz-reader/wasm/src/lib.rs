@@ -209,11 +209,13 @@ pub extern "C" fn tv_wave(lane: u32, first: f64, count: u32, width: u32) -> u32 
     })
 }
 
-/// Columns of the spectrogram, as [`tv_wave`]: bytes, one a row, the lowest frequency first, 0 the darkest colour.
+/// Columns of the spectrogram, as [`tv_wave`]: bytes, one a row, the lowest frequency first, 0 the darkest colour. In the
+/// numbers is why a column has none, 0 where it has.
 #[unsafe(no_mangle)]
 pub extern "C" fn tv_colours(lane: u32, first: f64, count: u32, width: u32) -> u32 {
     with(|module| {
-        let mut bytes = std::mem::take(&mut module.bytes);
+        let (mut floats, mut bytes) = (std::mem::take(&mut module.floats), std::mem::take(&mut module.bytes));
+        floats.clear();
         bytes.clear();
         let mut done = 0;
         if let Some((lane, look)) = module.drawing(lane) {
@@ -221,13 +223,13 @@ pub extern "C" fn tv_colours(lane: u32, first: f64, count: u32, width: u32) -> u
                 let begin = bytes.len();
                 bytes.resize(begin + look.rows, 0);
                 let column = frame(first) + u64::from(done);
-                if lane.colours(look, column, u64::from(width.max(1)), &mut bytes[begin..]).is_none() {
-                    break;
-                }
+                let shown = lane.colours(look, column, u64::from(width.max(1)), &mut bytes[begin..]);
+                let Some(shown) = shown else { break };
+                floats.push(shown.err().map_or(0.0, |why| f32::from(why as u8)));
                 done += 1;
             }
         }
-        module.bytes = bytes;
+        (module.floats, module.bytes) = (floats, bytes);
         done
     })
 }

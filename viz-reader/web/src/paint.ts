@@ -61,7 +61,7 @@ export class Painter {
     if (height === 0) return;
     const { pixels, width, colours } = this;
     const x = column % width;
-    const missing = picture.missingAt(lane, column);
+    const missing = picture.darkAt(lane, column);
     if (missing !== Missing.sound) return this.hatch(x, top, height, missing, column);
     const [levels, begin] = picture.coloursAt(lane, column);
     const last = begin + Math.min(height, picture.shape.rows) - 1;

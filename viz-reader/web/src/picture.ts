@@ -24,11 +24,14 @@ export interface Columns {
   wave?: Float32Array;
   missing?: Uint8Array;
   colours?: Uint8Array;
+  /** Why columns have no colours: a transform needs frames on both sides. */
+  dark?: Uint8Array;
 }
 
 export class Picture {
   private readonly wave: Float32Array;
   private readonly missing: Uint8Array;
+  private readonly dark: Uint8Array;
   private readonly colours: Uint8Array;
   /** Of each lane: columns of the wave that are there, and of the spectrogram. */
   private readonly done: Int32Array;
@@ -39,11 +42,12 @@ export class Picture {
     this.done = new Int32Array(buffer, 0, lanes * 2);
     this.wave = new Float32Array(buffer, lanes * 8, cells * WAVE);
     this.missing = new Uint8Array(buffer, lanes * 8 + cells * WAVE * 4, cells);
-    this.colours = new Uint8Array(buffer, lanes * 8 + cells * (WAVE * 4 + 1), cells * rows);
+    this.dark = new Uint8Array(buffer, lanes * 8 + cells * (WAVE * 4 + 1), cells);
+    this.colours = new Uint8Array(buffer, lanes * 8 + cells * (WAVE * 4 + 2), cells * rows);
   }
 
   static bytes({ lanes, columns, rows }: Shape): number {
-    return lanes * 8 + lanes * columns * (WAVE * 4 + 1 + rows);
+    return lanes * 8 + lanes * columns * (WAVE * 4 + 2 + rows);
   }
 
   static create(shape: Shape, shared: boolean): Picture {
@@ -64,12 +68,13 @@ export class Picture {
   }
 
   /** Puts columns in, and only then says that they are there. */
-  put({ lane, first, count, wave, missing, colours }: Columns): void {
+  put({ lane, first, count, wave, missing, colours, dark }: Columns): void {
     const { columns, rows } = this.shape;
     for (let column = 0; column < count; column++) {
       const cell = lane * columns + ((first + column) % columns);
       if (wave) this.wave.set(wave.subarray(column * WAVE, column * WAVE + WAVE), cell * WAVE);
       if (missing) this.missing[cell] = missing[column];
+      if (dark) this.dark[cell] = dark[column];
       if (colours) this.colours.set(colours.subarray(column * rows, column * rows + rows), cell * rows);
     }
     if (wave) Atomics.store(this.done, lane * 2, first + count);
@@ -82,6 +87,10 @@ export class Picture {
 
   missingAt(lane: number, column: number): number {
     return this.missing[this.cell(lane, column)];
+  }
+
+  darkAt(lane: number, column: number): number {
+    return this.dark[this.cell(lane, column)];
   }
 
   /** Least sample, greatest and root mean square of a column. */

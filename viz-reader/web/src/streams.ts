@@ -26,6 +26,8 @@ export interface Stream {
   state: string;
   lost: number;
   gaps: number;
+  /** The connection broke since its last frame. */
+  broken: boolean;
   /** The past is being asked for. */
   asking: boolean;
   /** The oldest frame that was asked for: asking again is no help. */
@@ -39,6 +41,11 @@ export class Streams {
   writtenUs = 0;
 
   constructor(private readonly module: Module, private readonly client: RingClient) {}
+
+  /** The connection broke: what comes next does not follow what was last. */
+  broke(): void {
+    for (const stream of this.all.values()) stream.broken = true;
+  }
 
   /** Looks at these channels and no others. */
   wish(lanes: LaneName[]): void {
@@ -82,7 +89,7 @@ export class Streams {
       .map(({ channel }) => ({ right: channel, pair: call.tv_pair_new(info.sample_rate_hz), value: 0 }));
     const clock = info.session ? `${info.session} ${info.sample_rate_hz}` : `${name} ${info.epoch}`;
     this.all.set(name, {
-      info, clock, channels, pairs, state: "live", lost: old?.lost ?? 0, gaps: old?.gaps ?? 0, asking: false, asked: Infinity,
+      info, clock, channels, pairs, state: "live", lost: old?.lost ?? 0, gaps: old?.gaps ?? 0, broken: false, asking: false, asked: Infinity,
     });
   }
 
@@ -92,11 +99,20 @@ export class Streams {
     const old = this.all.get(info.stream);
     this.open(info.stream, info, old);
     const now = this.all.get(info.stream);
+    if (old?.broken && now?.clock === old.clock) this.loseUpTo(now, info.at);
     if (!old && now) {
       // The right edge stands before the first frame comes.
       for (const { lane } of now.channels) this.module.call.tv_miss(lane, Math.max(0, info.at - 1), info.at, Missing.absent);
     }
     return old?.clock !== now?.clock || old?.channels.length !== now?.channels.length;
+  }
+
+  /** What passed while there was no connection. */
+  private loseUpTo(stream: Stream, frame: number): void {
+    const end = this.end(stream);
+    if (end === 0 || frame <= end) return;
+    for (const { lane } of stream.channels) this.module.call.tv_miss(lane, end, frame, Missing.lost);
+    stream.lost += frame - end;
   }
 
   /** New frames. */

@@ -63,7 +63,7 @@ function compute(): void {
     left = columnsOf(lane, begin + SLICE_MS, batch) || left;
   }
   if (batch.length > 0 && !shared) {
-    const transfer = batch.flatMap(({ wave, missing, colours }) => [wave, missing, colours].flatMap((part) => (part ? [part.buffer] : [])));
+    const transfer = batch.flatMap(({ wave, missing, colours, dark }) => [wave, missing, colours, dark].flatMap((part) => (part ? [part.buffer] : [])));
     say({ type: "columns", serial: view.serial, columns: batch }, transfer as ArrayBuffer[]);
   }
   const took = performance.now() - begin;
@@ -89,7 +89,7 @@ function columnsOf(lane: number, until: number, batch: Columns[]): boolean {
   const lead = Math.min(-base, view!.columns);
   if (lead > 0 && picture!.waveDone(lane) === 0) {
     const missing = new Uint8Array(lead).fill(Missing.absent);
-    give({ lane, first: 0, count: lead, wave: new Float32Array(lead * 3), missing, colours: new Uint8Array(lead * view!.rows) });
+    give({ lane, first: 0, count: lead, wave: new Float32Array(lead * 3), missing, colours: new Uint8Array(lead * view!.rows), dark: missing.slice() });
   }
   if (view!.back === null) leaveOut(lane, number, base, give);
   for (;;) {
@@ -105,7 +105,7 @@ function columnsOf(lane: number, until: number, batch: Columns[]): boolean {
     if (most <= 0) break;
     const count = call.tv_colours(number, base + first, most, width);
     if (count === 0) break;
-    give({ lane, first, count, colours: module.bytes(count * view!.rows).slice() });
+    give({ lane, first, count, colours: module.bytes(count * view!.rows).slice(), dark: Uint8Array.from(module.floats(count)) });
     if (performance.now() > until) return true;
   }
   return false;
@@ -124,7 +124,7 @@ function leaveOut(lane: number, number: number, base: number, give: (columns: Co
   const from = newest - count;
   const missing = new Uint8Array(count).fill(Missing.skipped);
   const wave = new Float32Array(count * 3);
-  give({ lane, first: from, count, wave, missing, colours: new Uint8Array(count * view!.rows) });
+  give({ lane, first: from, count, wave, missing, colours: new Uint8Array(count * view!.rows), dark: missing.slice() });
   skipped += (newest - first) * width;
 }
 
@@ -308,7 +308,10 @@ function pause(): void {
 async function start(url: string, token: string | null): Promise<void> {
   module = await Module.load("tympan.wasm");
   client = new RingClient(url, token, {
-    state: (state, why) => say({ type: "state", state, why }),
+    state: (state, why) => {
+      if (state === "connecting") streams?.broke();
+      say({ type: "state", state, why });
+    },
     hello: (look) => say({ type: "hello", look }),
     streams: (list) => say({ type: "streams", streams: list }),
     epoch: (info) => {

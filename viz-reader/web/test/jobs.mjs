@@ -248,8 +248,8 @@ export async function breaks(browser, job) {
   const still = await until(one.page, "a pause", (seen) => seen.back === 0 && seen.settled);
   await one.page.waitForTimeout(300);
   const image = await picture(one.page);
-  // Stripes of the gap's colour in the middle of the spectrogram, where a tone's picture has none.
-  const { top, height } = still.places[0].colours;
+  // Stripes of the gap's colour in the wave.
+  const { top, height } = still.places[0].wave;
   const faint = await one.page.evaluate(() => getComputedStyle(document.documentElement).getPropertyValue("--faint").trim());
   const wanted = [1, 3, 5].map((at) => parseInt(faint.slice(at, at + 2), 16)).join();
   const hatched = [];
@@ -258,6 +258,15 @@ export async function breaks(browser, job) {
     for (let y = top; y < top + height; y++) count += rgb(image, x, y).join() === wanted ? 1 : 0;
     if (count > height / 4) hatched.push(x);
   }
+  // The spectrogram has no transform that would need a frame of the gap: half a transform more on both sides.
+  const below = still.places[0].colours;
+  let dark = 0;
+  for (let x = 0; x < image.width; x++) {
+    let count = 0;
+    for (let y = below.top; y < below.top + below.height; y++) count += rgb(image, x, y).join() === wanted ? 1 : 0;
+    if (count > below.height / 4) dark += 1;
+  }
+  const { fft, hop } = still.status;
   await one.page.keyboard.press("Home");
   const before = (await figures(one.page)).end[0];
   order("epoch");
@@ -265,7 +274,7 @@ export async function breaks(browser, job) {
   order("close");
   await one.page.waitForFunction(() => document.getElementById("connection").dataset.state === "ended", null, { timeout: 30_000 });
   const answer = {
-    gaps: gap.status.gaps, hatched: hatched.length, after: after.status.gaps, lost: after.status.lost, expected: 0.3 / still.secondsPerPixel,
+    gaps: gap.status.gaps, hatched: hatched.length, dark, darkExpected: (0.3 + fft / 48_000) / still.secondsPerPixel, hopColumns: hop / 48_000 / still.secondsPerPixel, after: after.status.gaps, lost: after.status.lost, expected: 0.3 / still.secondsPerPixel,
     other: (await figures(two.page)).status.lost, faults: [...one.faults, ...two.faults], violations: await violations(one.page),
     overflow: await two.page.evaluate(() => document.documentElement.scrollWidth - innerWidth),
   };
