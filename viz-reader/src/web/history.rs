@@ -80,7 +80,10 @@ pub(super) fn overview(catalogue: &Catalogue, asked: &Asked, columns: u32) -> Re
     let wished: Vec<usize> = wire::chosen(asked.channels, ring.shape().channels).collect();
     let span_frames = asked.to - asked.from;
     let own = ring.version_2().and_then(|ring| ring.info().overview);
-    let edge = |column: u64| asked.from + (u128::from(column) * u128::from(span_frames) / u128::from(columns)) as u64;
+    let edge = |column: u64| {
+        let offset = u128::from(column) * u128::from(span_frames) / u128::from(columns);
+        asked.from + u64::try_from(offset).unwrap_or(span_frames)
+    };
     let mut peaks = vec![Peaks::NONE; wished.len() * columns as usize];
     match own.filter(|own| span_frames / u64::from(columns) >= own.bin_frames) {
         Some(own) => of_overview(&ring, own, &wished, columns, edge, &mut peaks),
