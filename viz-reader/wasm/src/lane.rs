@@ -77,7 +77,8 @@ impl Look {
 
     /// The levels of the frequencies of frames around this one, in dBFS.
     pub fn spectrum(&mut self, history: &History, centre: u64) -> &[f32] {
-        let begin = i64::try_from(centre).unwrap_or(i64::MAX) - (self.stft.frames() / 2) as i64;
+        let half = i64::try_from(self.stft.frames() / 2).unwrap_or(0);
+        let begin = i64::try_from(centre).unwrap_or(i64::MAX) - half;
         history.copy(begin, &mut self.samples);
         self.stft.levels_db(&self.samples, &mut self.levels);
         &self.levels
