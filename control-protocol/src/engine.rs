@@ -120,6 +120,12 @@ pub enum ToEngine {
         /// Which output.
         number: u32,
     },
+    /// What is kept in the queues of devices that come from now on, for callbacks that are late. Unsaid, it is the engine's
+    /// choice.
+    Cushion {
+        /// So much, in milliseconds.
+        ms: u32,
+    },
 }
 
 /// Why frames are missing.

@@ -79,6 +79,7 @@ fn to_engine() -> Vec<String> {
         ToEngine::Resampling(Resampling::Fast),
         ToEngine::Resampling(Resampling::Normal),
         ToEngine::Resampling(Resampling::Best),
+        ToEngine::Cushion { ms: 300 },
         ToEngine::SetProcessing {
             stream: name("mic"),
             processing: Processing {

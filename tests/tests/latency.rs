@@ -25,8 +25,15 @@ fn the_stages_add_up_and_an_impulse_agrees_and_nobody_hears_it() -> Result<()> {
         ensure!(names == ["device", "queue", "resampler", "block", "tick"], "{row}");
         let sum: f64 = stages.iter().filter_map(|stage| stage["ms"].as_f64()).sum();
         let said = row["sum_ms"].as_f64().context("sum")?;
-        ensure!((sum - said).abs() < 0.01 && said > 19.0, "{row}");
-        ensure!(stages[0]["ms"] == 10.0 && stages[0]["frames"] == 480 && stages[3]["ms"] == 10.0, "{row}");
+        ensure!((sum - said).abs() < 0.01, "{row}");
+        ensure!(stages[0]["ms"] == 10.0 && stages[0]["frames"] == 480, "{row}");
+        if stream == "mic" {
+            // It leads: a block is filled while its period is, and adds nothing. What is kept is for late callbacks.
+            let kept = stages[1]["ms"].as_f64().context("queue")?;
+            ensure!(stages[3]["ms"] == 0.0 && kept > 2.0 && said > 12.0, "{row}");
+        } else {
+            ensure!(stages[3]["ms"] == 10.0 && said > 19.0, "{row}");
+        }
         ensure!((row["in_mix_ms"].as_f64().context("mix")? - said - 5.0).abs() < 0.01, "{row}");
     }
     let said = instance.json("latency")?;

@@ -142,6 +142,9 @@ impl Session<'_> {
             board: self.board_place(Part::Engine),
         }));
         self.tell_engine(ToEngine::Resampling(self.plan.resampling));
+        if let Some(ms) = self.plan.cushion_ms {
+            self.tell_engine(ToEngine::Cushion { ms });
+        }
         self.tell_epoch(&StreamName::mix(), epoch);
         self.tell_strip(&StreamName::mix());
         self.tell_outputs();
