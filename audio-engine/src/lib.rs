@@ -20,6 +20,7 @@
 
 #![cfg_attr(rtsan, feature(sanitize))]
 
+mod adapter;
 pub mod arrivals;
 pub mod asound;
 pub mod capture;

@@ -3,9 +3,11 @@
 //! All calls into the sound system happen on a thread that may be abandoned: with a dead server, dropping a
 //! stream never returns, and nothing tells that the server is dead but the silence of the callback.
 
+use crate::adapter::Adapter;
 use crate::asound::Hush;
 use crate::capture::{Capture, on_error};
-use crate::device::{described, same_form};
+use crate::decode::channels_text;
+use crate::device::{described, form, same_form};
 use crate::queue::{DeviceNews, Health, Outlet, queue};
 use crate::rt::CallbackThread;
 use crate::source::with_patience;
@@ -16,6 +18,7 @@ use cpal::{BufferSize, Device, SampleFormat, StreamConfig};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A device, and how it is to be opened.
@@ -82,7 +85,10 @@ pub fn keep(source: LiveSource, health: &Arc<Health>, patience: Duration) -> Res
     let health = Arc::clone(health);
     std::thread::Builder::new()
         .name("device keeper".into())
-        .spawn(move || Keeper { source, health, outlets }.run(&opened))
+        .spawn(move || {
+            let StreamConfig { channels, sample_rate, .. } = source.config;
+            Keeper { source, queue_form: (sample_rate, channels), health, outlets }.run(&opened);
+        })
         .map_err(|e| cpal::Error::with_message(cpal::ErrorKind::ResourceExhausted, e.to_string()))?;
     match first.recv_timeout(patience) {
         Ok(Ok(())) => Ok(successors),
@@ -96,6 +102,8 @@ pub fn keep(source: LiveSource, health: &Arc<Health>, patience: Duration) -> Res
 
 struct Keeper {
     source: LiveSource,
+    /// Rate and channels of its queues: those that the device had at first.
+    queue_form: (u32, u16),
     health: Arc<Health>,
     outlets: Sender<Outlet>,
 }
@@ -152,7 +160,12 @@ impl Keeper {
     /// Opens the device that is meant now, with what people call it where it was looked for by name.
     fn open_again(&mut self) -> Option<(Opened, Outlet, Option<String>)> {
         let Again::Find { wanted, .. } = &self.source.again else {
-            return self.open_delivering().ok().map(|(stream, outlet)| (stream, outlet, None));
+            let now = self.source.device.default_input_config().ok()?;
+            let before = self.source.config;
+            let (channels, sample_rate) = (now.channels(), now.sample_rate());
+            self.source.config = StreamConfig { channels, sample_rate, ..before };
+            let description = (self.source.config != before).then(|| format!("the device{}", self.converted()));
+            return self.open_delivering().ok().map(|(stream, outlet)| (stream, outlet, description));
         };
         let asked = wanted.clone();
         let candidates = with_patience(move || {
@@ -161,7 +174,10 @@ impl Keeper {
         });
         let there = candidates.and_then(Result::ok).unwrap_or_default();
         for candidate in there {
-            let Some((config, format)) = same_form(&candidate.found, self.source.config) else { continue };
+            let (rate_hz, channels) = self.queue_form;
+            let wished = StreamConfig { channels, sample_rate: rate_hz, ..self.source.config };
+            let fits = same_form(&candidate.found, wished).or_else(|| form(&candidate.found, rate_hz).ok());
+            let Some((config, format)) = fits else { continue };
             let description = described(&candidate.found, &config, format);
             if let Again::Find { wanted, of_server } = &mut self.source.again {
                 *of_server = candidate.of_server;
@@ -169,7 +185,7 @@ impl Keeper {
             }
             self.source = LiveSource { device: candidate.found.device, config, format, ..self.source.clone() };
             if let Ok((stream, outlet)) = self.open_delivering() {
-                return Some((stream, outlet, Some(description)));
+                return Some((stream, outlet, Some(description + &self.converted())));
             }
         }
         None
@@ -247,12 +263,13 @@ impl Keeper {
     }
 
     fn build(&self, config: StreamConfig) -> Result<(Opened, Outlet), cpal::Error> {
-        let (inlet, outlet) = queue(usize::from(config.channels), self.source.queue_frames, &self.health);
+        let (inlet, of_device) = queue(usize::from(config.channels), self.source.queue_frames, &self.health);
+        let retired = Arc::new(AtomicBool::new(false));
+        let (outlet, adapter) = self.adapt(of_device, config.sample_rate, &retired)?;
         let mut capture = Capture::new(inlet, config.sample_rate);
         let is_of_server = matches!(self.source.again, Again::Find { of_server: true, .. });
         let to_promote = (!is_of_server).then(|| capture.thread());
         let errors = Arc::clone(&self.health);
-        let retired = Arc::new(AtomicBool::new(false));
         let (for_periods, for_errors) = (Arc::clone(&retired), Arc::clone(&retired));
         let stream = self.source.device.build_input_stream_raw(
             config,
@@ -269,7 +286,43 @@ impl Keeper {
             },
             Some(POLL_EVERY),
         )?;
-        Ok((Opened { stream, retired, to_promote }, outlet))
+        Ok((Opened { stream, retired, adapter, to_promote }, outlet))
+    }
+
+    /// The queue that is read: the device's own, or one that is filled from that where the device has another form now.
+    fn adapt(
+        &self,
+        of_device: Outlet,
+        rate_hz: u32,
+        retired: &Arc<AtomicBool>,
+    ) -> Result<(Outlet, Option<JoinHandle<()>>), cpal::Error> {
+        let (queue_hz, channels) = (self.queue_form.0, usize::from(self.queue_form.1));
+        if (queue_hz, channels) == (rate_hz, of_device.channels()) {
+            return Ok((of_device, None));
+        }
+        let (inlet, outlet) = queue(channels, self.source.queue_frames, &self.health);
+        let failed = |error: &dyn std::fmt::Display| {
+            cpal::Error::with_message(cpal::ErrorKind::UnsupportedConfig, error.to_string())
+        };
+        let adapter = Adapter::new(of_device, inlet, (rate_hz, queue_hz)).map_err(|e| failed(&e))?;
+        let thread = adapter.start(Arc::clone(retired)).map_err(|e| failed(&e))?;
+        Ok((outlet, Some(thread)))
+    }
+
+    /// What is said of a device that has another form than its queue; nothing where it has the same.
+    fn converted(&self) -> String {
+        let StreamConfig { channels, sample_rate, .. } = self.source.config;
+        if (sample_rate, channels) == self.queue_form {
+            return String::new();
+        }
+        let form = |(rate_hz, channels): (u32, u16)| {
+            format!("{} kHz, {}", f64::from(rate_hz) / 1_000.0, channels_text(channels.into()))
+        };
+        format!(
+            " has another form now ({}), and is converted to {}",
+            form((sample_rate, channels)),
+            form(self.queue_form)
+        )
     }
 }
 
@@ -277,6 +330,8 @@ impl Keeper {
 struct Opened {
     stream: cpal::Stream,
     retired: Arc<AtomicBool>,
+    /// Where its frames are converted.
+    adapter: Option<JoinHandle<()>>,
     /// Not of a sound server's device: what its callbacks wait for has no real-time priority, and with it they would keep
     /// the server from its work.
     to_promote: Option<Arc<CallbackThread>>,
@@ -284,7 +339,12 @@ struct Opened {
 
 /// Drops a stream where nobody waits for it.
 fn abandon(opened: Opened) {
-    opened.retired.store(true, Ordering::Relaxed);
+    // Pairs with the Acquire load in `Adapter::start`.
+    opened.retired.store(true, Ordering::Release);
+    if let Some(adapter) = opened.adapter {
+        // A thread of ours, which waits for nobody.
+        let _ = adapter.join();
+    }
     let dropping = std::thread::Builder::new().name("stream drop".into());
     // Without a thread the stream is dropped here, on a thread that may hang as well.
     let _ = dropping.spawn(move || {

@@ -42,15 +42,18 @@ fn locked_kb(process: &Process) -> Result<u64> {
 /// How much of the mappings of its rings a process has locked, ring by ring.
 fn locked_of_rings(process: &Process) -> Result<BTreeMap<String, u64>> {
     let smaps = std::fs::read_to_string(format!("/proc/{}/smaps", process.pid))?;
-    let (mut rings, mut path) = (BTreeMap::new(), "");
+    let (mut rings, mut path, mut size_kb) = (BTreeMap::new(), "", 0);
     for line in smaps.lines() {
         let mut words = line.split_whitespace();
-        let first = words.next().unwrap_or_default();
-        if !first.ends_with(':') {
-            path = words.last().unwrap_or_default();
-        } else if first == "Locked:" && path.ends_with(".ring") {
-            let kb: u64 = words.next().context("a number")?.parse()?;
-            *rings.entry(path.to_owned()).or_default() += kb;
+        match words.next().unwrap_or_default() {
+            "Size:" => size_kb = words.next().context("a number")?.parse::<u64>()?,
+            // `Locked:` is the share of one process, of pages that several have.
+            "VmFlags:" if path.ends_with(".ring") => {
+                let locked_kb = if words.any(|flag| flag == "lo") { size_kb } else { 0 };
+                *rings.entry(path.to_owned()).or_default() += locked_kb;
+            }
+            first if !first.ends_with(':') => path = words.last().unwrap_or_default(),
+            _ => {}
         }
     }
     Ok(rings)
