@@ -161,7 +161,7 @@ impl Engine<'_> {
             Event::Message(ToEngine::SetOutput(spec)) => {
                 // A device that leads already goes on to lead: to resample it from now on would be heard.
                 let is_led = matches!(&self.phase, Phase::Running(running) if running.has_leader());
-                let pilot = (!is_led).then_some(&self.orders.pilot);
+                let pilot = (!is_led && spec.number == 0).then_some(&self.orders.pilot);
                 self.outputs.set(spec, self.config.as_ref(), pilot, self.own, self.send);
                 self.orders.output_leads.store(self.outputs.lead(), Ordering::Relaxed);
             }

@@ -358,4 +358,11 @@ pub enum FromEngine {
         /// Or it was refused: under load there may be gaps.
         granted: bool,
     },
+    /// An output of `virtual:?listen=1` has played an impulse.
+    ImpulsePlayed {
+        /// Which output.
+        number: u32,
+        /// When its frame was played, on `CLOCK_MONOTONIC`, in nanoseconds.
+        at_ns: u64,
+    },
 }

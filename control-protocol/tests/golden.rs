@@ -163,6 +163,7 @@ fn from_engine() -> Vec<String> {
         FromEngine::OutputLeads { number: 0 },
         FromEngine::RealTime { granted: true },
         FromEngine::RealTime { granted: false },
+        FromEngine::ImpulsePlayed { number: 1, at_ns: 300 },
         FromEngine::OutputPlays {
             number: 0,
             wish: 3,

@@ -124,7 +124,8 @@ fn newest(ring: &RingReader, frames: usize) -> Option<Vec<f32>> {
 
 #[test]
 fn a_capture_device_whose_rate_and_channels_change_under_way_is_converted_from_then_on() -> Result<()> {
-    let uri = "mic=virtual:tone?hz=1000&drift_ppm=60&vanish_after_s=3&return_after_s=0.5&return_rate=44100&return_channels=2";
+    let uri =
+        "mic=virtual:tone?hz=1000&drift_ppm=60&vanish_after_s=3&return_after_s=0.5&return_rate=44100&return_channels=2";
     let instance = Setup::run(&["count=test:count", uri]).start()?;
     instance.wait_ready()?;
     let ring = instance.ring("mic")?;
@@ -140,7 +141,8 @@ fn a_capture_device_whose_rate_and_channels_change_under_way_is_converted_from_t
     ensure!(said.contains("44.1 kHz, stereo") && said.contains("converted to 48 kHz, mono"), "{}", back.fields);
     // The ring is the same, of the form that it had, and what was not captured is a gap in it.
     wait_until("its tone again", watchdog(5.0), || Ok(is_clean().then_some(())))?;
-    let gap = instance.log().wait(0, "the gap", watchdog(3.0), |e| e.is("gap") && e.fields["cause"] == "disappeared")?;
+    let gap =
+        instance.log().wait(0, "the gap", watchdog(3.0), |e| e.is("gap") && e.fields["cause"] == "disappeared")?;
     ensure!(gap.span()?.end - gap.span()?.start > 12_000, "{}", gap.fields);
     ensure!((ring.info().sample_rate_hz, ring.info().channels) == (48_000, 1) && ring.commit() > ring.oldest());
     assert_nothing_is_missing(&instance)?;

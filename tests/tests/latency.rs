@@ -51,6 +51,10 @@ fn the_stages_add_up_and_an_impulse_agrees_and_nobody_hears_it() -> Result<()> {
     let probe = serde_json::from_str::<Value>(&probed.stdout)?["probe"].clone();
     eprintln!("{probe}");
     ensure!(probe["agrees"] == true && probe["impulses"].as_u64().is_some_and(|n| n >= 3), "{probe}");
+    // Through an output too: later than in the ring by what the output takes, and as late as it says.
+    let number = |key: &str| probe[key].as_f64().with_context(|| format!("no {key} in {probe}"));
+    ensure!(number("measured_out_ms")? > number("measured_ms")?, "{probe}");
+    ensure!(number("difference_out_ms")?.abs() <= number("block_ms")?, "{probe}");
     let text = instance.command(&["latency"])?;
     ensure!(text.stdout.contains("mic leads the clock") && text.stdout.contains("listener"), "{}", text.stdout);
     // One at a time; and it goes by itself.
@@ -59,6 +63,9 @@ fn the_stages_add_up_and_an_impulse_agrees_and_nobody_hears_it() -> Result<()> {
     ensure!(silent, "the probe was heard in the mix");
     let of_probe = |event: &Event| event.fields["stream"] == "probe" || event.is("source_added");
     ensure!(!instance.log().all()?[since..].iter().any(of_probe), "the probe was told of");
+    let of_output = |event: &Event| event.is("output") || event.is("leads");
+    ensure!(!instance.log().all()?[since..].iter().any(of_output), "its output was told of");
+    ensure!(instance.json("status")?["outputs"] == serde_json::json!([]) && said["leader"] == "mic", "{said}");
     ensure!(instance.status()?.streams.len() == 3);
     instance.interrupt()?;
     instance.wait_stopped(watchdog(2.0))?;
