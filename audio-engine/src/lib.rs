@@ -67,6 +67,7 @@ pub mod stdin;
 pub mod tempo;
 pub mod tick;
 pub mod track;
+mod true_rate;
 pub mod uri;
 pub mod virtual_device;
 pub mod vitals;

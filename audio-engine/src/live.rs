@@ -11,6 +11,7 @@ use crate::device::{described, form, same_form};
 use crate::queue::{DeviceNews, Health, Outlet, queue};
 use crate::rt::CallbackThread;
 use crate::source::with_patience;
+use crate::true_rate::TrueRate;
 use crate::virtual_device::VirtualDevice;
 use crate::wanted::Wanted;
 use cpal::traits::{DeviceTrait, StreamTrait};
@@ -87,7 +88,7 @@ pub fn keep(source: LiveSource, health: &Arc<Health>, patience: Duration) -> Res
         .name("device keeper".into())
         .spawn(move || {
             let StreamConfig { channels, sample_rate, .. } = source.config;
-            Keeper { source, queue_form: (sample_rate, channels), health, outlets }.run(&opened);
+            Keeper { source, queue_form: (sample_rate, channels), true_hz: None, health, outlets }.run(&opened);
         })
         .map_err(|e| cpal::Error::with_message(cpal::ErrorKind::ResourceExhausted, e.to_string()))?;
     match first.recv_timeout(patience) {
@@ -104,6 +105,8 @@ struct Keeper {
     source: LiveSource,
     /// Rate and channels of its queues: those that the device had at first.
     queue_form: (u32, u16),
+    /// The rate that it was found to have, where it says another.
+    true_hz: Option<u32>,
     health: Arc<Health>,
     outlets: Sender<Outlet>,
 }
@@ -164,7 +167,8 @@ impl Keeper {
             let before = self.source.config;
             let (channels, sample_rate) = (now.channels(), now.sample_rate());
             self.source.config = StreamConfig { channels, sample_rate, ..before };
-            let description = (self.source.config != before).then(|| format!("the device{}", self.converted()));
+            self.true_hz = self.true_hz.filter(|_| self.source.config == before);
+            let description = Some(self.converted()).filter(|said| !said.is_empty()).map(|said| format!("it{said}"));
             return self.open_delivering().ok().map(|(stream, outlet)| (stream, outlet, description));
         };
         let asked = wanted.clone();
@@ -183,6 +187,9 @@ impl Keeper {
                 *of_server = candidate.of_server;
                 wanted.opened(&candidate);
             }
+            let before = self.source.config;
+            let is_as_before = (before.sample_rate, before.channels) == (config.sample_rate, config.channels);
+            self.true_hz = self.true_hz.filter(|_| is_as_before);
             self.source = LiveSource { device: candidate.found.device, config, format, ..self.source.clone() };
             if let Ok((stream, outlet)) = self.open_delivering() {
                 return Some((stream, outlet, Some(description + &self.converted())));
@@ -192,9 +199,10 @@ impl Keeper {
     }
 
     /// Returns when the stream is of no use any more, and says why.
-    fn watch(&self, opened: &Opened) -> String {
+    fn watch(&mut self, opened: &Opened) -> String {
         let mut periods = self.health.periods.load(Ordering::Relaxed);
         let (mut heard, mut asked) = (Instant::now(), Instant::now());
+        let mut rate = TrueRate::new(heard, self.health.frames.load(Ordering::Relaxed));
         let every = if self.source.virtual_device().is_some() { LOOK_AT_VIRTUAL_EVERY } else { LOOK_EVERY };
         loop {
             if let Some(thread) = &opened.to_promote {
@@ -211,6 +219,12 @@ impl Keeper {
             if heard.elapsed() > SILENCE_MAX {
                 return format!("nothing has come from it for {} s", SILENCE_MAX.as_secs());
             }
+            let (taken_hz, frames) = (self.rate_hz(), self.health.frames.load(Ordering::Relaxed));
+            if let Some(true_hz) = rate.other_than(taken_hz, Instant::now(), frames) {
+                self.true_hz = Some(true_hz);
+                let khz = |hz: u32| f64::from(hz) / 1_000.0;
+                return format!("it gives {} kHz, and was taken for {} kHz", khz(true_hz), khz(taken_hz));
+            }
             if let Again::Find { wanted, .. } = &self.source.again
                 && asked.elapsed() > ASK_EVERY
             {
@@ -220,6 +234,11 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// The rate of what its callbacks give.
+    fn rate_hz(&self) -> u32 {
+        self.true_hz.unwrap_or(self.source.config.sample_rate)
     }
 
     fn is_over(&self) -> bool {
@@ -265,7 +284,7 @@ impl Keeper {
     fn build(&self, config: StreamConfig) -> Result<(Opened, Outlet), cpal::Error> {
         let (inlet, of_device) = queue(usize::from(config.channels), self.source.queue_frames, &self.health);
         let retired = Arc::new(AtomicBool::new(false));
-        let (outlet, adapter) = self.adapt(of_device, config.sample_rate, &retired)?;
+        let (outlet, adapter) = self.adapt(of_device, self.rate_hz(), &retired)?;
         let mut capture = Capture::new(inlet, config.sample_rate);
         let is_of_server = matches!(self.source.again, Again::Find { of_server: true, .. });
         let to_promote = (!is_of_server).then(|| capture.thread());
@@ -311,18 +330,14 @@ impl Keeper {
 
     /// What is said of a device that has another form than its queue; nothing where it has the same.
     fn converted(&self) -> String {
-        let StreamConfig { channels, sample_rate, .. } = self.source.config;
-        if (sample_rate, channels) == self.queue_form {
+        let (rate_hz, channels) = (self.rate_hz(), self.source.config.channels);
+        if (rate_hz, channels) == self.queue_form {
             return String::new();
         }
         let form = |(rate_hz, channels): (u32, u16)| {
             format!("{} kHz, {}", f64::from(rate_hz) / 1_000.0, channels_text(channels.into()))
         };
-        format!(
-            " has another form now ({}), and is converted to {}",
-            form((sample_rate, channels)),
-            form(self.queue_form)
-        )
+        format!(" has another form now ({}), and is converted to {}", form((rate_hz, channels)), form(self.queue_form))
     }
 }
 

@@ -48,6 +48,8 @@ const ARRIVALS_MAX: usize = 256;
 pub struct Health {
     /// Periods delivered or lost so far: shows that the device is alive.
     pub periods: AtomicU64,
+    /// Frames that its callbacks were given so far.
+    pub frames: AtomicU64,
     /// Glitches the device reported.
     pub xruns: AtomicU64,
     /// Frames that found the queue full.

@@ -123,6 +123,26 @@ fn newest(ring: &RingReader, frames: usize) -> Option<Vec<f32>> {
 }
 
 #[test]
+fn a_capture_device_that_gives_another_rate_than_it_says_is_taken_for_what_it_is() -> Result<()> {
+    // It says 48 kHz and runs at 44.1: its tone of 1,000 Hz is one of 918.75 Hz to everybody else.
+    let instance = Setup::run(&["count=test:count", "mic=virtual:tone?hz=1000&drift_ppm=-81250"]).start()?;
+    instance.wait_ready()?;
+    let device = |since: usize, state: &str| {
+        let fits = |event: &Event| event.is("device") && event.fields["state"] == state;
+        instance.log().wait(since, state, watchdog(6.0), fits)
+    };
+    let lost = device(0, "lost")?;
+    ensure!(lost.text("reason")?.contains("gives 44.1 kHz, and was taken for 48 kHz"), "{}", lost.fields);
+    let back = device(lost.index, "back")?;
+    ensure!(back.text("description")?.contains("converted to 48 kHz, mono"), "{}", back.fields);
+    let ring = instance.ring("mic")?;
+    let is_clean = || newest(&ring, 48_000).is_some_and(|plane| beside_tone_db(&plane, 918.75) < CLEAN_DB);
+    wait_until("its tone, whole for a second", watchdog(6.0), || Ok(is_clean().then_some(())))?;
+    assert_nothing_is_missing(&instance)?;
+    end(instance)
+}
+
+#[test]
 fn a_capture_device_whose_rate_and_channels_change_under_way_is_converted_from_then_on() -> Result<()> {
     let uri =
         "mic=virtual:tone?hz=1000&drift_ppm=60&vanish_after_s=3&return_after_s=0.5&return_rate=44100&return_channels=2";
