@@ -91,6 +91,29 @@ fn speech_band_passes_and_aliases_do_not() {
 }
 
 #[test]
+fn the_full_band_passes_where_nobody_waits() {
+    for (from, to) in PAIRS.into_iter().filter(|&(from, to)| ![8_001, 47_999, 191_999].contains(&from) && to != 8_001) {
+        let through = |hz: f64| {
+            let input = tone(hz, from, 2 * from as usize);
+            let mut converter = RateConverter::full_band(from, to, 1).expect("rates");
+            let mut out = vec![Vec::new()];
+            converter.process(&input, input.len(), &mut out);
+            converter.finish(&mut out);
+            assert_eq!(out[0].len(), (2 * to) as usize, "{from} to {to}: no frame more or less");
+            let middle = &out[0][to as usize / 2..3 * to as usize / 2];
+            10.0 * (middle.iter().map(|&s| f64::from(s).powi(2)).sum::<f64>() / to as f64 / 0.125).log10()
+        };
+        let nyquist = f64::from(from.min(to)) / 2.0;
+        let pass = through(0.98 * nyquist);
+        assert!(pass.abs() < 0.5, "{from} to {to}: 0.98 of the band at {pass} dB");
+        if from > to {
+            let alias = through(1.01 * nyquist);
+            assert!(alias < -100.0, "{from} to {to}: what is above the band at {alias} dB");
+        }
+    }
+}
+
+#[test]
 fn equal_rates_are_bit_exact() {
     let input: Vec<f32> = [0.1, -0.0, f32::MIN_POSITIVE, 1.5, f32::INFINITY, 0.3, -7.0, 1e-40].to_vec();
     let mut converter = RateConverter::new(44_100, 44_100, 2).expect("rates");

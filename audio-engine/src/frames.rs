@@ -28,6 +28,8 @@ pub struct Reading {
     pub channels: usize,
     /// Frames at the engine's rate to leave out at the beginning.
     pub skip_frames: u64,
+    /// Whether all of it is there already, so that its band need not be narrowed for haste.
+    pub is_there: bool,
 }
 
 /// Frames that go into the queue at a time.
@@ -56,9 +58,10 @@ fn read_until_end(
     inlet: &mut Inlet,
     health: &Health,
 ) -> Result<(), SourceError> {
-    let Reading { from_hz, to_hz, channels, mut skip_frames } = reading;
-    let mut converter = RateConverter::new(from_hz, to_hz, channels)
-        .map_err(|e| SourceError { reason: e.to_string(), exit: Exit::Refused })?;
+    let Reading { from_hz, to_hz, channels, mut skip_frames, is_there } = reading;
+    let converter = if is_there { RateConverter::full_band } else { RateConverter::new };
+    let mut converter =
+        converter(from_hz, to_hz, channels).map_err(|e| SourceError { reason: e.to_string(), exit: Exit::Refused })?;
     let mut planar: Vec<Vec<f32>> = vec![Vec::new(); channels];
     let mut packed = Vec::new();
     let mut out: Vec<Vec<f32>> = vec![Vec::new(); channels];
@@ -148,7 +151,7 @@ mod tests {
 
     #[test]
     fn everything_arrives_through_a_small_queue() {
-        let reading = Reading { from_hz: 16_000, to_hz: 16_000, channels: 2, skip_frames: 0 };
+        let reading = Reading { from_hz: 16_000, to_hz: 16_000, channels: 2, skip_frames: 0, is_there: true };
         let (frames, error) = read(reading, Counter { next: 0, end: 20_000, error: None });
         assert_eq!(frames, (0..20_000_u16).map(f32::from).collect::<Vec<_>>());
         assert_eq!(error, None);
@@ -156,7 +159,7 @@ mod tests {
 
     #[test]
     fn skipping_is_exact_also_at_another_rate() {
-        let all = Reading { from_hz: 16_000, to_hz: 48_000, channels: 1, skip_frames: 0 };
+        let all = Reading { from_hz: 16_000, to_hz: 48_000, channels: 1, skip_frames: 0, is_there: true };
         let (whole, _) = read(all, Counter { next: 0, end: 20_000, error: None });
         assert_eq!(whole.len(), 60_000);
         let (rest, _) = read(Reading { skip_frames: 12_345, ..all }, Counter { next: 0, end: 20_000, error: None });
@@ -167,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_was_read_before_an_error_arrives_and_the_error_is_told() {
-        let reading = Reading { from_hz: 48_000, to_hz: 16_000, channels: 1, skip_frames: 0 };
+        let reading = Reading { from_hz: 48_000, to_hz: 16_000, channels: 1, skip_frames: 0, is_there: true };
         let torn = Some(SourceError { reason: "torn".into(), exit: Exit::CutOff });
         let (frames, error) = read(reading, Counter { next: 0, end: 3_001, error: torn.clone() });
         assert_eq!(frames.len(), 1_001);

@@ -253,6 +253,7 @@ fn open_decoded(decoded: Decoded, engine_rate_hz: u32, resume_frames: u64) -> Re
         to_hz: engine_rate_hz,
         channels: decoded.channels,
         skip_frames: resume_frames,
+        is_there: true,
     };
     let open = read_in_thread(Box::new(decoded), reading, QUEUE_MS, description)?;
     Ok(OpenSource { total_frames, ..open })
@@ -284,6 +285,7 @@ fn open_stdin(format: Option<crate::raw::RawFormat>, engine_rate_hz: u32) -> Res
         to_hz: engine_rate_hz,
         channels: format.channels as usize,
         skip_frames: 0,
+        is_there: false, // a recorder's pipe is as live as a device
     };
     let total_frames =
         length_bytes.map(|bytes| scale(bytes / format.frame_bytes() as u64, format.sample_rate_hz, engine_rate_hz));

@@ -37,11 +37,24 @@ pub struct ToMono {
 }
 
 impl ToMono {
+    /// For a listener, who is to hear soon: samples come some 15 ms after their frames.
+    ///
     /// # Errors
     /// [`RateError`] for a rate that is out of range.
-    pub fn new(sample_rate_hz: u32, channels: u32) -> Result<Self, RateError> {
-        let converter = RateConverter::new(sample_rate_hz, SAMPLE_RATE_HZ, 1)?;
-        Ok(Self { converter, channels: channels as usize, mono: Vec::new(), out: [Vec::new()] })
+    pub fn prompt(sample_rate_hz: u32, channels: u32) -> Result<Self, RateError> {
+        Ok(Self::with(RateConverter::new(sample_rate_hz, SAMPLE_RATE_HZ, 1)?, channels))
+    }
+
+    /// For a recogniser, who has all frames already and reads the last kilohertz of the band, too.
+    ///
+    /// # Errors
+    /// As [`prompt`](Self::prompt).
+    pub fn full_band(sample_rate_hz: u32, channels: u32) -> Result<Self, RateError> {
+        Ok(Self::with(RateConverter::full_band(sample_rate_hz, SAMPLE_RATE_HZ, 1)?, channels))
+    }
+
+    fn with(converter: RateConverter, channels: u32) -> Self {
+        Self { converter, channels: channels as usize, mono: Vec::new(), out: [Vec::new()] }
     }
 
     /// Takes `[channels][frames]`.
@@ -76,7 +89,7 @@ pub fn read_ring(
     readable: FrameIndex,
 ) -> Result<Vec<f32>, SamplesError> {
     let info = ring.info();
-    let mut mono = ToMono::new(info.sample_rate_hz, info.channels)?;
+    let mut mono = ToMono::full_band(info.sample_rate_hz, info.channels)?;
     let step = (info.capacity_frames / 4).clamp(1, u64::from(info.sample_rate_hz));
     let mut planar = Vec::new();
     let mut position = from;

@@ -231,7 +231,7 @@ impl<R: Report> Scanner<'_, R> {
     fn begin(&mut self, from: FrameIndex) -> Result<Stretch, String> {
         let info = self.ring.as_ref().ok_or("frames without a ring")?;
         let refuse = |e| format!("stream {}: {e}", self.scan.stream);
-        let mono = ToMono::new(info.sample_rate_hz, info.channels).map_err(refuse)?;
+        let mono = ToMono::prompt(info.sample_rate_hz, info.channels).map_err(refuse)?;
         let timeline = Timeline { origin: from, sample_rate_hz: info.sample_rate_hz };
         let floor = self.floor.filter(|mark| mark.epoch == info.epoch);
         let floor = floor.map_or(0, |mark| timeline.sample_of(mark.frame));
