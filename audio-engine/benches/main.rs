@@ -11,6 +11,7 @@ mod queues;
 mod retimed;
 mod rows;
 mod streams;
+mod transforms;
 
 use rows::{Measure, Plan};
 use std::io::Write;
@@ -23,8 +24,15 @@ const CHANNELS: usize = 2;
 /// Nanoseconds of a period and of a block.
 const PERIOD_NS: f64 = 1e7;
 
-const MEASURES: &[Measure] =
-    &[callback::MEASURE, latency::MEASURE, mixed::MEASURE, queues::MEASURE, retimed::MEASURE, streams::MEASURE];
+const MEASURES: &[Measure] = &[
+    callback::MEASURE,
+    latency::MEASURE,
+    mixed::MEASURE,
+    queues::MEASURE,
+    retimed::MEASURE,
+    streams::MEASURE,
+    transforms::MEASURE,
+];
 
 fn main() -> ExitCode {
     let mut plan = Plan::default();

@@ -6,7 +6,6 @@
 use crate::adapter::Adapter;
 use crate::asound::Hush;
 use crate::capture::{Capture, on_error};
-use crate::decode::channels_text;
 use crate::device::{described, form, same_form};
 use crate::queue::{DeviceNews, Health, Outlet, queue};
 use crate::rt::CallbackThread;
@@ -16,6 +15,7 @@ use crate::virtual_device::VirtualDevice;
 use crate::wanted::Wanted;
 use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{BufferSize, Device, SampleFormat, StreamConfig};
+use sound_files::channels_text;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -2,13 +2,13 @@
 #![allow(dead_code, unreachable_pub, reason = "each file of tests uses a part of it")]
 
 use audio_dsp::{RateConverter, decode_count};
-use audio_engine::decode::DEMO_CLIP;
 use audio_engine::engine::{Event, serve};
 use audio_engine::rt::now_ns;
 use control_protocol::{
     BoardPlace, ClockKind, EngineConfig, Exit, FromEngine, GapCause, SourceSpec, StreamName, ToEngine,
 };
 use shm_layout::{Epoch, FrameIndex, GapSpan, RingReader, RingState, SessionId};
+use sound_files::DEMO_CLIP;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -156,7 +156,7 @@ pub fn demo_at(rate_hz: u32) -> Vec<f32> {
         .into_samples::<i16>()
         .map(|sample| f32::from(sample.unwrap()) / 32_768.0)
         .collect();
-    let mut converter = RateConverter::new(16_000, rate_hz, 1).unwrap();
+    let mut converter = RateConverter::full_band(16_000, rate_hz, 1).unwrap();
     let mut out = vec![Vec::new()];
     converter.process(&samples, samples.len(), &mut out);
     converter.finish(&mut out);
