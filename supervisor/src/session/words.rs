@@ -140,7 +140,7 @@ impl Session<'_> {
         }
     }
 
-    fn spoken_in(&mut self, stream: &StreamName) -> &mut Spoken {
+    pub(super) fn spoken_in(&mut self, stream: &StreamName) -> &mut Spoken {
         let rate = self.plan.sample_rate_hz;
         self.spoken.entry(stream.clone()).or_insert_with(|| Spoken::new(rate))
     }
