@@ -7,7 +7,8 @@
 //! | before the fader | [`Chain`]: [`HighPass`], [`Gate`], [`Equaliser`], [`Compressor`] |
 //! | into a sum | [`Strip`]: fader, mute, pan, channel rules ([`Routing`]); [`mix_into`] is the bare sum |
 //! | after the sum | [`Limiter`] |
-//! | to look at | [`Meters`], [`Loudness`], [`TruePeak`] |
+//! | to look at | [`Meters`], [`Loudness`], [`TruePeak`], [`PhaseCorrelation`] |
+//! | to draw | [`Stft`] with a [`Window`], [`Rows`] of a [`FrequencyAxis`], [`ColourMap`]; [`Peaks`], [`Pyramid`] |
 //! | tests | [`SignalSource`] |
 //!
 //! What it does: arithmetic on memory the caller owns. What it never does: I/O, threads, clocks,
@@ -30,9 +31,12 @@
 
 mod biquad;
 mod chain;
+mod colour_map;
 mod compressor;
+mod correlation;
 mod drift;
 mod equaliser;
+mod frequency_scale;
 mod gain;
 mod gate;
 mod high_pass;
@@ -42,20 +46,27 @@ mod loudness;
 mod meter;
 mod mix;
 mod pan;
+mod peaks;
+mod pyramid;
 mod rate;
 mod sample;
 mod signal;
 mod sinc;
 mod source_clock;
+mod stft;
 mod strip;
 mod true_peak;
 mod vari;
+mod window;
 
 pub use biquad::{Biquad, Coefficients};
 pub use chain::Chain;
+pub use colour_map::{ColourMap, UnknownColourMap};
 pub use compressor::{Compression, Compressor};
+pub use correlation::PhaseCorrelation;
 pub use drift::{CORRECTION_PPM_MAX, DriftLoop};
 pub use equaliser::{BAND_DB_MAX, Bands, Equaliser};
+pub use frequency_scale::{FrequencyAxis, FrequencyScale, Rows, UnknownScale};
 pub use gain::{Decibels, Ramp};
 pub use gate::{Gate, Gating};
 pub use high_pass::{HighPass, Slope};
@@ -65,9 +76,13 @@ pub use loudness::Loudness;
 pub use meter::{Meters, Reading};
 pub use mix::{downmix_to_mono, mix_into};
 pub use pan::balance;
+pub use peaks::{Peaks, peaks_in_columns};
+pub use pyramid::{FINEST_FRAMES, Pyramid};
 pub use rate::{RATE_HZ_MAX, RATE_HZ_MIN, RateConverter, RateError};
 pub use signal::{COUNT_MODULUS, SIGNAL_PEAK, Signal, SignalSource, decode_count, is_impulse};
 pub use source_clock::{MEMORY_SECONDS, SourceClock};
+pub use stft::{FLOOR_DB, STFT_FRAMES, Stft, StftError, decibels_of_power};
 pub use strip::{GLIDE_SECONDS, Strip};
 pub use true_peak::TruePeak;
 pub use vari::{Quality, VariableResampler};
+pub use window::{UnknownWindow, Window};

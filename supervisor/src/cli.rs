@@ -8,6 +8,7 @@ use crate::settings::keys::{self, Key, Kind};
 use crate::settings::{ConfigArgs, Settings, Value};
 use crate::stop::StopArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Hears, mixes, publishes and understands sound.
@@ -71,6 +72,9 @@ pub(crate) enum Command {
     /// Show how loud the streams and the mix are, sixty times a second
     #[command(after_help = METERS_HELP)]
     Meters(MetersArgs),
+    /// Show sound: waveform, spectrogram, spectrum, meters
+    #[command(disable_help_flag = true)]
+    Viz(VizArgs),
     /// Show how long sound is on its way, stage by stage
     #[command(after_help = LATENCY_HELP)]
     Latency(LatencyArgs),
@@ -459,6 +463,13 @@ pub(crate) struct LatencyArgs {
     /// Send impulses, and compare
     #[arg(long)]
     pub probe: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VizArgs {
+    /// Rings, recordings and flags; `tympan viz --help` shows them
+    #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]

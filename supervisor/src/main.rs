@@ -63,6 +63,7 @@ mod stderr;
 mod stop;
 mod transcribe;
 mod transcript;
+mod viz;
 mod voice;
 mod words;
 
@@ -128,6 +129,7 @@ fn carry_out(cli: &Cli) -> Result<Exit> {
         Command::Source(args) => source_orders::source(&args.command, &load()?),
         Command::Mix(args) => mix_orders::mix(&args.command, &load()?),
         Command::Meters(args) => meters::meters(args, &load()?),
+        Command::Viz(args) => viz::viz(args, &load()?),
         Command::Latency(args) => latency::latency(*args, &load()?),
         Command::Output(args) => output_orders::output(&args.command, &load()?),
         Command::Devices(args) => devices::devices(args),

@@ -19,19 +19,26 @@ impl Siblings {
     /// # Errors
     /// When one is missing; says where it was looked for.
     pub(crate) fn find() -> Result<Self> {
-        let own = std::env::current_exe().context("the path of this program")?;
-        let mut places = Vec::new();
-        match std::env::var_os("TYMPAN_LIBEXEC") {
-            Some(place) => places.push(PathBuf::from(place)),
-            None => {
-                if let Some(folder) = own.parent() {
-                    places.push(folder.to_owned());
-                    places.push(folder.join("../lib/tympan"));
-                }
-            }
-        }
+        let places = places()?;
         Ok(Self { engine: find(&places, "audio-engine")?, transcriber: find(&places, "transcriber-worker")? })
     }
+}
+
+/// The program that draws.
+///
+/// # Errors
+/// When it is missing; says where it was looked for.
+pub(crate) fn viz_reader() -> Result<PathBuf> {
+    find(&places()?, "viz-reader")
+}
+
+fn places() -> Result<Vec<PathBuf>> {
+    if let Some(place) = std::env::var_os("TYMPAN_LIBEXEC") {
+        return Ok(vec![PathBuf::from(place)]);
+    }
+    let own = std::env::current_exe().context("the path of this program")?;
+    let folder = own.parent();
+    Ok(folder.into_iter().flat_map(|folder| [folder.to_owned(), folder.join("../lib/tympan")]).collect())
 }
 
 fn find(places: &[PathBuf], name: &str) -> Result<PathBuf> {

@@ -7,7 +7,7 @@ use std::process::Command;
 use system_tests::workspace_root;
 
 /// What each package of the workspace may use of the workspace in its programs and libraries.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("shm-layout", &[]),
     ("audio-dsp", &[]),
     ("control-protocol", &["shm-layout"]),
@@ -17,6 +17,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("audio-engine", &["shm-layout", "audio-dsp", "control-protocol", "control-link"]),
     ("transcriber-worker", &["shm-layout", "audio-dsp", "control-protocol", "control-link"]),
     ("supervisor", &["shm-layout", "audio-dsp", "control-protocol", "control-link", "model-store"]),
+    ("viz-reader", &["shm-layout", "audio-dsp", "control-protocol"]),
     // Its stand-ins for children speak as children do.
     ("system-tests", &["shm-layout", "audio-dsp", "control-protocol", "control-link"]),
 ];
