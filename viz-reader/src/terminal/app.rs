@@ -2,6 +2,7 @@
 
 use super::layout::Scene;
 use super::paint::Paint;
+use super::spectrum::Lobe;
 use super::stream::Stream;
 use crate::cli::{Channels, Look, Range, View};
 use audio_dsp::{ColourMap, FrequencyAxis, FrequencyScale, STFT_FRAMES, Stft, StftError, Window};
@@ -51,6 +52,7 @@ pub(super) struct App {
     pub(super) drawn_a_second: u32,
     pub(super) paint: Paint,
     pub(super) stft: Stft,
+    pub(super) lobe: Lobe,
     pub(super) drawn_at: Option<Instant>,
 }
 
@@ -81,6 +83,7 @@ impl App {
             drawn_a_second: 0,
             paint,
             stft: Stft::new(look.window, look.fft)?,
+            lobe: Lobe::new(look.window),
             drawn_at: None,
         })
     }
@@ -159,7 +162,7 @@ impl App {
     fn transform(&mut self, window: Window, fft: usize) {
         // Of a length that is in range nothing is refused.
         if let Ok(stft) = Stft::new(window, fft) {
-            (self.window, self.fft, self.stft) = (window, fft, stft);
+            (self.window, self.fft, self.stft, self.lobe) = (window, fft, stft, Lobe::new(window));
         }
     }
 

@@ -143,7 +143,7 @@ mod tests {
                 all.push(lane.title);
                 all.extend([lane.wave, lane.spectrogram, lane.spectrum].into_iter().flatten());
             }
-            let area: u32 = all.iter().map(Rect::area).sum();
+            let area: u32 = all.iter().map(|place| place.area()).sum();
             let mut cells = std::collections::HashSet::new();
             for place in &all {
                 prop_assert!(place.right() <= width && place.bottom() <= height && place.height > 0, "{:?}", place);

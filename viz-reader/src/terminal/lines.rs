@@ -77,7 +77,7 @@ fn peak(app: &mut App, stream: usize, channel: usize) -> Option<Peak> {
     let own = &mut app.streams[stream];
     let spectrum = &mut own.channels[channel].spectrum;
     spectrum.take(&own.store, channel, own.store.end(), &mut app.stft);
-    let peak = spectrum.peak(low_hz, own.shape.sample_rate_hz);
+    let peak = spectrum.peak(low_hz, own.shape.sample_rate_hz, &app.lobe);
     peak.filter(|peak| spectrum.whole && peak.level_db > super::draw::spectrum::PEAK_DB_MIN)
 }
 

@@ -83,7 +83,6 @@ impl App {
         words::header(self, buf, places.header, (first, places.lanes.len(), lanes.len()));
         let mut finished = true;
         for (place, (at, &(stream, channel))) in places.lanes.iter().zip(lanes.iter().enumerate().skip(first)) {
-            words::title(self, buf, place.title, stream, channel, at == focus && lanes.len() > 1);
             if let Some(area) = place.wave {
                 wave::draw(self, buf, area, stream, channel);
             }
@@ -93,6 +92,8 @@ impl App {
             if let Some(area) = place.spectrum {
                 spectrum::draw(self, buf, area, stream, channel, passed);
             }
+            // Last: it names the peak of what was drawn.
+            words::title(self, buf, place.title, stream, channel, at == focus && lanes.len() > 1);
         }
         if let Some(axis) = places.axis {
             match (self.scene, focused) {

@@ -89,7 +89,7 @@ pub(super) fn peak(app: &App, stream: usize, channel: usize) -> String {
     if !spectrum.whole {
         return "incomplete".to_owned();
     }
-    match spectrum.peak(app.axis(rate_hz).low_hz.max(10.0), rate_hz).filter(|peak| peak.level_db > PEAK_DB_MIN) {
+    match spectrum.peak(app.axis(rate_hz).low_hz.max(10.0), rate_hz, &app.lobe).filter(|peak| peak.level_db > PEAK_DB_MIN) {
         Some(peak) => {
             let note = note(peak.hz).map(|note| if app.paint.is_unicode() { note } else { note.replace('♯', "#") });
             let note = note.map(|note| format!("  {note}")).unwrap_or_default();

@@ -88,6 +88,6 @@ mod tests {
         assert_eq!(of(-9.0, 9.0), (0, 19));
         assert_eq!(of(f32::NAN, f32::NAN), (10, 10));
         assert_eq!(rows(Peaks { min: -1.0, max: 1.0 }, 1.0, 1), (0, 0));
-        assert_eq!(rows(Peaks { min: -0.1, max: 0.1 }, 8.0, 20), (2, 19));
+        assert_eq!(rows(Peaks { min: -0.1, max: 0.1 }, 8.0, 20), (2, 18));
     }
 }
