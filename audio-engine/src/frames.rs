@@ -60,8 +60,8 @@ fn read_until_end(
 ) -> Result<(), SourceError> {
     let Reading { from_hz, to_hz, channels, mut skip_frames, is_there } = reading;
     let converter = if is_there { RateConverter::full_band } else { RateConverter::new };
-    let mut converter = converter(from_hz, to_hz, channels)
-        .map_err(|e| SourceError { reason: e.to_string(), exit: Exit::Refused })?;
+    let mut converter =
+        converter(from_hz, to_hz, channels).map_err(|e| SourceError { reason: e.to_string(), exit: Exit::Refused })?;
     let mut planar: Vec<Vec<f32>> = vec![Vec::new(); channels];
     let mut packed = Vec::new();
     let mut out: Vec<Vec<f32>> = vec![Vec::new(); channels];

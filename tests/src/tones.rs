@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use shm_layout::{Epoch, FrameIndex, RingSpec, RingWriter, SessionId};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -81,7 +81,10 @@ impl Tones {
         let thread = std::thread::spawn(move || {
             let begin = Instant::now();
             let mut numbers = (0_u64..).zip(blocks.iter().cycle());
-            numbers.by_ref().take(usize::try_from(ahead).unwrap_or(0)).for_each(|(_, planar)| ring.write(planar, frames));
+            numbers
+                .by_ref()
+                .take(usize::try_from(ahead).unwrap_or(0))
+                .for_each(|(_, planar)| ring.write(planar, frames));
             for (number, planar) in numbers {
                 if asked.load(Ordering::Relaxed) {
                     break;
@@ -92,10 +95,9 @@ impl Tones {
             }
             let end = ring.next_frame().0;
             ring.close();
-            // Kept: a viewer may look at what was closed.
-            (end, ring)
+            end
         });
-        Ok(ToneWriter { stop, thread: Some(thread), folder: folder.to_owned() })
+        Ok(ToneWriter { stop, thread: Some(thread) })
     }
 
     fn block(&self, from: u32, frames: u32) -> Vec<f32> {
@@ -106,7 +108,9 @@ impl Tones {
             amplitude * sample
         };
         let channels = self.channels.iter();
-        channels.flat_map(|&(hz, amplitude)| (from..from + frames).map(move |frame| sample(hz, amplitude, frame))).collect()
+        channels
+            .flat_map(|&(hz, amplitude)| (from..from + frames).map(move |frame| sample(hz, amplitude, frame)))
+            .collect()
     }
 }
 
@@ -114,25 +118,18 @@ impl Tones {
 #[derive(Debug)]
 pub struct ToneWriter {
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<(u64, RingWriter)>>,
-    folder: PathBuf,
+    thread: Option<JoinHandle<u64>>,
 }
 
 impl ToneWriter {
-    /// Closes the ring; returns one past its last frame, and the ring, which is there until it is dropped.
+    /// Closes the ring; returns one past its last frame.
     ///
     /// # Errors
     /// When the thread panicked.
-    pub fn close(&mut self) -> Result<(u64, RingWriter)> {
+    pub fn close(&mut self) -> Result<u64> {
         self.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().context("closed twice")?;
         thread.join().ok().context("the writer panicked")
-    }
-
-    /// The folder it is in.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
     }
 }
 

@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use nix::sys::termios::{Termios, tcgetattr};
 use std::fs::File;
 use std::io::{Read, Write};
+use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +33,10 @@ const fn winsize((columns, rows): (u16, u16)) -> Winsize {
     Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
 }
 
+fn cells(number: u16) -> Result<NonZero<u16>> {
+    NonZero::new(number).context("a terminal without cells")
+}
+
 impl Viewer {
     /// Opens a terminal of so many columns and rows and starts `tympan viz` in it, with these variables beside
     /// `xterm-256color`, true colour and UTF-8; an empty one is not set.
@@ -45,14 +50,22 @@ impl Viewer {
         let mut command = Command::new("setsid");
         command.args(["--ctty", "--wait"]).arg(program("tympan")?).arg("viz").args(args);
         folders.apply(&mut command);
-        command.env("TERM", "xterm-256color").env("COLORTERM", "truecolor").env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR");
+        command
+            .env("TERM", "xterm-256color")
+            .env("COLORTERM", "truecolor")
+            .env("LC_ALL", "C.UTF-8")
+            .env_remove("NO_COLOR");
         for (name, value) in variables {
-            if value.is_empty() { command.env_remove(name) } else { command.env(name, value) };
+            if value.is_empty() {
+                command.env_remove(name)
+            } else {
+                command.env(name, value)
+            };
         }
         command.stdin(pty.slave.try_clone()?).stdout(pty.slave.try_clone()?).stderr(pty.slave.try_clone()?);
         let child = command.spawn().context("setsid")?;
         let keyboard = File::from(pty.master);
-        let parser = vt100::Parser::new(size.1, size.0, 0);
+        let parser = vt100::Parser::new(cells(size.1)?, cells(size.0)?, 0);
         let shown = Arc::new(Mutex::new(Shown { parser, bytes: Vec::new() }));
         let (mut from, to) = (keyboard.try_clone()?, shown.clone());
         std::thread::spawn(move || {
@@ -82,7 +95,7 @@ impl Viewer {
     #[must_use]
     pub fn rows(&self) -> Vec<String> {
         let screen = self.screen();
-        screen.rows(0, screen.size().1).collect()
+        screen.rows(0, screen.size().1.get()).collect()
     }
 
     /// Everything that was sent so far, control sequences and all.
@@ -121,7 +134,9 @@ impl Viewer {
     /// # Errors
     /// When the terminal is gone.
     pub fn resize(&mut self, (columns, rows): (u16, u16)) -> Result<()> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner).parser.screen_mut().set_size(rows, columns);
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.parser.screen_mut().set_size(cells(rows)?, cells(columns)?);
+        drop(shown);
         let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         Ok(rustix::termios::tcsetwinsize(&self.keyboard, size)?)
     }

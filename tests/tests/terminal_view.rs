@@ -61,8 +61,12 @@ fn what_is_shown_is_what_is_in_the_ring() -> Result<()> {
     near("left dB", db, 20.0 * 0.5_f64.log10(), DB_TOLERANCE)?;
     ensure!(rows.iter().any(|row| row.contains("mic left") && row.contains("48 kHz")), "{rows:#?}");
     // Peak and mean of both channels, side by side with their bars.
-    let rows = viewer.wait("meters", soon(), |rows| rows.iter().any(|row| row.contains("mic right") && row.contains("-23.0")))?;
-    ensure!(rows.iter().any(|row| row.contains("mic left") && row.contains("-6.0") && row.contains("-9.0")), "{rows:#?}");
+    let rows = viewer
+        .wait("meters", soon(), |rows| rows.iter().any(|row| row.contains("mic right") && row.contains("-23.0")))?;
+    ensure!(
+        rows.iter().any(|row| row.contains("mic left") && row.contains("-6.0") && row.contains("-9.0")),
+        "{rows:#?}"
+    );
     viewer.press("\t")?;
     let rows = viewer.wait("the right peak", soon(), |rows| peak(rows).is_some_and(|peak| peak.0 > 800.0))?;
     let (hz, db) = peak(&rows).context("a peak")?;
@@ -75,7 +79,7 @@ fn what_is_shown_is_what_is_in_the_ring() -> Result<()> {
     let screen = viewer.screen();
     let (top, height) = (2, LARGE.1 - 4);
     let pixel = |row: u16| {
-        let cell = screen.cell(top + row / 2, 60)?;
+        let cell = screen.cell(top + row / 2, LARGE.0 - 20)?;
         let upper = if cell.contents() == "▀" { cell.fgcolor() } else { cell.bgcolor() };
         Some(lightness(if row % 2 == 0 { upper } else { cell.bgcolor() }))
     };
@@ -145,7 +149,10 @@ fn colours_are_those_the_terminal_has() -> Result<()> {
         let screen = viewer.screen();
         let cells = (0..SMALL.1).flat_map(|row| (0..SMALL.0).map(move |column| (row, column)));
         let cells = cells.filter_map(|(row, column)| screen.cell(row, column));
-        cells.flat_map(|cell| [cell.fgcolor(), cell.bgcolor()]).filter(|color| *color != vt100::Color::Default).collect()
+        cells
+            .flat_map(|cell| [cell.fgcolor(), cell.bgcolor()])
+            .filter(|color| *color != vt100::Color::Default)
+            .collect()
     }
     use vt100::Color::{Idx, Rgb};
     let start = |variables: &[(&str, &str)]| -> Result<Viewer> {
@@ -158,7 +165,9 @@ fn colours_are_those_the_terminal_has() -> Result<()> {
     let seen = colours(&start(&[("COLORTERM", "")])?);
     ensure!(seen.len() > 400 && seen.iter().all(|color| matches!(color, Idx(16..))), "256 colours: {}", seen.len());
     let mut sixteen = start(&[("COLORTERM", ""), ("TERM", "xterm")])?;
-    sixteen.wait("shades", soon(), |rows| rows.iter().any(|row| row.contains('▒') || row.contains('░') || row.contains('▓')))?;
+    sixteen.wait("shades", soon(), |rows| {
+        rows.iter().any(|row| row.contains('▒') || row.contains('░') || row.contains('▓'))
+    })?;
     let seen = colours(&sixteen);
     ensure!(seen.len() > 200 && seen.iter().all(|color| matches!(color, Idx(..16))), "16 colours: {}", seen.len());
     let plain = start(&[("NO_COLOR", "1")])?;
@@ -183,7 +192,9 @@ fn another_size_is_drawn_anew() -> Result<()> {
     for (columns, rows) in [SMALL, (200, 50), (40, 10)] {
         viewer.resize((columns, rows))?;
         let last = usize::from(rows) - 1;
-        viewer.wait("the new size", soon(), |seen| seen.len() == last + 1 && seen[last].contains("quit") && seen[0].contains("tympan"))?;
+        viewer.wait("the new size", soon(), |seen| {
+            seen.len() == last + 1 && seen[last].contains("quit") && seen[0].contains("tympan")
+        })?;
     }
     viewer.resize((20, 5))?;
     viewer.wait("too small", soon(), |rows| rows[0].contains("too small") && rows[1].contains("40 x 10"))?;
@@ -198,16 +209,17 @@ fn rings_that_end_are_followed() -> Result<()> {
     let mut ring = Tones::new("mic", 48_000, &[(440, 0.5)]).start(&folders.runtime())?;
     let mut viewer = Viewer::start(&folders, SMALL, &["mic"], &[])?;
     viewer.wait("the peak", soon(), |rows| peak(rows).is_some_and(|(hz, _)| (hz - 440.0).abs() < HZ_TOLERANCE))?;
-    let (end, _closed) = ring.close()?;
+    let end = ring.close()?;
     viewer.wait("its end", soon(), |rows| rows[1].contains("closed"))?;
     // The next epoch begins half a second later: a gap.
     let next = Tones { epoch: 2, first: end + 24_000, ..Tones::new("mic", 48_000, &[(1_000, 0.5)]) };
     let mut next = next.start(&folders.runtime())?;
-    viewer.wait("the next epoch", soon(), |rows| rows[1].contains("replaced 1×") && rows[1].contains("1 gap 0.50 s"))?;
-    let rows = viewer.wait("its tone", soon(), |rows| peak(rows).is_some_and(|(hz, _)| (hz - 1_000.0).abs() < HZ_TOLERANCE))?;
+    viewer
+        .wait("the next epoch", soon(), |rows| rows[1].contains("replaced 1×") && rows[1].contains("1 gap 0.50 s"))?;
+    let rows = viewer
+        .wait("its tone", soon(), |rows| peak(rows).is_some_and(|(hz, _)| (hz - 1_000.0).abs() < HZ_TOLERANCE))?;
     ensure!(rows[3..12].iter().any(|row| row.matches('┊').count() >= 3), "no gap is drawn: {rows:#?}");
-    let (_, second) = next.close()?;
-    drop(second);
+    next.close()?;
     // Another program's, which is killed.
     for file in std::fs::read_dir(folders.runtime())? {
         std::fs::remove_file(file?.path())?;
@@ -218,7 +230,8 @@ fn rings_that_end_are_followed() -> Result<()> {
         .stdin(Stdio::piped())
         .spawn();
     let mut writer = writer.context("paced-writer")?;
-    let seen = viewer.wait("another session", soon(), |rows| rows[1].contains("replaced 2×") && rows[1].contains("8 kHz"));
+    let seen =
+        viewer.wait("another session", soon(), |rows| rows[1].contains("replaced 2×") && rows[1].contains("8 kHz"));
     writer.kill()?;
     writer.wait()?;
     seen?;
@@ -230,7 +243,8 @@ fn rings_that_end_are_followed() -> Result<()> {
 fn wide_fast_narrow_and_slow_rings_are_drawn() -> Result<()> {
     let folders = Folders::new()?;
     let wide: Vec<(u32, f32)> = (1..=64).map(|channel| (channel * 500, 0.5)).collect();
-    let _wide = Tones { history_s: 1.0, ahead_s: 0.5, ..Tones::new("wide", 192_000, &wide) }.start(&folders.runtime())?;
+    let _wide =
+        Tones { history_s: 1.0, ahead_s: 0.5, ..Tones::new("wide", 192_000, &wide) }.start(&folders.runtime())?;
     let _slow = Tones::new("slow", 8_000, &[(440, 0.5)]).start(&folders.runtime())?;
     let mut viewer = Viewer::start(&folders, LARGE, &["--fps", "60", "wide", "slow"], &[])?;
     let channel = |n: f64| move |rows: &[String]| peak(rows).is_some_and(|(hz, _)| (hz - n * 500.0).abs() < 5.0);
@@ -238,7 +252,9 @@ fn wide_fast_narrow_and_slow_rings_are_drawn() -> Result<()> {
     viewer.press(&"\t".repeat(63))?;
     viewer.wait("the last of 64", watchdog(4.0), channel(64.0))?;
     viewer.press("\t")?;
-    let seen = viewer.wait("the other stream", watchdog(4.0), |rows| peak(rows).is_some_and(|(hz, _)| (hz - 440.0).abs() < HZ_TOLERANCE))?;
+    let seen = viewer.wait("the other stream", watchdog(4.0), |rows| {
+        peak(rows).is_some_and(|(hz, _)| (hz - 440.0).abs() < HZ_TOLERANCE)
+    })?;
     ensure!(seen.iter().any(|row| row.contains("slow") && row.contains("8 kHz")), "{seen:#?}");
     ensure!(seen[0].contains("of 65"), "{}", seen[0]);
     Ok(())
@@ -274,19 +290,29 @@ fn the_terminal_is_given_back() -> Result<()> {
             key => viewer.press(key)?,
         }
         ensure!(viewer.wait_exit(soon())?.success(), "{end:?} is an orderly end");
-        let given_back = || Ok((viewer.is_line_restored()? && !viewer.screen().alternate_screen() && !viewer.screen().hide_cursor()).then_some(()));
+        let given_back = || {
+            Ok((viewer.is_line_restored()? && !viewer.screen().alternate_screen() && !viewer.screen().hide_cursor())
+                .then_some(()))
+        };
         wait_until(&format!("the terminal after {end:?}"), soon(), given_back)?;
     }
     let mut viewer = Viewer::start(&folders, SMALL, &["mic"], &[])?;
     viewer.wait("live", soon(), heading("live"))?;
     for aside in ["\x1a", "SIGTSTP"] {
-        if aside == "SIGTSTP" { viewer.signal(Signal::SIGTSTP)? } else { viewer.press(aside)? };
+        if aside == "SIGTSTP" {
+            viewer.signal(Signal::SIGTSTP)?
+        } else {
+            viewer.press(aside)?
+        };
         wait_until("the stop", soon(), || Ok(viewer.is_stopped()?.then_some(())))?;
         wait_until("the shell's screen", soon(), || Ok((!viewer.screen().alternate_screen()).then_some(())))?;
         ensure!(viewer.is_line_restored()?, "the line is still raw after {aside:?}");
         viewer.signal(Signal::SIGCONT)?;
         viewer.wait("live again", soon(), heading("live"))?;
-        ensure!(viewer.screen().alternate_screen() && !viewer.is_line_restored()?, "it did not take the terminal again");
+        ensure!(
+            viewer.screen().alternate_screen() && !viewer.is_line_restored()?,
+            "it did not take the terminal again"
+        );
     }
     Ok(())
 }
@@ -301,7 +327,7 @@ fn levels_are_lines_for_programs() -> Result<()> {
     let log = EventLog::default();
     log.follow(child.stdout.take().context("piped")?);
     let line = log.wait(0, "levels", watchdog(2.0), |event| event.is("levels"));
-    let (_end, _ring) = ring.close()?;
+    ring.close()?;
     // All rings have ended, and nothing came after them.
     let ended = wait_until("its end", watchdog(5.0), || Ok(child.try_wait()?));
     let _ended_already = child.kill();

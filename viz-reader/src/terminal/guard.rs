@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result};
 use ratatui::backend::CrosstermBackend;
-use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
-    enable_raw_mode,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
 };
 use ratatui::crossterm::{execute, queue};
 use ratatui::{Frame, Terminal};
@@ -65,11 +65,7 @@ impl Screen {
             give_back();
             before(panic);
         }));
-        let backend = CrosstermBackend::new(BufWriter::with_capacity(WRITE_BYTES, std::io::stdout()));
-        let terminal = Terminal::new(backend).inspect_err(|_| give_back()).context("the terminal")?;
-        let mut screen = Self { terminal };
-        screen.terminal.hide_cursor().and_then(|()| screen.terminal.clear()).context("the terminal")?;
-        Ok(screen)
+        Ok(Self { terminal: fresh()? })
     }
 
     /// Shows a picture, of which only what has changed is sent.
@@ -84,8 +80,15 @@ impl Screen {
         give_back();
         signal_hook::low_level::emulate_default_handler(SIGTSTP).context("stop")?;
         take()?;
-        self.terminal.hide_cursor().and_then(|()| self.terminal.clear()).context("the terminal")
+        self.terminal = fresh()?;
+        Ok(())
     }
+}
+
+/// A terminal of which nothing is known but that it is empty. It is asked nothing: not all answer.
+fn fresh() -> Result<Terminal<CrosstermBackend<BufWriter<Stdout>>>> {
+    let backend = CrosstermBackend::new(BufWriter::with_capacity(WRITE_BYTES, std::io::stdout()));
+    Terminal::new(backend).inspect_err(|_| give_back()).context("the terminal")
 }
 
 impl Drop for Screen {
@@ -96,7 +99,9 @@ impl Drop for Screen {
 
 fn take() -> Result<()> {
     enable_raw_mode().context("the terminal's raw mode")?;
-    execute!(std::io::stdout(), EnterAlternateScreen).inspect_err(|_| give_back()).context("the terminal")
+    execute!(std::io::stdout(), EnterAlternateScreen, Hide, Clear(ClearType::All))
+        .inspect_err(|_| give_back())
+        .context("the terminal")
 }
 
 /// There is nobody to tell of a terminal that is gone.

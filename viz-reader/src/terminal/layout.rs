@@ -74,11 +74,7 @@ pub(super) fn places(screen: Rect, scene: Scene, lanes: usize) -> Option<Places>
         return None;
     }
     let row = |y: u16, height: u16| Rect { x: screen.x, y, width: screen.width, height };
-    let mut out = Places {
-        header: row(screen.y, 1),
-        footer: row(screen.bottom() - 1, 1),
-        ..Places::default()
-    };
+    let mut out = Places { header: row(screen.y, 1), footer: row(screen.bottom() - 1, 1), ..Places::default() };
     let (mut top, mut bottom) = (screen.y + 1, screen.bottom() - 1);
     if scene == Scene::Meters {
         out.meters = Some(row(top, bottom - top));
@@ -113,7 +109,7 @@ fn lane_place(scene: Scene, lane: Rect) -> LanePlace {
         Scene::Spectrogram => LanePlace { spectrogram: Some(body), ..empty },
         Scene::Spectrum => LanePlace { spectrum: Some(body), ..empty },
         Scene::All | Scene::Meters => {
-            let wave = (body.height / 3).max(2).min(body.height);
+            let wave = (body.height * 2 / 5).max(2).min(body.height);
             LanePlace {
                 wave: Some(Rect { height: wave, ..body }),
                 spectrogram: Some(Rect { y: body.y + wave, height: body.height - wave, ..body }),

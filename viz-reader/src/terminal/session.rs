@@ -29,7 +29,10 @@ impl Session {
         for name in &arguments.names {
             let path = std::path::Path::new(name);
             if path.is_file() && !crate::rings::is_ring_file(path) {
-                refuse!(Usage, "{name} is a recording, and a terminal shows rings; `tympan viz --png FILE {name}` draws it");
+                refuse!(
+                    Usage,
+                    "{name} is a recording, and a terminal shows rings; `tympan viz --png FILE {name}` draws it"
+                );
             }
             places.push(RingPlace::find(&folder, name)?);
         }

@@ -144,6 +144,9 @@ impl Stream {
             self.readings.clear();
             self.readings.extend(self.meters.readings());
             self.meters.begin();
+        } else if self.state != RingState::Live || self.still().is_some() {
+            // Nothing sounds any more; what was held was loud nevertheless.
+            self.readings.iter_mut().for_each(|reading| (reading.peak, reading.rms) = (0.0, 0.0));
         }
         let Some(board) = board else { return };
         self.loudness = board.loudness;

@@ -15,6 +15,9 @@ const FALL_DB_PER_SECOND: f32 = 12.0;
 /// Below that no peak is told: it would be one of noise.
 pub(in super::super) const PEAK_DB_MIN: f32 = -120.0;
 
+/// Part of a second that a stream may be behind the others, as the mix is by its limiter and what processes it.
+const BEHIND_MAX: u64 = 4;
+
 /// Bars of the levels, as they are at the picture's edge.
 pub(super) fn draw(app: &mut App, buf: &mut Buffer, area: Rect, stream: usize, channel: usize, passed: Duration) {
     labels(app, buf, area);
@@ -25,8 +28,9 @@ pub(super) fn draw(app: &mut App, buf: &mut Buffer, area: Rect, stream: usize, c
     let (edge, live) = (app.edge(stream), !app.paused);
     let own = &mut app.streams[stream];
     let rate_hz = own.shape.sample_rate_hz;
-    // A stream that is behind the others of its session is shown where it is.
-    let edge = edge.min(own.store.end());
+    // A stream that is a little behind the others of its session is shown where it is.
+    let behind = edge.saturating_sub(own.store.end());
+    let edge = if behind <= u64::from(rate_hz) / BEHIND_MAX { edge - behind } else { edge };
     let bars = usize::from(area.width);
     let of = &mut own.channels[channel];
     of.spectrum.take(&own.store, channel, edge, &mut app.stft);
@@ -72,7 +76,8 @@ pub(super) fn strip(app: &mut App, buf: &mut Buffer, area: Rect, stream: usize, 
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(2), ..area };
     draw(app, buf, body, stream, channel, passed);
     let title = Rect { height: 1, ..area };
-    let name = if area.width >= 50 { format!("spectrum {}", app.streams[stream].title(channel)) } else { "spectrum".into() };
+    let name =
+        if area.width >= 50 { format!("spectrum {}", app.streams[stream].title(channel)) } else { "spectrum".into() };
     super::words::rule(app, buf, title, &name, Ink::Dim);
     let peak = peak(app, stream, channel);
     let width = u16::try_from(peak.chars().count()).unwrap_or(u16::MAX);
@@ -89,7 +94,10 @@ pub(super) fn peak(app: &App, stream: usize, channel: usize) -> String {
     if !spectrum.whole {
         return "incomplete".to_owned();
     }
-    match spectrum.peak(app.axis(rate_hz).low_hz.max(10.0), rate_hz, &app.lobe).filter(|peak| peak.level_db > PEAK_DB_MIN) {
+    match spectrum
+        .peak(app.axis(rate_hz).low_hz.max(10.0), rate_hz, &app.lobe)
+        .filter(|peak| peak.level_db > PEAK_DB_MIN)
+    {
         Some(peak) => {
             let note = note(peak.hz).map(|note| if app.paint.is_unicode() { note } else { note.replace('♯', "#") });
             let note = note.map(|note| format!("  {note}")).unwrap_or_default();

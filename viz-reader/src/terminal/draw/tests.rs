@@ -145,7 +145,8 @@ fn one_samples_click_is_seen_at_any_zoom_however_soft() {
                 let columns: Vec<String> = (7..80)
                     .map(|x| (2..22).map(|y| buffer[(x, y)].symbol()).collect::<String>().trim().to_owned())
                     .collect();
-                let silence = columns.iter().max_by_key(|column| columns.iter().filter(|c| c == column).count()).unwrap();
+                let silence =
+                    columns.iter().max_by_key(|column| columns.iter().filter(|c| c == column).count()).unwrap();
                 let clicks = columns.iter().filter(|column| *column != silence && !column.is_empty()).count();
                 assert!((1..=10).contains(&clicks), "{abilities:?}, {amplitude}, zoom {zoom}: {clicks} of {columns:?}");
                 press(&mut app, "-");
@@ -201,7 +202,9 @@ fn every_size_is_drawn_or_said_to_be_too_small() {
     frames(&mut wide, 0, &vec![0.25; 64 * 19_200], &[]);
     app.streams.push(wide);
     for _ in 0..Scene::ALL.len() {
-        for (columns, rows) in [(1, 1), (10, 3), (39, 24), (80, 9), (40, 10), (59, 13), (80, 24), (120, 40), (200, 50), (400, 90)] {
+        for (columns, rows) in
+            [(1, 1), (10, 3), (39, 24), (80, 9), (40, 10), (59, 13), (80, 24), (120, 40), (200, 50), (400, 90)]
+        {
             let all = text(&drawn(&mut app, columns, rows)).join("\n");
             let small = columns < 40 || rows < 10;
             assert_eq!(all.contains("too small"), small && columns >= 9, "{columns}x{rows}: {all}");
@@ -222,9 +225,23 @@ fn keys_do_what_the_help_says() {
         assert!(first.contains(word), "{word}: {first}");
     }
     for (key, word) in [
-        ("+", "2 s"), ("-", "5 s"), ("w", "hamming 2048"), ("W", "hann 2048"), ("f", "hann 4096"), ("F", "hann 2048"),
-        ("]", "-85..0 dB"), ("[", "-90..0 dB"), ("{", "-90..-5 dB"), ("}", "-90..0 dB"), ("s", "mel"), ("c", "plasma"),
-        ("C", "viridis"), ("v", "waveform"), ("V", "all"), (" ", "paused"), (" ", "live"),
+        ("+", "2 s"),
+        ("-", "5 s"),
+        ("w", "hamming 2048"),
+        ("W", "hann 2048"),
+        ("f", "hann 4096"),
+        ("F", "hann 2048"),
+        ("]", "-85..0 dB"),
+        ("[", "-90..0 dB"),
+        ("{", "-90..-5 dB"),
+        ("}", "-90..0 dB"),
+        ("s", "mel"),
+        ("c", "plasma"),
+        ("C", "viridis"),
+        ("v", "waveform"),
+        ("V", "all"),
+        (" ", "paused"),
+        (" ", "live"),
     ] {
         press(&mut app, key);
         let header = header(&mut app);

@@ -189,7 +189,11 @@ pub(super) fn time_axis(app: &App, buf: &mut Buffer, area: Rect) {
 pub(super) fn footer(app: &App, buf: &mut Buffer, area: Rect) {
     let mut x = area.x + 1;
     for (key, what) in KEYS {
-        let key = if app.paint.is_unicode() { key } else { key.split('←').next().filter(|k| !k.is_empty()).unwrap_or("<>") };
+        let key = if app.paint.is_unicode() {
+            key
+        } else {
+            key.split('←').next().filter(|k| !k.is_empty()).unwrap_or("<>")
+        };
         if x + width(key) + 1 + width(what) > area.right() {
             break;
         }
@@ -205,8 +209,12 @@ pub(super) fn help(app: &App, buf: &mut Buffer) {
     let screen = buf.area;
     let wide = 68.min(screen.width);
     let high = (HELP.len() as u16 + 2).min(screen.height);
-    let area =
-        Rect { x: screen.x + (screen.width - wide) / 2, y: screen.y + (screen.height - high) / 2, width: wide, height: high };
+    let area = Rect {
+        x: screen.x + (screen.width - wide) / 2,
+        y: screen.y + (screen.height - high) / 2,
+        width: wide,
+        height: high,
+    };
     for position in area.positions() {
         buf[position].reset();
     }
@@ -215,7 +223,12 @@ pub(super) fn help(app: &App, buf: &mut Buffer) {
         if paint.is_unicode() {
             return text.to_owned();
         }
-        text.replace('←', "<").replace('→', ">").replace('↑', "up").replace('↓', "down").replace('┊', ":").replace('╳', "x")
+        text.replace('←', "<")
+            .replace('→', ">")
+            .replace('↑', "up")
+            .replace('↓', "down")
+            .replace('┊', ":")
+            .replace('╳', "x")
     };
     rule(app, buf, Rect { height: 1, ..area }, "keys", Ink::Accent);
     for (row, (key, what)) in (1..high.saturating_sub(1)).zip(HELP) {
