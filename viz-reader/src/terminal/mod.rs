@@ -83,7 +83,8 @@ fn pictures(mut session: Session, rate: u32, asked: &Asked) -> Result<Exit> {
         }
         let quiet = news_at.elapsed() >= QUIET_AFTER && !changed;
         let wait = if quiet { LOOK_EVERY } else { due.saturating_duration_since(Instant::now()).min(LOOK_EVERY) };
-        let wait = if wait.is_zero() && !changed { period } else { wait };
+        // It is time for a picture, and its frames will be there any moment.
+        let wait = if wait.is_zero() && !changed { period / 4 } else { wait };
         let mut aside = asked.is_aside();
         let mut waited = event::poll(wait).context("the terminal's keys")?;
         while waited {
