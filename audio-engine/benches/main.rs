@@ -9,6 +9,7 @@ mod queues;
 mod retimed;
 mod rows;
 mod streams;
+mod transforms;
 
 use rows::{Measure, Plan};
 use std::io::Write;
@@ -22,7 +23,7 @@ const CHANNELS: usize = 2;
 const PERIOD_NS: f64 = 1e7;
 
 const MEASURES: &[Measure] =
-    &[callback::MEASURE, latency::MEASURE, queues::MEASURE, retimed::MEASURE, streams::MEASURE];
+    &[callback::MEASURE, latency::MEASURE, queues::MEASURE, retimed::MEASURE, streams::MEASURE, transforms::MEASURE];
 
 fn main() -> ExitCode {
     let mut plan = Plan::default();

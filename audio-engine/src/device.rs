@@ -1,10 +1,10 @@
 //! Input devices by name, and the form in which one is opened.
 
-use crate::decode::channels_text;
 use crate::inputs::{self, Input, Kind, id_of, name_of};
 use crate::limits::{CHANNELS, SAMPLE_RATES_HZ};
 use cpal::traits::{DeviceTrait, HostTrait};
 use cpal::{BufferSize, Device, SampleFormat, StreamConfig, SupportedBufferSize, SupportedStreamConfigRange};
+use sound_files::channels_text;
 use thiserror::Error;
 
 /// Why there is no such device.

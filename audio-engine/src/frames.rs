@@ -1,5 +1,7 @@
 //! A source that is read, not heard: whoever reads it decides how fast it goes.
 
+pub use sound_files::Frames;
+
 use crate::queue::{Health, Inlet};
 use audio_dsp::RateConverter;
 use control_protocol::{Exit, SourceError};
@@ -7,15 +9,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// Gives decoded frames, piece by piece.
-pub trait Frames: Send {
-    /// Appends the next frames to `planar` (one `Vec` a channel) and returns `true`; `false` at the end.
-    ///
-    /// # Errors
-    /// What is wrong with the source, for people. It gives nothing more then; frames appended before the error count.
-    fn next(&mut self, planar: &mut [Vec<f32>]) -> Result<bool, SourceError>;
-}
 
 /// How a source of this kind is read into its queue.
 #[derive(Debug, Clone, Copy)]

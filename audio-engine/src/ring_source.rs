@@ -4,7 +4,6 @@
 //! in order or not, and begin again: the source stays, and waits. Who wants it no more removes it. Only one thing is
 //! different: the engine's clock never follows it. A sound card is a clock; what a program calls its rate need not be one.
 
-use crate::decode::channels_text;
 use crate::limits::{CHANNELS, SAMPLE_RATES_HZ};
 use crate::queue::{Health, queue};
 use crate::ring_follow::Following;
@@ -12,6 +11,7 @@ use crate::source::{OpenError, OpenSource, QUEUE_MS, frames_of};
 use crate::uri::RingUri;
 use control_protocol::{EngineConfig, Exit, StreamName, URI_BYTES_MAX};
 use shm_layout::{AttachError, RingInfo, RingReader, RingState, SessionId, is_alive, list_rings, stream_link};
+use sound_files::channels_text;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::channel;

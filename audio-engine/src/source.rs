@@ -1,7 +1,6 @@
 //! Opens a source, whatever it is: from here on all are a queue and a description.
 
 use crate::asound::Hush;
-use crate::decode::{DecodeError, Decoded, channels_text};
 use crate::device::{self, DeviceError};
 use crate::frames::{Frames, Reading, read_all};
 use crate::live::{Again, LiveSource, Outlets, keep};
@@ -14,6 +13,7 @@ use crate::virtual_device::VirtualDevice;
 use crate::wanted::{Candidate, Wanted};
 use control_protocol::Exit;
 use cpal::{BufferSize, StreamConfig};
+use sound_files::{DecodeError, Decoded, channels_text};
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::mpsc::channel;

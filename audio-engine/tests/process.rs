@@ -1,11 +1,11 @@
 //! The real process: greeted, configured, fed and ended as the supervisor does it.
 
-use audio_engine::decode::DEMO_CLIP;
 use control_link::{LinkReceiver, LinkSender, LinkServer, environment};
 use control_protocol::{
     BoardPlace, ClockKind, EngineConfig, Exit, FRAMES_MAX, FromEngine, Role, SourceSpec, StreamName, ToEngine,
 };
 use shm_layout::{Epoch, FrameIndex, RingReader, SessionId};
+use sound_files::DEMO_CLIP;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

@@ -182,6 +182,15 @@ pub(crate) enum Request {
     },
     /// The sources there are.
     SourceList {},
+    /// What was said last.
+    Words {
+        /// After the report of this number.
+        #[serde(default)]
+        after: u64,
+        /// Whether text is wanted while it is spoken, from now on.
+        #[serde(default)]
+        live: bool,
+    },
 }
 
 /// What is wished for streams.

@@ -2,6 +2,7 @@
 
 use crate::lag::Pace;
 use control_protocol::{Role, StreamName, Word};
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use shm_layout::FrameIndex;
 
@@ -31,6 +32,23 @@ impl Span {
     pub(crate) fn seconds(&self) -> f64 {
         self.end_s - self.start_s
     }
+}
+
+/// A report, and when it was told.
+#[derive(Debug, Serialize)]
+pub(crate) struct Stamped<R> {
+    /// What.
+    #[serde(flatten)]
+    pub report: R,
+    /// `CLOCK_MONOTONIC` in seconds.
+    pub emitted_s: f64,
+}
+
+/// `CLOCK_MONOTONIC` in seconds.
+#[expect(clippy::cast_precision_loss, reason = "microseconds are enough")]
+pub(crate) fn monotonic_s() -> f64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }
 
 /// Whom the engine's clock follows.

@@ -3,11 +3,9 @@
 use crate::lag::Pace;
 use crate::output::columns;
 use crate::printer::Printer;
-use crate::report::{DeviceState, Opened, Report, Reporter, Span, models_shown, output_text};
+use crate::report::{DeviceState, Opened, Report, Reporter, Span, Stamped, models_shown, monotonic_s, output_text};
 use crate::voice::Voice;
 use control_protocol::StreamName;
-use rustix::time::{ClockId, clock_gettime};
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
@@ -22,20 +20,6 @@ pub(crate) struct JsonLines {
     voice: Voice,
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(flatten)]
-    report: &'a Report,
-    /// `CLOCK_MONOTONIC` in seconds.
-    emitted_s: f64,
-}
-
-#[expect(clippy::cast_precision_loss, reason = "microseconds are enough")]
-fn monotonic_s() -> f64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
-}
-
 impl JsonLines {
     /// Prints through this printer, and says notices through this voice too.
     pub(crate) const fn new(printer: Printer, voice: Voice) -> Self {
@@ -48,7 +32,7 @@ impl Reporter for JsonLines {
         if let Report::Notice { text } = &report {
             self.voice.say(&format!("tympan: {text}"));
         }
-        match serde_json::to_string(&Line { report: &report, emitted_s: monotonic_s() }) {
+        match serde_json::to_string(&Stamped { report: &report, emitted_s: monotonic_s() }) {
             Ok(line) => self.printer.print(format!("{line}\n")),
             Err(e) => self.voice.say(&format!("tympan: a report that is no JSON: {e}")),
         }

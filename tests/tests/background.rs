@@ -3,8 +3,10 @@
 use anyhow::{Context, Result, ensure};
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use system_tests::*;
@@ -39,6 +41,16 @@ impl Place {
         let finished = self.command(&["status", "--json"])?;
         finished.expect_success()?;
         Ok(serde_json::from_str(&finished.stdout)?)
+    }
+
+    /// One request on the control socket.
+    fn ask(&self, request: &Value) -> Result<Value> {
+        let mut socket = UnixStream::connect(self.0.runtime().join("control.sock"))?;
+        socket.set_read_timeout(Some(watchdog(2.0)))?;
+        writeln!(socket, "{request}")?;
+        let mut answer = String::new();
+        BufReader::new(socket).read_line(&mut answer)?;
+        serde_json::from_str(&answer).with_context(|| answer)
     }
 
     fn words(&self) -> Result<Vec<Value>> {
@@ -84,11 +96,23 @@ fn words_go_to_a_file_until_it_is_stopped() -> Result<()> {
     let file = PathBuf::from(ready["words"].as_str().context("words")?);
     ensure!(file.metadata()?.permissions().mode() & 0o777 == 0o600, "open to others");
     ensure!(std::fs::canonicalize(place.0.data().join("words/latest.jsonl"))? == std::fs::canonicalize(&file)?);
+    // Whoever looks on sees words as they are spoken; the file has those that stay.
+    let (mut after, mut seen) = (0, Vec::new());
     let said = wait_until("the words", watchdog(10.0), || {
+        let told = place.ask(&json!({"command": "words", "after": after, "live": true}))?;
+        after = told["last"].as_u64().with_context(|| told.to_string())?;
+        seen.extend(told["words"].as_array().context("words")?.clone());
         let words = place.words().unwrap_or_default();
         Ok(words.into_iter().find(|event| event["event"] == "final"))
     })?;
     ensure!(said["text"].as_str().is_some_and(|text| text.to_lowercase().contains("young man")), "{said}");
+    for kind in ["partial", "committed"] {
+        ensure!(seen.iter().any(|word| word["event"] == kind), "nothing {kind}: {seen:?}");
+    }
+    let told = place.ask(&json!({"command": "words"}))?;
+    let kept = told["words"].as_array().and_then(|words| words.iter().find(|word| word["event"] == "final")).cloned();
+    ensure!(kept.is_some_and(|kept| kept["text"] == said["text"] && kept["words"] == said["words"]), "{told}, {said}");
+    ensure!(told["session"] == place.status()?.session && told["forgotten"] == 0, "{told}");
 
     // Another one is refused, and does not disturb.
     let second = place.command(&["start", "test:tone"])?;
@@ -99,7 +123,8 @@ fn words_go_to_a_file_until_it_is_stopped() -> Result<()> {
     place.stop()?;
     ensure!(!instance.is_alive(), "stop has not waited");
     ensure!(place.words()?.last().is_some_and(|event| event["event"] == "stopped"), "{:?}", place.words()?);
-    ensure!(place.words()?.iter().all(|event| event["event"] != "partial"));
+    let early = |event: &Value| event["event"] == "partial" || event["event"] == "committed";
+    ensure!(!place.words()?.iter().any(early), "{:?}", place.words()?);
     place.command(&["stop"])?.expect_exit(code::NOT_RUNNING, &["no tympan runs here"])?;
 
     // The next one has a file of its own.

@@ -7,17 +7,18 @@ use std::process::Command;
 use system_tests::workspace_root;
 
 /// What each package of the workspace may use of the workspace in its programs and libraries.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("shm-layout", &[]),
     ("audio-dsp", &[]),
     ("control-protocol", &["shm-layout"]),
     ("control-link", &["control-protocol"]),
     ("model-store", &[]),
+    ("sound-files", &["control-protocol"]),
     // Programs stand side by side and never import one another.
-    ("audio-engine", &["shm-layout", "audio-dsp", "control-protocol", "control-link"]),
+    ("audio-engine", &["shm-layout", "audio-dsp", "control-protocol", "control-link", "sound-files"]),
     ("transcriber-worker", &["shm-layout", "audio-dsp", "control-protocol", "control-link"]),
     ("supervisor", &["shm-layout", "audio-dsp", "control-protocol", "control-link", "model-store"]),
-    ("viz-reader", &["shm-layout", "audio-dsp", "control-protocol"]),
+    ("viz-reader", &["shm-layout", "audio-dsp", "control-protocol", "sound-files"]),
     // Its stand-ins for children speak as children do.
     ("system-tests", &["shm-layout", "audio-dsp", "control-protocol", "control-link"]),
 ];

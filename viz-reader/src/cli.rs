@@ -1,5 +1,6 @@
 //! The command line of `tympan viz`.
 
+use crate::file::When;
 use audio_dsp::{ColourMap, FrequencyScale, STFT_FRAMES, Window};
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
@@ -79,9 +80,27 @@ pub struct Files {
     /// Draw into this file
     #[arg(long, value_name = "FILE")]
     pub png: Option<PathBuf>,
-    /// Write the numbers into this file
+    /// Write the numbers into this file; - is standard output, of a picture too
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
+    /// Begin there: 12.5s or 1:30 from the beginning, -10s from the end or from now [default: the beginning]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub from: Option<When>,
+    /// End there, or at now [default: now]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub to: Option<When>,
+    /// Pixels of the picture [default: 1600x900, higher for many channels]
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
+    pub size: Option<Size>,
+}
+
+/// Pixels of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// From left to right.
+    pub width: usize,
+    /// From top to bottom.
+    pub height: usize,
 }
 
 /// What goes to a browser.
@@ -189,6 +208,25 @@ fn transform(text: &str) -> Result<usize, String> {
     let fits = |frames: &usize| STFT_FRAMES.contains(frames) && frames.is_power_of_two();
     text.parse().ok().filter(fits).ok_or_else(|| {
         format!("a power of two from {} to {} is needed, such as 2048", STFT_FRAMES.start(), STFT_FRAMES.end())
+    })
+}
+
+/// Pixels that a picture has at the least, and at the most on each side.
+const WIDTHS: std::ops::RangeInclusive<usize> = 400..=16_384;
+const HEIGHTS: std::ops::RangeInclusive<usize> = 200..=16_384;
+
+fn size(text: &str) -> Result<Size, String> {
+    let sides =
+        text.split_once(['x', '×']).and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    let fits = |(width, height): &(usize, usize)| WIDTHS.contains(width) && HEIGHTS.contains(height);
+    sides.filter(fits).map(|(width, height)| Size { width, height }).ok_or_else(|| {
+        format!(
+            "a width from {} to {} and a height from {} to {} are needed, as in 1600x900",
+            WIDTHS.start(),
+            WIDTHS.end(),
+            HEIGHTS.start(),
+            HEIGHTS.end()
+        )
     })
 }
 

@@ -2,13 +2,13 @@
 #![allow(dead_code, unreachable_pub, reason = "each file of tests uses a part of it")]
 
 use audio_dsp::{RateConverter, decode_count};
-use audio_engine::decode::DEMO_CLIP;
 use audio_engine::engine::{Event, serve};
 use audio_engine::rt::now_ns;
 use control_protocol::{
     BoardPlace, ClockKind, EngineConfig, Exit, FromEngine, GapCause, SourceSpec, StreamName, ToEngine,
 };
 use shm_layout::{Epoch, FrameIndex, GapSpan, RingReader, RingState, SessionId};
+use sound_files::DEMO_CLIP;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;

@@ -127,6 +127,34 @@ fn in_noise_more_is_heard_at_once() {
 }
 
 #[test]
+fn in_noise_a_last_text_is_heard_with_the_sentence_before() {
+    let last = |from, to| Job { kind: JobKind::Final, ..job(2, from, to) };
+    let spoken_in = |snr_db| {
+        let hearing = |from| Hearing { from: FrameIndex(from), snr_db };
+        let mut spoken = Spoken::new(RATE);
+        spoken.settle(&job(1, 1_000, 4_000), hearing(1_000), words("he was not ill", 1_200));
+        spoken.hear(&job(2, 5_000, 6_000), hearing(5_000), words("so", 5_200)).expect("in time");
+        spoken
+    };
+    assert_eq!(spoken_in(40).window(&last(5_000, 8_000)).0.0, 5_000, "nobody waits longer for nothing");
+    let mut spoken = spoken_in(12);
+    assert_eq!(spoken.window(&last(5_000, 8_000)), (FrameIndex(1_000), String::new()));
+    assert_eq!(spoken.window(&job(2, 5_000, 8_000)).0.0, 5_000, "there will be another text");
+    assert_eq!(spoken.window(&last(5_000, 24_000)).0.0, 5_000, "too long together");
+    assert_eq!(spoken.window(&Job { epoch: Epoch(2), ..last(5_000, 8_000) }).0.0, 5_000, "another ring");
+    // What it says of the sentence before is said already, or comes too late.
+    let hearing = Hearing { from: FrameIndex(1_000), snr_db: 12 };
+    let answer = [words("he was not very ill", 1_200), words("so old a man", 5_200)].concat();
+    assert_eq!(texts(&spoken.clone().settle(&last(5_000, 8_000), hearing, answer).words), "so old a man");
+    spoken.forget_sound_before(FrameIndex(4_500));
+    assert_eq!(spoken.window(&last(5_000, 8_000)).0.0, 5_000, "nobody listened in between");
+    let mut spoken = spoken_in(12);
+    spoken.give_up(JobId::new(1, 2));
+    spoken.hear(&job(3, 10_500, 12_000), Hearing { from: FrameIndex(10_500), snr_db: 12 }, words("a b", 11_000));
+    assert_eq!(spoken.window(&Job { id: JobId::new(1, 3), ..last(10_500, 13_000) }).0.0, 10_500, "a long pause");
+}
+
+#[test]
 fn in_noise_words_wait_for_what_is_behind_them() {
     let mut spoken = Spoken::new(RATE);
     let text = "unless to be rather cold hearted and rather selfish";

@@ -34,7 +34,7 @@ impl Session<'_> {
                 self.queue.push(job);
                 self.move_mark(&stream, mark);
             }
-            FromListener::Growing(job) if self.plan.partials || job.kind == JobKind::Tentative => {
+            FromListener::Growing(job) if self.wants_partials() || job.kind == JobKind::Tentative => {
                 if let Some(known) = self.streams.get_mut(&job.stream) {
                     known.growing = Some(Growing { from: job.from, to: job.to });
                 }

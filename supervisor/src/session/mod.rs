@@ -19,6 +19,7 @@ mod places;
 mod sources;
 mod status;
 mod streams;
+mod told;
 mod words;
 mod workers;
 
@@ -50,6 +51,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 use streams::Stream;
+use told::Told;
 
 /// Events that are handled before the rest of a turn.
 const AT_ONCE: usize = 64;
@@ -151,6 +153,7 @@ pub(crate) struct Session<'a> {
     refusal_said: bool,
     outputs: Outputs,
     queue: Queue<u32>,
+    told: Told,
     /// What was said in each stream.
     spoken: BTreeMap<StreamName, Spoken>,
     /// Jobs that are done, and the listener does not know it yet.
@@ -206,6 +209,7 @@ impl<'a> Session<'a> {
             refusal_said: false,
             outputs: Outputs::new(plan.output.as_ref()),
             queue: Queue::default(),
+            told: Told::default(),
             spoken: BTreeMap::new(),
             done_untold: Vec::new(),
             credit: FrameIndex(0),
@@ -275,6 +279,7 @@ impl<'a> Session<'a> {
                     Request::SourceAdd { stream, uri } => answer_with_exit(self.add_source(&stream, uri)),
                     Request::SourceRemove { stream } => answer_with_exit(self.remove_source(&stream)),
                     Request::SourceList {} => self.list_sources(),
+                    Request::Words { after, live } => self.words_after(after, live),
                     Request::MixSet { stream, wish } => answer_with_exit(self.set_mix(&stream, wish)),
                     Request::Latency {} => self.latency(),
                     Request::LatencyProbe {} => answer_with_exit(self.send_probe()),

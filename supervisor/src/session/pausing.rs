@@ -60,6 +60,7 @@ impl Session<'_> {
             return;
         }
         stream.pauses.turn(at, paused);
+        self.spoken_in(name).forget_sound_before(at);
         // A listener that is not ready yet is told all when it is.
         if self.is_ready(super::Part::Listener) {
             self.tell_listener(ToListener::Pause { stream: name.clone(), at, paused });

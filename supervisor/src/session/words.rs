@@ -52,7 +52,8 @@ impl Session<'_> {
     /// Utterances that have no last answer: their listener died, or they turned out to lie in a pause.
     fn report_ended(&mut self, stream: &StreamName, ended: Vec<Ended>) {
         // Nobody has seen a word of them otherwise.
-        for ended in ended.into_iter().filter(|_| self.plan.partials) {
+        let watched = self.wants_partials();
+        for ended in ended.into_iter().filter(|_| watched) {
             let end = ended.words.last().map_or(ended.to, |last| last.to.max(ended.from));
             self.report_end(stream, ended.from, end, &ended);
         }
@@ -68,18 +69,18 @@ impl Session<'_> {
         }
         let Some(heard) = self.spoken_in(&job.stream).hear(&job, answer.hearing, answer.words) else { return };
         self.is_worded(&job);
-        if !self.plan.partials {
+        if !self.wants_partials() {
             return;
         }
         let Heard { committed, fixed, text, words } = heard;
         if let (Some(first), Some(last)) = (committed.first(), committed.last()) {
             let span = self.span(&job.stream, first.from, last.to);
             let text = text_of(&committed);
-            self.reporter.report(Report::Committed { span, text, words: self.times(&committed) });
+            self.tell_early(Report::Committed { span, text, words: self.times(&committed) });
         }
         if let (Some(first), Some(last)) = (words.first(), words.last()) {
             let span = self.span(&job.stream, first.from.max(job.from), last.to.max(job.from));
-            self.reporter.report(Report::Partial { span, text, committed: fixed });
+            self.tell_early(Report::Partial { span, text, committed: fixed });
         }
     }
 
@@ -122,9 +123,9 @@ impl Session<'_> {
     fn report_end(&mut self, stream: &StreamName, from: FrameIndex, to: FrameIndex, ended: &Ended) {
         let (span, text) = (self.span(stream, from, to), text_of(&ended.words));
         if !text.is_empty() {
-            self.reporter.report(Report::Final { span, text, words: self.times(&ended.words) });
-        } else if ended.worded && self.plan.partials {
-            self.reporter.report(Report::Partial { span, text, committed: String::new() });
+            self.tell(Report::Final { span, text, words: self.times(&ended.words) });
+        } else if ended.worded {
+            self.tell_early(Report::Partial { span, text, committed: String::new() });
         }
     }
 
@@ -134,12 +135,12 @@ impl Session<'_> {
             let (Some(first), Some(last), text) = (line.first(), line.last(), text_of(line)) else { continue };
             if !text.is_empty() {
                 let span = self.span(&job.stream, first.from, last.to);
-                self.reporter.report(Report::Final { span, text, words: Vec::new() });
+                self.tell(Report::Final { span, text, words: Vec::new() });
             }
         }
     }
 
-    fn spoken_in(&mut self, stream: &StreamName) -> &mut Spoken {
+    pub(super) fn spoken_in(&mut self, stream: &StreamName) -> &mut Spoken {
         let rate = self.plan.sample_rate_hz;
         self.spoken.entry(stream.clone()).or_insert_with(|| Spoken::new(rate))
     }

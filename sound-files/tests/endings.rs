@@ -1,8 +1,7 @@
 //! Recordings that are cut off, in every format: they give what they have and say so. Whole ones never do.
 
-use audio_engine::decode::{DecodeError, Decoded};
-use audio_engine::frames::Frames;
 use control_protocol::{Exit, SourceError};
+use sound_files::{DecodeError, Decoded, Frames};
 use std::path::{Path, PathBuf};
 
 fn speech() -> PathBuf {

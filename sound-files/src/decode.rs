@@ -1,9 +1,8 @@
 //! Audio files, decoded by symphonia: WAV, FLAC, MP3, Ogg Vorbis, M4A and more, without the codec's padding.
 
 use crate::container::{self, Corrected, End, Structure};
-use crate::frames::Frames;
 use crate::limits::ShapeError;
-use crate::mpeg;
+use crate::{Frames, mpeg};
 use control_protocol::{Exit, SourceError};
 use std::io::{ErrorKind, Seek};
 use std::path::{Path, PathBuf};
@@ -58,7 +57,7 @@ pub enum DecodeError {
         /// Why.
         reason: &'static str,
     },
-    /// More than the engine takes.
+    /// More than can be taken.
     #[error("{name}: {shape}")]
     Shape {
         /// Which file.

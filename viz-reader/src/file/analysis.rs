@@ -1,0 +1,431 @@
+//! The numbers of a picture, computed while the sound passes: memory grows with the picture, not with the sound.
+
+use super::source::{Missing, Taker};
+use anyhow::Result;
+use audio_dsp::{FLOOR_DB, Peaks, Rows, Stft, decibels_of_power};
+
+/// What is to be computed.
+pub(super) struct Plan {
+    /// The first frame.
+    pub from: u64,
+    /// How many frames there are.
+    pub frames: u64,
+    /// The channels, counted from 0.
+    pub channels: Vec<usize>,
+    /// Frames from one transform to the next.
+    pub hop: u64,
+    /// Columns of the picture; none where there is none.
+    pub columns: usize,
+    /// Where the bins lie in a picture of the frequencies over time.
+    pub rows: Option<Rows>,
+}
+
+/// Frames that are not there, counted from the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hole {
+    pub from: u64,
+    pub to: u64,
+    pub why: Missing,
+}
+
+/// What a column of a spectrogram is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    /// No transform's middle lies in it.
+    Empty,
+    /// It has levels.
+    Levels,
+    /// A transform would have needed frames that are not there.
+    Missing,
+}
+
+/// What is known of a channel.
+pub(super) struct OfChannel {
+    /// Least and greatest samples of each column.
+    pub wave: Vec<Peaks>,
+    /// Levels in dBFS, a column after the other, of the rows from the lowest on.
+    pub levels: Vec<f32>,
+    /// Sums of the bins' powers.
+    pub power: Vec<f64>,
+    /// The greatest power of each bin.
+    pub greatest: Vec<f32>,
+    /// The last samples.
+    tail: Vec<f32>,
+}
+
+/// A transform, as it is computed.
+pub(super) struct Step<'a> {
+    /// Its channel's place in [`Plan::channels`].
+    pub channel: usize,
+    /// The frame in its middle.
+    pub frame: u64,
+    /// The peaks of the frames that are nearer to it than to the others.
+    pub peaks: Peaks,
+    /// Its levels in dBFS; or why there are none.
+    pub levels: Result<&'a [f32], Missing>,
+}
+
+/// Computes, and hands every transform on.
+pub(super) struct Analysis<F> {
+    pub plan: Plan,
+    pub channels: Vec<OfChannel>,
+    pub columns: Vec<Column>,
+    pub holes: Vec<Hole>,
+    /// Transforms that were computed, of each channel.
+    pub transforms: u64,
+    stft: Stft,
+    /// Frames that came, counted from the first one.
+    at: u64,
+    /// Where the tails begin: frames before the first one are silence.
+    tail_from: i128,
+    /// The next transform.
+    next: u64,
+    power: Vec<f32>,
+    bins: Vec<f32>,
+    column: Vec<f32>,
+    each: F,
+}
+
+/// Silence is put into the tails by so many frames.
+const PIECE_FRAMES: usize = 16_384;
+static SILENCE: [f32; PIECE_FRAMES] = [0.0; PIECE_FRAMES];
+
+impl<F: FnMut(&Step<'_>) -> Result<()>> Analysis<F> {
+    /// Begins. `each` gets every transform of every channel.
+    pub(super) fn new(plan: Plan, stft: Stft, each: F) -> Self {
+        let bins = stft.bins();
+        let rows = plan.rows.as_ref().map_or(0, Rows::len);
+        let before = stft.frames() / 2;
+        let of_channel = || OfChannel {
+            wave: vec![Peaks::NONE; plan.columns],
+            levels: vec![FLOOR_DB; plan.columns * rows],
+            power: vec![0.0; bins],
+            greatest: vec![0.0; bins],
+            tail: vec![0.0; before],
+        };
+        Self {
+            channels: plan.channels.iter().map(|_| of_channel()).collect(),
+            columns: vec![Column::Empty; plan.columns],
+            holes: Vec::new(),
+            transforms: 0,
+            at: 0,
+            tail_from: -(before as i128),
+            next: 0,
+            power: vec![0.0; bins],
+            bins: vec![0.0; bins],
+            column: vec![0.0; rows],
+            stft,
+            plan,
+            each,
+        }
+    }
+
+    /// How much of the sound has passed, 0 to 1.
+    #[expect(clippy::cast_precision_loss, reason = "a part")]
+    pub(super) fn part(&self) -> f64 {
+        self.at as f64 / self.plan.frames as f64
+    }
+
+    /// The column that a frame lies in.
+    const fn column_of(&self, frame: u64) -> usize {
+        (frame as u128 * self.plan.columns as u128 / self.plan.frames as u128) as usize
+    }
+
+    /// The first frame of a column.
+    #[expect(clippy::cast_possible_truncation, reason = "at most the frames")]
+    const fn frame_of(&self, column: usize) -> u64 {
+        (column as u128 * self.plan.frames as u128).div_ceil(self.plan.columns as u128) as u64
+    }
+
+    /// The least and greatest samples of the columns that these frames lie in.
+    fn draw_wave(&mut self, channel: usize, samples: &[f32]) {
+        if self.plan.columns == 0 || samples.is_empty() {
+            return;
+        }
+        let end = self.at + samples.len() as u64;
+        for column in self.column_of(self.at)..=self.column_of(end - 1) {
+            let begin = self.frame_of(column).max(self.at) - self.at;
+            let stop = self.frame_of(column + 1).min(end) - self.at;
+            let part = usize::try_from(begin).unwrap_or(0)..usize::try_from(stop).unwrap_or(0);
+            let wave = &mut self.channels[channel].wave[column];
+            *wave = wave.with(Peaks::of(&samples[part]));
+        }
+    }
+
+    fn append(&mut self, planar: &[&[f32]], frames: u64) -> Result<()> {
+        for (place, &channel) in self.plan.channels.iter().enumerate() {
+            self.channels[place].tail.extend_from_slice(planar[channel]);
+        }
+        self.at += frames;
+        self.transform_what_is_there(false)
+    }
+
+    /// Why a transform cannot be computed: a frame that it needs is not there.
+    fn hole_in(&self, begin: i128, end: i128) -> Option<Missing> {
+        let mut near = self.holes.iter().rev().take_while(|hole| i128::from(hole.to) > begin);
+        near.find(|hole| i128::from(hole.from) < end).map(|hole| hole.why)
+    }
+
+    /// Computes all transforms whose frames came; `at_end` those that need silence behind them, too.
+    fn transform_what_is_there(&mut self, at_end: bool) -> Result<()> {
+        let half = self.stft.frames() as u64 / 2;
+        let hop = self.plan.hop;
+        // A transform also needs the frames that it stands for.
+        let ahead = half.max(hop);
+        while self.next * hop < self.plan.frames && (at_end || self.next * hop + ahead <= self.at) {
+            self.transform(self.next * hop)?;
+            self.next += 1;
+        }
+        self.forget(half.max(hop));
+        Ok(())
+    }
+
+    fn transform(&mut self, middle: u64) -> Result<()> {
+        let half = self.stft.frames() as i128 / 2;
+        let (begin, end) = (i128::from(middle) - half, i128::from(middle) + half);
+        let place = |frame: i128| usize::try_from(frame - self.tail_from).unwrap_or(0);
+        let (first, last) = (place(begin), place(end));
+        // The frames that are nearer to this one than to others: together all, each once.
+        let hop = self.plan.hop;
+        let is_last = middle + hop >= self.plan.frames;
+        let own_end = if is_last { self.plan.frames } else { middle + hop - hop / 2 };
+        let own_begin = middle.saturating_sub(hop / 2);
+        let own = place(i128::from(own_begin))..place(i128::from(own_end));
+        let hole = self.hole_in(begin, end);
+        let own_is_gone = self.is_hole(own_begin, own_end);
+        let column = if self.plan.columns > 0 { self.column_of(middle) } else { 0 };
+        self.transforms += u64::from(hole.is_none());
+        for (channel, of) in self.channels.iter_mut().enumerate() {
+            let peaks =
+                if own_is_gone { Peaks::NONE } else { Peaks::of(&of.tail[own.start..own.end.min(of.tail.len())]) };
+            if let Some(why) = hole {
+                (self.each)(&Step { channel, frame: self.plan.from + middle, peaks, levels: Err(why) })?;
+                continue;
+            }
+            if of.tail.len() < last {
+                of.tail.resize(last, 0.0);
+            }
+            self.stft.powers(&of.tail[first..last], &mut self.power);
+            for ((bin, power), (sum, greatest)) in
+                self.bins.iter_mut().zip(&self.power).zip(of.power.iter_mut().zip(&mut of.greatest))
+            {
+                *bin = decibels_of_power(*power);
+                *sum += f64::from(*power);
+                *greatest = greatest.max(*power);
+            }
+            if let Some(rows) = self.plan.rows.as_ref().filter(|rows| !rows.is_empty() && self.plan.columns > 0) {
+                rows.apply(&self.bins, &mut self.column);
+                let count = rows.len();
+                let levels = &mut of.levels[column * count..(column + 1) * count];
+                levels.iter_mut().zip(&self.column).for_each(|(level, &now)| *level = level.max(now));
+            }
+            (self.each)(&Step { channel, frame: self.plan.from + middle, peaks, levels: Ok(&self.bins) })?;
+        }
+        if let Some(state) = self.columns.get_mut(column) {
+            *state = match (hole, *state) {
+                (Some(_), _) | (_, Column::Missing) => Column::Missing,
+                (None, _) => Column::Levels,
+            };
+        }
+        Ok(())
+    }
+
+    /// Whether none of these frames is there.
+    fn is_hole(&self, from: u64, to: u64) -> bool {
+        self.holes.iter().rev().take_while(|hole| hole.to > from).any(|hole| hole.from <= from && to <= hole.to)
+    }
+
+    /// Drops samples that no transform will need, by and by.
+    fn forget(&mut self, keep: u64) {
+        let needed = i128::from(self.next * self.plan.hop) - i128::from(keep);
+        let Ok(old) = usize::try_from(needed.min(i128::from(self.at)) - self.tail_from) else { return };
+        if old >= PIECE_FRAMES {
+            self.channels.iter_mut().for_each(|of| drop(of.tail.drain(..old.min(of.tail.len()))));
+            self.tail_from += old as i128;
+        }
+    }
+
+    /// Computes what was waiting for more, and makes the picture whole: columns between two transforms are those of the
+    /// nearest.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.transform_what_is_there(true)?;
+        let rows = self.plan.rows.as_ref().map_or(0, Rows::len);
+        let known: Vec<usize> = (0..self.columns.len()).filter(|&n| self.columns[n] != Column::Empty).collect();
+        for column in 0..self.columns.len() {
+            if self.columns[column] != Column::Empty {
+                continue;
+            }
+            let behind = known.partition_point(|&known| known < column);
+            let sides = [behind.checked_sub(1).map(|n| known[n]), known.get(behind).copied()];
+            let Some(nearest) = sides.into_iter().flatten().min_by_key(|side| side.abs_diff(column)) else { continue };
+            self.columns[column] = self.columns[nearest];
+            for of in &mut self.channels {
+                of.levels.copy_within(nearest * rows..(nearest + 1) * rows, column * rows);
+            }
+        }
+        for of in &mut self.channels {
+            let holes = &self.holes;
+            let is_whole = |from: usize, to: usize| {
+                let (columns, frames) = (self.plan.columns as u128, u128::from(self.plan.frames));
+                let hole = |hole: &Hole| {
+                    u128::from(hole.from) * columns < (to as u128 + 1) * frames
+                        && u128::from(hole.to) * columns > from as u128 * frames
+                };
+                !holes.iter().any(hole)
+            };
+            connect(&mut of.wave, is_whole);
+        }
+        Ok(())
+    }
+
+    /// The mean level of each bin in dBFS, of a channel.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a mean of f32")]
+    pub(super) fn mean_levels(&self, channel: usize) -> Vec<f32> {
+        let count = self.transforms.max(1) as f64;
+        self.channels[channel].power.iter().map(|sum| decibels_of_power((sum / count) as f32)).collect()
+    }
+
+    /// The greatest level of each bin in dBFS, of a channel.
+    pub(super) fn greatest_levels(&self, channel: usize) -> Vec<f32> {
+        self.channels[channel].greatest.iter().map(|&power| decibels_of_power(power)).collect()
+    }
+}
+
+impl<F: FnMut(&Step<'_>) -> Result<()>> Taker for Analysis<F> {
+    fn sound(&mut self, planar: &[&[f32]]) -> Result<()> {
+        for place in 0..self.channels.len() {
+            self.draw_wave(place, planar[self.plan.channels[place]]);
+        }
+        self.append(planar, planar[0].len() as u64)
+    }
+
+    fn missing(&mut self, frames: u64, why: Missing) -> Result<()> {
+        let (from, to) = (self.at, self.at + frames);
+        match self.holes.last_mut() {
+            Some(last) if last.to == from && last.why == why => last.to = to,
+            _ => self.holes.push(Hole { from, to, why }),
+        }
+        let channels = self.plan.channels.iter().max().map_or(0, |most| most + 1);
+        let mut left = frames;
+        while left > 0 {
+            let count = left.min(PIECE_FRAMES as u64);
+            self.append(&vec![&SILENCE[..usize::try_from(count)?]; channels], count)?;
+            left -= count;
+        }
+        Ok(())
+    }
+}
+
+/// Makes neighbouring columns touch, and draws a line over columns without a sample, where no frame is missing.
+fn connect(wave: &mut [Peaks], is_whole: impl Fn(usize, usize) -> bool) {
+    let mut before: Option<(usize, Peaks)> = None;
+    for column in 0..wave.len() {
+        let peaks = wave[column];
+        if peaks.is_none() {
+            continue;
+        }
+        if let Some((last, left)) = before.filter(|(last, _)| is_whole(*last, column)) {
+            if column > last + 1 {
+                let (from, to) = (f32::midpoint(left.min, left.max), f32::midpoint(peaks.min, peaks.max));
+                let width = (column - last) as f32;
+                let at = |step: usize| from + (to - from) * (step as f32 / width);
+                for (step, between) in wave[last + 1..column].iter_mut().enumerate() {
+                    let (a, b) = (at(step), at(step + 1));
+                    *between = Peaks { min: a.min(b), max: a.max(b) };
+                }
+            }
+            let left = wave[column - 1];
+            if peaks.min > left.max {
+                wave[column].min = left.max;
+            } else if peaks.max < left.min {
+                wave[column].max = left.min;
+            }
+        }
+        before = Some((column, peaks));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use audio_dsp::{FrequencyAxis, FrequencyScale, Window};
+
+    fn plan(frames: u64, columns: usize, hop: u64) -> Plan {
+        let axis = FrequencyAxis { scale: FrequencyScale::Linear, low_hz: 0.0, high_hz: 4_000.0 };
+        let rows = Rows::new(axis, 32, 129, 8_000);
+        Plan { from: 1_000, frames, channels: vec![1], hop, columns, rows: Some(rows) }
+    }
+
+    struct Outcome {
+        /// Frame, peaks, and whether there are levels, of each step.
+        steps: Vec<(u64, Peaks, bool)>,
+        channel: OfChannel,
+        columns: Vec<Column>,
+    }
+
+    /// Of the second of two channels, in pieces of so many frames, with a gap in the place of some.
+    fn run(plan: Plan, cut: usize, samples: &[f32], gap: std::ops::Range<usize>) -> Outcome {
+        let mut steps = Vec::new();
+        let stft = Stft::new(Window::Hann, 256).unwrap();
+        let mut analysis = Analysis::new(plan, stft, |step: &Step<'_>| {
+            steps.push((step.frame, step.peaks, step.levels.is_ok()));
+            Ok(())
+        });
+        for piece in samples[..gap.start].chunks(cut) {
+            analysis.sound(&[&vec![9.0; piece.len()], piece]).unwrap();
+        }
+        if !gap.is_empty() {
+            analysis.missing(gap.len() as u64, Missing::Gap).unwrap();
+        }
+        for piece in samples[gap.end..].chunks(cut) {
+            analysis.sound(&[&vec![9.0; piece.len()], piece]).unwrap();
+        }
+        analysis.finish().unwrap();
+        let Analysis { mut channels, columns, .. } = analysis;
+        Outcome { steps, channel: channels.remove(0), columns }
+    }
+
+    #[test]
+    fn how_the_sound_is_cut_does_not_show_and_every_sample_is_in_one_step() {
+        let mut samples: Vec<f32> = (0..50_000_u32).map(|n| (n as f32 * 0.7).sin() * 0.1).collect();
+        samples[49_999] = 0.9;
+        samples[0] = -0.8;
+        for hop in [64, 100, 1_000] {
+            let whole = run(plan(50_000, 300, hop), 50_000, &samples, 0..0);
+            let cut = run(plan(50_000, 300, hop), 777, &samples, 0..0);
+            assert_eq!(whole.steps, cut.steps);
+            assert_eq!(whole.channel.levels, cut.channel.levels);
+            assert_eq!(whole.channel.wave, cut.channel.wave);
+            assert_eq!(whole.steps.len() as u64, 50_000_u64.div_ceil(hop));
+            assert_eq!(whole.steps[0].0, 1_000, "the middle of the first is the first frame");
+            let (first, last) = (whole.steps[0].1, whole.steps.last().unwrap().1);
+            assert!(first.min < -0.7 && last.max > 0.8, "the ends are in no step");
+            assert!(whole.channel.wave[299].max > 0.8);
+            assert!(whole.columns.iter().all(|column| *column == Column::Levels));
+        }
+    }
+
+    #[test]
+    fn a_gap_has_neither_wave_nor_levels() {
+        let Outcome { steps, channel, columns } = run(plan(20_000, 200, 100), 333, &vec![0.5; 20_000], 5_000..10_000);
+        let wave = &channel.wave;
+        assert!(wave[..50].iter().chain(&wave[100..]).all(|peaks| *peaks == Peaks::at(0.5)));
+        assert!(wave[50..100].iter().all(Peaks::is_none));
+        for (frame, peaks, has_levels) in steps {
+            let middle = frame - 1_000;
+            assert_eq!(has_levels, middle + 128 <= 5_000 || middle >= 10_000 + 128, "{middle}");
+            assert_eq!(peaks.is_none(), (5_050..=9_950).contains(&middle), "{middle}");
+        }
+        assert!(columns[52..98].iter().all(|column| *column == Column::Missing));
+        assert!(columns[..48].iter().chain(&columns[102..]).all(|column| *column == Column::Levels));
+    }
+
+    #[test]
+    fn fewer_samples_than_columns_are_a_line() {
+        let Outcome { channel, columns, .. } = run(plan(5, 50, 64), 5, &[0.0, 0.5, 0.0, -0.5, 0.0], 0..0);
+        let wave = &channel.wave;
+        assert!(wave[..41].iter().all(|peaks| !peaks.is_none()), "{wave:?}");
+        assert!(wave.windows(2).take(40).all(|pair| pair[0].min <= pair[1].max && pair[1].min <= pair[0].max));
+        assert!(columns.iter().all(|column| *column == Column::Levels));
+    }
+}
