@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
+use shm_layout::v1;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use system_tests::*;
@@ -261,6 +262,24 @@ fn wide_fast_narrow_and_slow_rings_are_drawn() -> Result<()> {
 }
 
 #[test]
+fn a_ring_of_version_1_is_drawn() -> Result<()> {
+    let folders = Folders::new()?;
+    let path = folders.notes().join("old.audio");
+    let info = v1::Info { sample_rate_hz: 8_000, channels: 1, capacity_frames: 16_000, write_frames: 80 };
+    let mut ring = v1::Writer::create(&path, info)?;
+    for block in 0..100 {
+        let tone = |frame: u32| 0.5 * (std::f64::consts::TAU * 440.0 * f64::from(frame) / 8_000.0).sin();
+        ring.write(&(block * 80..(block + 1) * 80).map(tone).collect::<Vec<_>>());
+    }
+    let mut viewer = Viewer::start(&folders, SMALL, &[path.to_str().context("path")?], &[])?;
+    let rows =
+        viewer.wait("its peak", soon(), |rows| peak(rows).is_some_and(|(hz, _)| (hz - 440.0).abs() < HZ_TOLERANCE))?;
+    ensure!(rows[1].contains("version 1") && rows[1].contains("8 kHz"), "{}", rows[1]);
+    viewer.wait("that it stands still", soon(), |rows| rows[1].contains("no frames for"))?;
+    Ok(())
+}
+
+#[test]
 fn what_was_overwritten_unread_is_a_loss_in_the_picture() -> Result<()> {
     let folders = Folders::new()?;
     let short = Tones { history_s: 0.5, ahead_s: 0.4, ..Tones::new("mic", 48_000, &[(440, 0.5)]) };
@@ -353,6 +372,7 @@ fn mistakes_are_explained() -> Result<()> {
     let clip = clip_file("jfk.wav");
     said(&[clip.to_str().context("path")?])?.expect_exit(2, &["is a recording", "--png"])?;
     said(&["mic", "--channels", "3"])?.expect_exit(2, &["mic has 2"])?;
+    said(&["mic", "--from", "-3s"])?.expect_exit(2, &["--from", "--png FILE"])?;
     said(&["mice"])?.expect_exit(3, &["\"mice\"", ": mic"])?;
     Ok(())
 }

@@ -68,10 +68,12 @@ fn pictures(mut session: Session, rate: u32, asked: &Asked) -> Result<Exit> {
     let mut drawn = Drawn::new();
     let mut changed = true;
     while !asked.is_over() {
-        changed |= session.read(Instant::now() + work);
-        if changed {
+        let came = session.read(Instant::now() + work);
+        if came {
             news_at = Instant::now();
         }
+        // What comes while the picture stands still is only kept.
+        changed |= came && !session.app.paused;
         if Instant::now() >= due && (changed || drawn.is_stale()) {
             session.app.drawn_a_second = drawn.a_second();
             session.show();
@@ -81,7 +83,7 @@ fn pictures(mut session: Session, rate: u32, asked: &Asked) -> Result<Exit> {
             changed = !finished;
             due = (due + period).max(Instant::now());
         }
-        let quiet = news_at.elapsed() >= QUIET_AFTER && !changed;
+        let quiet = (news_at.elapsed() >= QUIET_AFTER || session.app.paused) && !changed;
         let wait = if quiet { LOOK_EVERY } else { due.saturating_duration_since(Instant::now()).min(LOOK_EVERY) };
         // It is time for a picture, and its frames will be there any moment.
         let wait = if wait.is_zero() && !changed { period / 4 } else { wait };

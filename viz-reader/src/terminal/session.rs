@@ -24,6 +24,10 @@ pub(super) struct Session {
 impl Session {
     /// Opens the rings that are named, or all.
     pub(super) fn open(arguments: &Arguments, app: App) -> Result<Self> {
+        let files = &arguments.files;
+        if files.from.is_some() || files.to.is_some() || files.size.is_some() {
+            refuse!(Usage, "--from, --to and --size are of pictures in files: --png FILE, or --csv FILE, is missing");
+        }
         let folder = runtime_folder();
         let mut places = Vec::new();
         for name in &arguments.names {
