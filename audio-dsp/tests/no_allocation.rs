@@ -2,9 +2,10 @@
 #![expect(unsafe_code, reason = "an allocator that counts")]
 
 use audio_dsp::{
-    Bands, CEILING, Chain, Compression, DriftLoop, GLIDE_SECONDS, Gating, LOOK_AHEAD_SECONDS, Limiter, Loudness,
-    Meters, Quality, RELEASE_SECONDS, RateConverter, Signal, SignalSource, Slope, Strip, TruePeak, VariableResampler,
-    mix_into,
+    Bands, CEILING, Chain, Compression, DriftLoop, FrequencyAxis, FrequencyScale, GLIDE_SECONDS, Gating,
+    LOOK_AHEAD_SECONDS, Limiter, Loudness, Meters, Peaks, PhaseCorrelation, Pyramid, Quality, RELEASE_SECONDS,
+    RateConverter, Rows, Signal, SignalSource, Slope, Stft, Strip, TruePeak, VariableResampler, Window, mix_into,
+    peaks_in_columns,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -125,4 +126,33 @@ fn following_a_foreign_clock_does_not_allocate() {
             assert_eq!(count, 0, "{quality:?}, round {round}");
         }
     }
+}
+
+#[test]
+fn what_pictures_are_made_of_does_not_allocate() {
+    let samples: Vec<f32> = (0..48_000_u32).map(|n| (n as f32 * 0.1).sin()).collect();
+    for frames in [64, 2_048, 16_384] {
+        let mut stft = Stft::new(Window::Hann, frames).expect("a power of two");
+        let axis = FrequencyAxis { scale: FrequencyScale::Mel, low_hz: 0.0, high_hz: 24_000.0 };
+        let rows = Rows::new(axis, 300, stft.bins(), 48_000);
+        let (mut levels, mut out) = (vec![0.0; stft.bins()], vec![0.0; 300]);
+        let count = allocations_of(|| {
+            stft.levels_db(&samples[..frames], &mut levels);
+            rows.apply(&levels, &mut out);
+        });
+        assert_eq!(count, 0, "transforms of {frames}");
+        assert!(out.iter().any(|level| *level > -20.0));
+    }
+    let (mut pyramid, mut correlation) = (Pyramid::new(100_000), PhaseCorrelation::new(48_000, 0.3));
+    let mut columns = [Peaks::NONE; 100];
+    let count = allocations_of(|| {
+        for turn in 0..5 {
+            pyramid.push(turn * 60_000, &samples);
+            pyramid.columns(0, pyramid.end(), &mut columns);
+        }
+        peaks_in_columns(&samples, &mut columns);
+        correlation.push(&samples, &samples);
+    });
+    assert_eq!(count, 0, "peaks, overview and correlation");
+    assert!(columns.iter().all(|peaks| peaks.max > 0.9) && correlation.value() > 0.99);
 }

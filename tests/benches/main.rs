@@ -14,6 +14,7 @@ mod restarts;
 mod rows;
 mod sixteen;
 mod transcribe;
+mod viewer;
 #[path = "../tests/web/mod.rs"]
 #[allow(dead_code, reason = "the tests of the page need more of it")]
 mod web;
@@ -43,6 +44,8 @@ const MEASURES: &[Measure] = &[
     commands::STATUS,
     endings::CTRL_C,
     endings::ORPHANS,
+    viewer::STEREO,
+    viewer::WIDE,
     page::MEASURE,
 ];
 

@@ -425,7 +425,9 @@ fn a_program_that_is_missing_or_of_another_version() -> Result<()> {
     let examined = look()?;
     let said: Vec<String> =
         examined.findings.iter().filter(|f| f["check"] == "programs").map(Value::to_string).collect();
-    ensure!(said.len() == 2 && said[0].contains("version 0.0.1") && said[1].contains("another processor"), "{said:?}");
+    let expected = ["version 0.0.1", "another processor", "viz-reader is missing"];
+    ensure!(said.len() == 3 && said.iter().zip(expected).all(|(said, part)| said.contains(part)), "{said:?}");
+    ensure!(said[2].contains("\"severity\":\"warning\"") && said[2].contains("cargo build --release"), "{said:?}");
     examined.expect("processor", "fault", &["another processor"])?;
     Ok(())
 }

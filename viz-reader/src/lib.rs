@@ -1,6 +1,6 @@
 //! `tympan viz`: rings and recordings to pictures.
 //!
-//! What it does: reads rings that others write ([`rings`]) and draws them: into files ([`file`]), a terminal ([`terminal`])
+//! What it does: reads rings that others write ([`rings`]) and draws them: into files ([`mod@file`]), a terminal ([`terminal`])
 //! or a browser ([`web`]). What it never does: write to a ring, keep a writer waiting, or make a picture look whole where
 //! something is missing: what was never captured, and what it was too slow for, is drawn as a gap and told.
 //!

@@ -5,7 +5,7 @@ use super::finding::Finding;
 use super::outside::run;
 use super::surroundings::{Package, Surroundings};
 use crate::refusal::exit_of;
-use crate::siblings::Siblings;
+use crate::siblings::{self, Siblings};
 use control_protocol::Exit;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,9 +45,17 @@ pub(super) fn look(case: &Case) -> Vec<Finding> {
         Ok(siblings) => siblings,
         Err(e) => return vec![Finding::fault(NAME, exit_of(&e), format!("{e:#}")).mend_as_said()],
     };
+    let viz_reader = siblings::viz_reader();
+    let drawing = viz_reader.as_ref().ok().map(|path| ("viz-reader", path.clone()));
     let programs = [("audio-engine", siblings.engine), ("transcriber-worker", siblings.transcriber)];
-    let asked = programs.map(|(name, path)| Sibling { name, said: version(&path), path });
-    findings(&asked, &case.here)
+    let programs = programs.into_iter().chain(drawing);
+    let asked: Vec<_> = programs.map(|(name, path)| Sibling { name, said: version(&path), path }).collect();
+    let mut found = findings(&asked, &case.here);
+    if let Err(e) = viz_reader {
+        // All but pictures works.
+        found.push(Finding::warning(NAME, format!("{e:#}")).means("`tympan viz` cannot draw").mend_as_said());
+    }
+    found
 }
 
 fn version(path: &Path) -> Result<String, Failure> {
@@ -102,7 +110,7 @@ fn findings(programs: &[Sibling], here: &Surroundings) -> Vec<Finding> {
     if found.is_empty() {
         let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
         let folder = programs.first().and_then(|program| program.path.parent()).unwrap_or(Path::new("/"));
-        found.push(Finding::good(NAME, format!("{} {OWN_VERSION} in {}", names.join(" and "), folder.display())));
+        found.push(Finding::good(NAME, format!("{} {OWN_VERSION} in {}", names.join(", "), folder.display())));
     }
     found
 }
