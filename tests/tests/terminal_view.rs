@@ -268,7 +268,8 @@ fn a_ring_of_version_1_is_drawn() -> Result<()> {
     let info = v1::Info { sample_rate_hz: 8_000, channels: 1, capacity_frames: 16_000, write_frames: 80 };
     let mut ring = v1::Writer::create(&path, info)?;
     for block in 0..100 {
-        let tone = |frame: u32| 0.5 * (std::f64::consts::TAU * 440.0 * f64::from(frame) / 8_000.0).sin();
+        #[expect(clippy::cast_possible_truncation, reason = "f64 to sample")]
+        let tone = |frame: u32| (0.5 * (std::f64::consts::TAU * 440.0 * f64::from(frame) / 8_000.0).sin()) as f32;
         ring.write(&(block * 80..(block + 1) * 80).map(tone).collect::<Vec<_>>());
     }
     let mut viewer = Viewer::start(&folders, SMALL, &[path.to_str().context("path")?], &[])?;

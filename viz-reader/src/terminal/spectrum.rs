@@ -131,6 +131,7 @@ mod tests {
         let tones = [100.0_f64, 440.0, 997.3, 5_000.0, 11_717.0];
         for (window, hz) in Window::ALL.into_iter().flat_map(|window| tones.map(|hz| (window, hz))) {
             let mut store = Store::new(1, 48_000);
+            #[expect(clippy::cast_possible_truncation, reason = "f64 to sample")]
             let tone = |frame: u32| (std::f64::consts::TAU * hz * f64::from(frame) / 48_000.0).sin() as f32 * 0.5;
             let samples: Vec<f32> = (0..4_096).map(tone).collect();
             store.push(0, &samples, samples.len(), &[]);

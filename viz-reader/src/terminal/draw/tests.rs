@@ -1,5 +1,7 @@
 //! Known signals, drawn, and read from the cells.
 
+#![expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "signals and pixels of a test")]
+
 use super::super::abilities::{Abilities, Depth, Glyphs};
 use super::super::app::{App, Then};
 use super::super::layout::Scene;
@@ -99,7 +101,7 @@ fn a_tone_is_the_brightest_in_its_row_at_every_size_and_scale() {
                 let pixel = |x: u16, pixel: u32| {
                     let cell = &buffer[(x, top + (pixel / 2) as u16)];
                     let upper = if cell.symbol() == "▀" { cell.fg } else { cell.bg };
-                    light(if pixel % 2 == 0 { upper } else { cell.bg })
+                    light(if pixel.is_multiple_of(2) { upper } else { cell.bg })
                 };
                 let axis = app.axis(48_000);
                 let position = axis.scale.position(hz, axis.low_hz, axis.high_hz);

@@ -208,7 +208,7 @@ pub(super) fn footer(app: &App, buf: &mut Buffer, area: Rect) {
 pub(super) fn help(app: &App, buf: &mut Buffer) {
     let screen = buf.area;
     let wide = 68.min(screen.width);
-    let high = (HELP.len() as u16 + 2).min(screen.height);
+    let high = u16::try_from(HELP.len() + 2).unwrap_or(u16::MAX).min(screen.height);
     let area = Rect {
         x: screen.x + (screen.width - wide) / 2,
         y: screen.y + (screen.height - high) / 2,
