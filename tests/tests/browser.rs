@@ -120,7 +120,9 @@ fn each_control_does_what_it_says() -> Result<()> {
         number("arrow")? > 0.5 && (number("dragged")? - number("dragExpected")?).abs() < 0.3 * number("dragExpected")?,
         "{seen}"
     );
-    ensure!((number("zoomed")? - 0.7).abs() < 0.01 && number("deep")? > 0.0 && number("scrubbed")? > 5.0, "{seen}");
+    ensure!((number("zoomed")? - 0.7).abs() < 0.01 && number("deep")? > 0.0, "{seen}");
+    // The history grows while it is pointed at.
+    ensure!((number("scrubbed")? - number("scrubExpected")?).abs() < 1.5, "{seen}");
     ensure!(seen["still"]["end"] == 0.0, "a pause that goes on: {}", seen["still"]);
     for (name, value) in
         [("panel", json!(true)), ("closed", json!(true)), ("live", json!(true)), ("theme", json!("light"))]

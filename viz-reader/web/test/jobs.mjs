@@ -49,7 +49,8 @@ export async function signals(browser, job) {
     const image = await picture(page);
     const now = await figures(page);
     const map = await page.evaluate(() => [...new Uint8Array(globalThis.tympan.colourMap().buffer)]);
-    const column = Math.floor(image.width / 2);
+    // Near the right edge: the ring may be younger than the picture is wide.
+    const column = Math.floor(image.width * 0.85);
     const lanes = now.places.map(({ wave, colours }) => {
       // From the bottom up: the brightest of the map's colours.
       let [brightest, index] = [0, -1];
@@ -189,7 +190,11 @@ export async function controls(browser, job) {
   seen.cursor = await page.textContent("#cursor span");
   const box = await page.locator("#overview").boundingBox();
   await page.mouse.click(box.x + box.width * 0.5, box.y + box.height / 2);
-  seen.scrubbed = (await figures(page)).back;
+  const scrubbed = await figures(page);
+  seen.scrubbed = scrubbed.back;
+  // The middle of the history comes to the middle of the picture.
+  const { oldest, newest } = Object.values(scrubbed.status.clocks)[0];
+  seen.scrubExpected = paused.end[0] - (oldest + newest) / 2 - (scrubbed.secondsPerPixel * (await page.evaluate(() => document.getElementById("stage").clientWidth))) / 2;
   const [save] = await Promise.all([page.waitForEvent("download"), page.click("#png")]);
   await save.saveAs(job.png);
   await page.keyboard.press("Home");
