@@ -265,6 +265,30 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::cast_possible_truncation, reason = "samples")]
+    fn levels_are_those_of_the_transform_by_its_definition() {
+        for frames in [64_usize, 128, 512] {
+            let samples: Vec<f32> = (0..frames).map(|n| ((n * n * 7 % 101) as f64 / 101.0 - 0.5) as f32).collect();
+            let mut stft = Stft::new(Window::Blackman, frames).unwrap();
+            let mut levels = vec![0.0; stft.bins()];
+            stft.levels_db(&samples, &mut levels);
+            let window = Window::Blackman.coefficients(frames);
+            let gain: f64 = window.iter().sum();
+            for (bin, level) in levels.iter().enumerate() {
+                let (mut re, mut im) = (0.0, 0.0);
+                for (n, (sample, coefficient)) in samples.iter().zip(&window).enumerate() {
+                    let angle = TAU * (n * bin % frames) as f64 / frames as f64;
+                    re += f64::from(*sample) * coefficient * angle.cos();
+                    im -= f64::from(*sample) * coefficient * angle.sin();
+                }
+                let twins = if bin == 0 || bin == frames / 2 { 1.0 } else { 2.0 };
+                let right = 20.0 * (re.hypot(im) * twins / gain).log10();
+                assert!((f64::from(*level) - right).abs() < 0.01, "{frames}, bin {bin}: {level} and {right}");
+            }
+        }
+    }
+
+    #[test]
     fn lengths_that_are_no_power_of_two_or_out_of_range_are_refused() {
         for frames in [0, 1, 32, 1_000, 2_047, 32_768] {
             let error = Stft::new(Window::Hann, frames).unwrap_err();
