@@ -4,7 +4,9 @@
 //! `TMPDIR=/dev/shm cargo bench -p audio-engine -- [FILTER] [--quick]`; the rings lie in `TMPDIR`.
 
 mod callback;
+mod device;
 mod latency;
+mod mixed;
 mod queues;
 mod retimed;
 mod rows;
@@ -22,8 +24,15 @@ const CHANNELS: usize = 2;
 /// Nanoseconds of a period and of a block.
 const PERIOD_NS: f64 = 1e7;
 
-const MEASURES: &[Measure] =
-    &[callback::MEASURE, latency::MEASURE, queues::MEASURE, retimed::MEASURE, streams::MEASURE, transforms::MEASURE];
+const MEASURES: &[Measure] = &[
+    callback::MEASURE,
+    latency::MEASURE,
+    mixed::MEASURE,
+    queues::MEASURE,
+    retimed::MEASURE,
+    streams::MEASURE,
+    transforms::MEASURE,
+];
 
 fn main() -> ExitCode {
     let mut plan = Plan::default();

@@ -1,10 +1,10 @@
 //! Sources on their way: named, being opened on threads of their own, open, waited for.
 
 use crate::engine::Event;
-use crate::entrant::{Entrant, Lineage};
+use crate::entrant::{Entrant, Lineage, Retiming};
 use crate::ring_source::Surroundings;
 use crate::source::{self, OpenSource};
-use control_protocol::{EngineConfig, Resampling, SourceSpec, StreamName};
+use control_protocol::{EngineConfig, SourceSpec, StreamName};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
@@ -117,12 +117,12 @@ impl Arrivals {
     }
 
     /// Asks all that are open to begin, and waits for them from now on. Those that cannot, with the reasons.
-    pub fn ask_to_begin(&mut self, config: &EngineConfig, resampling: Resampling) -> Vec<(StreamName, String)> {
+    pub fn ask_to_begin(&mut self, config: &EngineConfig, retiming: Retiming) -> Vec<(StreamName, String)> {
         let mut refused = Vec::new();
         for slot in std::mem::take(&mut self.slots) {
             let Slot { ticket, name, lineage, state } = slot;
             let state = match state {
-                State::Open(open) => match Entrant::new(name.clone(), lineage, *open, config, resampling) {
+                State::Open(open) => match Entrant::new(name.clone(), lineage, *open, config, retiming) {
                     Ok(entrant) => {
                         entrant.ask_to_begin();
                         State::Waited(entrant, Instant::now())

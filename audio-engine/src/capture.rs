@@ -50,6 +50,7 @@ impl Capture {
         let at_ns = rt::now_ns();
         self.thread.is_this();
         let frames = period.len() / self.inlet.channels();
+        self.inlet.health().frames.fetch_add(frames as u64, Ordering::Relaxed);
         let (stamp, length) = (info.timestamp(), self.length(frames));
         self.note_xrun(stamp.capture);
         let age = stamp.callback.checked_duration_since(stamp.capture);

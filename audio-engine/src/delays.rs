@@ -17,6 +17,7 @@ pub struct Delays {
     hardware_ns: AtomicU64,
     period_ns: AtomicU64,
     queue_ns: AtomicU64,
+    block_ns: AtomicU64,
     resampler_ns: AtomicU64,
     /// One more than the last impulse's time; 0 before the first.
     impulse_ns: AtomicU64,
@@ -28,11 +29,12 @@ pub struct Delays {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Measured {
     pub(crate) period_s: f64,
-    /// What lies ready besides a period and a block.
+    /// What lies ready besides a period and what the block adds.
     pub(crate) queue_s: f64,
     pub(crate) resampler_s: f64,
-    /// The length of the block.
+    /// The length of the block, and how much of it is filled while the period is: it adds only the rest.
     pub(crate) block_s: f64,
+    pub(crate) shared_s: f64,
 }
 
 impl Delays {
@@ -58,6 +60,7 @@ impl Delays {
             place.store(nanoseconds(before + (seconds * 1e9 - before) * share), Ordering::Relaxed);
         };
         self.period_ns.store(nanoseconds(measured.period_s * 1e9), Ordering::Relaxed);
+        self.block_ns.store(nanoseconds((measured.block_s - measured.shared_s) * 1e9), Ordering::Relaxed);
         even(&self.queue_ns, measured.queue_s);
         even(&self.resampler_ns, measured.resampler_s);
         self.blocks.store(blocks + 1, Ordering::Relaxed);
@@ -76,7 +79,7 @@ impl Delays {
 
     /// All that is known, once something is.
     #[must_use]
-    pub fn told(&self, block_ns: u64, tick_ns: u64, mix_ns: u64) -> Option<control_protocol::Delays> {
+    pub fn told(&self, tick_ns: u64, mix_ns: u64) -> Option<control_protocol::Delays> {
         let us = |ns: u64| u32::try_from((ns + 500) / 1_000).unwrap_or(u32::MAX);
         let of = |place: &AtomicU64| us(place.load(Ordering::Relaxed));
         (self.blocks.load(Ordering::Relaxed) > 0).then(|| control_protocol::Delays {
@@ -84,7 +87,7 @@ impl Delays {
             period_us: of(&self.period_ns),
             queue_us: of(&self.queue_ns),
             resampler_us: of(&self.resampler_ns),
-            block_us: us(block_ns),
+            block_us: of(&self.block_ns),
             tick_us: us(tick_ns),
             mix_us: us(mix_ns),
         })
@@ -106,8 +109,9 @@ mod tests {
     #[test]
     fn a_device_that_does_not_know_is_not_believed() {
         let delays = Delays::default();
-        delays.saw_block(Measured { period_s: 0.01, queue_s: 0.04, resampler_s: 0.001, block_s: 0.01 });
-        let hardware = || delays.told(10_000_000, 0, 5_000_000).unwrap().hardware_us;
+        let measured = Measured { period_s: 0.01, queue_s: 0.04, resampler_s: 0.001, block_s: 0.01, shared_s: 0.0 };
+        delays.saw_block(measured);
+        let hardware = || delays.told(0, 5_000_000).unwrap().hardware_us;
         for age in [None, Some(Duration::ZERO), Some(3_000 * MS)] {
             delays.saw_period(age, 10 * MS);
             assert_eq!(hardware(), None, "{age:?}");
@@ -121,14 +125,14 @@ mod tests {
     #[test]
     fn what_varies_is_evened_out_and_what_is_negative_is_none() {
         let delays = Delays::default();
-        assert_eq!(delays.told(1, 1, 1), None);
-        let block = |queue_s| Measured { period_s: 0.01, queue_s, resampler_s: 0.0, block_s: 0.01 };
+        assert_eq!(delays.told(1, 1), None);
+        let block = |queue_s| Measured { period_s: 0.01, queue_s, resampler_s: 0.0, block_s: 0.01, shared_s: 0.002 };
         delays.saw_block(block(0.040));
         (0..1_000).for_each(|n| delays.saw_block(block(if n % 2 == 0 { 0.030 } else { 0.050 })));
-        let told = delays.told(10_000_000, 100_400, 5_000_000).unwrap();
+        let told = delays.told(100_400, 5_000_000).unwrap();
         assert!(told.queue_us.abs_diff(40_000) < 200, "{told:?}");
-        assert_eq!((told.period_us, told.block_us, told.tick_us, told.mix_us), (10_000, 10_000, 100, 5_000));
+        assert_eq!((told.period_us, told.block_us, told.tick_us, told.mix_us), (10_000, 8_000, 100, 5_000));
         (0..2_000).for_each(|_| delays.saw_block(block(-0.001)));
-        assert_eq!(delays.told(1, 1, 1).unwrap().queue_us, 0);
+        assert_eq!(delays.told(1, 1).unwrap().queue_us, 0);
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::arrivals::{Arrivals, Ticket};
 use crate::desk::Desk;
-use crate::entrant::{Entrant, Lineage};
+use crate::entrant::{Entrant, Lineage, Retiming};
 use crate::limits::{SAMPLE_RATES_HZ, short};
 use crate::output::News;
 use crate::outputs::Outputs;
@@ -14,9 +14,7 @@ use crate::room::StartError;
 use crate::running::Running;
 use crate::source::{OpenError, OpenSource};
 use crate::vitals::Vitals;
-use control_protocol::{
-    ClockKind, EngineConfig, Exit, FromEngine, Resampling, SOURCES_MAX, SourceSpec, StreamName, ToEngine,
-};
+use control_protocol::{ClockKind, EngineConfig, Exit, FromEngine, SOURCES_MAX, SourceSpec, StreamName, ToEngine};
 use shm_layout::FrameIndex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,7 +50,7 @@ pub fn serve(events: &Receiver<Event>, own: &Sender<Event>, send: &dyn Fn(FromEn
         lineages: BTreeMap::new(),
         arrivals: Arrivals::default(),
         desk: Desk::default(),
-        resampling: Resampling::default(),
+        retiming: Retiming::default(),
         outputs: Outputs::default(),
         some_failed: false,
         orders: Arc::default(),
@@ -81,7 +79,7 @@ struct Engine<'a> {
     lineages: BTreeMap<StreamName, Lineage>,
     arrivals: Arrivals,
     desk: Desk,
-    resampling: Resampling,
+    retiming: Retiming,
     outputs: Outputs,
     some_failed: bool,
     orders: Arc<Orders>,
@@ -158,11 +156,12 @@ impl Engine<'_> {
                     running.set_master(&self.desk);
                 }
             }
-            Event::Message(ToEngine::Resampling(resampling)) => self.resampling = resampling,
+            Event::Message(ToEngine::Resampling(resampling)) => self.retiming.resampling = resampling,
+            Event::Message(ToEngine::Cushion { ms }) => self.retiming.cushion_ms = Some(ms),
             Event::Message(ToEngine::SetOutput(spec)) => {
                 // A device that leads already goes on to lead: to resample it from now on would be heard.
                 let is_led = matches!(&self.phase, Phase::Running(running) if running.has_leader());
-                let pilot = (!is_led).then_some(&self.orders.pilot);
+                let pilot = (!is_led && spec.number == 0).then_some(&self.orders.pilot);
                 self.outputs.set(spec, self.config.as_ref(), pilot, self.own, self.send);
                 self.orders.output_leads.store(self.outputs.lead(), Ordering::Relaxed);
             }
@@ -305,7 +304,7 @@ impl Engine<'_> {
 
     fn ask_to_begin(&mut self) {
         let Some(config) = &self.config else { return };
-        for (stream, reason) in self.arrivals.ask_to_begin(config, self.resampling) {
+        for (stream, reason) in self.arrivals.ask_to_begin(config, self.retiming) {
             self.some_failed = true;
             (self.send)(source_failed(stream, StartError::refused(reason)));
         }

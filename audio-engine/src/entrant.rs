@@ -12,7 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// What is kept in the queue of a real device: its callbacks jitter, under load by many milliseconds.
+/// What is kept in the queue of a device whose callbacks have real-time priority: they come when they are due, and a tick
+/// may be as near to them as a clock needs that is not learnt yet.
+const STEADY_CUSHION_MS: u32 = 3;
+/// What is kept in the queue of any other device: its callbacks jitter, under load by many milliseconds.
 const DEVICE_CUSHION_MS: u32 = 40;
 /// What is kept in the queue of a file or pipe: plenty, and soon there.
 const READ_CUSHION_MS: u32 = 100;
@@ -33,6 +36,21 @@ impl Lineage {
     #[must_use]
     pub fn of(config: &EngineConfig) -> Self {
         Self { epoch: config.epoch, previous: (config.epoch.0 > 1).then(|| Epoch(config.epoch.0 - 1)) }
+    }
+}
+
+/// How devices with clocks of their own are kept in time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retiming {
+    /// How much their resamplers compute.
+    pub resampling: Resampling,
+    /// What their queues keep for callbacks that are late, in milliseconds; `None` is what fits the device.
+    pub cushion_ms: Option<u32>,
+}
+
+impl Retiming {
+    fn cushion_ms(self, open: &OpenSource) -> u32 {
+        self.cushion_ms.unwrap_or(if open.is_steady { STEADY_CUSHION_MS } else { DEVICE_CUSHION_MS })
     }
 }
 
@@ -72,18 +90,19 @@ impl Entrant {
         lineage: Lineage,
         open: OpenSource,
         config: &EngineConfig,
-        resampling: Resampling,
+        retiming: Retiming,
     ) -> Result<Self, String> {
         let (rate_hz, block_frames) = (config.sample_rate_hz, config.block_frames as usize);
-        let cushion_ms = match (open.live, open.runs_already) {
-            (true, false) => 0,
-            (true, true) => DEVICE_CUSHION_MS,
-            (false, _) => READ_CUSHION_MS,
+        let is_retimed = open.own_clock && config.clock == ClockKind::Monotonic;
+        let cushion_ms = match open.live {
+            true if is_retimed => retiming.cushion_ms(&open),
+            true => 0,
+            false => READ_CUSHION_MS,
         };
         let cushion_frames = u64::from(cushion_ms) * u64::from(rate_hz) / 1_000;
         let rates_hz = (open.queue_rate_hz, rate_hz);
-        let lane = if open.own_clock && config.clock == ClockKind::Monotonic {
-            Lane::retimed(open.outlet, rates_hz, block_frames, cushion_frames, quality(resampling))
+        let lane = if is_retimed {
+            Lane::retimed(open.outlet, rates_hz, block_frames, cushion_frames, quality(retiming.resampling))
         } else {
             Feed::new(open.outlet, rates_hz.0, rates_hz.1, block_frames)
                 .map(|feed| Lane::new(feed, open.live, block_frames, cushion_frames))

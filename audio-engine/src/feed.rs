@@ -77,6 +77,14 @@ impl Feed {
         self.converted.as_ref().map_or(0.0, Converted::inside)
     }
 
+    /// How much the device may be behind its own clock in a steady flow, at most, in frames of the source: what it gives at
+    /// once, and what the converter holds.
+    #[must_use]
+    pub fn grain_frames(&self) -> u64 {
+        let held = self.converted.as_ref().map_or(0, |converted| converted.latency);
+        u64::from(self.outlet.period_frames_max()) + held
+    }
+
     /// Looks for what has come in.
     pub fn refresh(&mut self) {
         self.outlet.refresh();
@@ -109,9 +117,10 @@ impl Feed {
         ended
     }
 
-    /// Takes frames away unheard, before the converter has begun.
+    /// Takes frames of the source away unheard, before the converter has begun. Returns how many.
     pub fn discard(&mut self, frames: u64) -> u64 {
-        if self.converted.is_some() { 0 } else { self.outlet.discard(frames) }
+        let has_begun = self.converted.as_ref().is_some_and(|converted| converted.fed > 0);
+        if has_begun { 0 } else { self.outlet.discard(frames) }
     }
 
     /// The loss that comes next, and a way to shorten it.

@@ -2,6 +2,7 @@
 
 use crate::delays::Measured;
 use crate::feed::{Feed, pack};
+use crate::locked::LockedSamples;
 use crate::queue::{Arrival, Health, Outlet, Run};
 use audio_dsp::RateError;
 use control_protocol::GapCause;
@@ -17,7 +18,7 @@ pub(crate) struct Intake {
     /// Frames of a fill, about.
     fill_frames: usize,
     /// `[channels][stride]` while it is filled, `[channels][frames]` then.
-    planar: Vec<f32>,
+    planar: LockedSamples,
     stride: usize,
     gaps: Vec<GapPart>,
     /// Zeros written for nothing since the last sound: a loss that turns up now has its place there already.
@@ -57,7 +58,7 @@ impl Intake {
     pub(crate) fn new(feed: Feed, live: bool, fill_frames: usize, stride: usize, cushion_frames: u64) -> Self {
         Self {
             cushion_frames_max: feed.outlet().capacity_frames() as u64 / 8,
-            planar: vec![0.0; feed.outlet().channels() * stride],
+            planar: LockedSamples::zeros(feed.outlet().channels() * stride),
             feed,
             live,
             flow: Flow::Priming,
@@ -83,7 +84,7 @@ impl Intake {
     ) -> Result<(), RateError> {
         self.feed.convert(rates_hz, block_frames)?;
         (self.fill_frames, self.stride, self.cushion_frames) = (block_frames, block_frames, cushion_frames);
-        self.planar = vec![0.0; self.channels() * block_frames];
+        self.planar = LockedSamples::zeros(self.channels() * block_frames);
         self.gaps = Vec::with_capacity(block_frames + 1);
         Ok(())
     }
@@ -131,14 +132,20 @@ impl Intake {
         self.feed.next_arrival()
     }
 
+    /// What has come in, and how.
+    pub(crate) const fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
     /// See [`Feed::position`].
     pub(crate) fn position(&self) -> f64 {
         self.feed.position()
     }
 
-    /// How long the sound has waited that is taken next, for a block of `block_s` that is due at this time: `inside` are
-    /// frames of the source that lie behind the feed. Where its callbacks tell their times.
-    pub(crate) fn measure(&self, due_ns: u64, block_s: f64, inside: f64) -> Option<Measured> {
+    /// How long the sound has waited that is taken next, for a block of `block_s` that is due at this time, of which
+    /// `shared_s` are filled while a period is: `inside` are frames of the source that lie behind the feed. Where its
+    /// callbacks tell their times.
+    pub(crate) fn measure(&self, due_ns: u64, (block_s, shared_s): (f64, f64), inside: f64) -> Option<Measured> {
         let outlet = self.feed.outlet();
         let last_ns = outlet.last_callback_ns().filter(|_| self.is_flowing())?;
         let rate_hz = f64::from(self.feed.rates_hz().0);
@@ -146,9 +153,10 @@ impl Intake {
         let period_s = f64::from(outlet.period_frames_max()) / rate_hz;
         Some(Measured {
             period_s,
-            queue_s: outlet.ready() as f64 / rate_hz + since_s - period_s - block_s,
+            queue_s: outlet.ready() as f64 / rate_hz + since_s - period_s - (block_s - shared_s),
             resampler_s: (self.feed.inside() + inside) / rate_hz,
             block_s,
+            shared_s,
         })
     }
 
@@ -214,10 +222,11 @@ impl Intake {
         self.feed.refresh();
         let enough = self.prime_frames() + self.feed.rhythm_frames() + more_frames;
         let surplus = self.feed.ready().saturating_sub(enough);
-        self.discard(surplus);
+        let (from_hz, to_hz) = self.feed.rates_hz();
+        self.discard(surplus * u64::from(from_hz) / u64::from(to_hz));
     }
 
-    /// Takes frames away that lie before the ring's first frame.
+    /// Takes frames of the source away that lie before the ring's first frame.
     pub(crate) fn discard(&mut self, frames: u64) {
         self.feed.discard(frames);
     }

@@ -49,7 +49,7 @@ impl Lane {
         let fill_frames = usize::try_from(at_source(block_frames as u64)).unwrap_or(stride);
         let feed = Feed::new(outlet, from_hz, from_hz, stride)?;
         let intake = Intake::new(feed, true, fill_frames, stride, at_source(cushion_frames));
-        let own = OwnClock::new((from_hz, to_hz), cushion_frames, retimer);
+        let own = OwnClock::new((from_hz, to_hz), block_frames, cushion_frames, retimer);
         let block_s = block_frames as f64 / f64::from(to_hz);
         Ok(Self { intake, own: Some(own), due: None, block_frames, block_s })
     }
@@ -63,6 +63,15 @@ impl Lane {
         self.intake.convert(own.rates_hz(), self.block_frames, own.cushion_frames())?;
         own.lead();
         Ok(())
+    }
+
+    /// The first time from this one on, on `CLOCK_MONOTONIC` in nanoseconds, at which a tick finds most of what a device
+    /// that leads has captured: its ticks lie a whole number of blocks apart, and a block is a whole number of what these
+    /// times lie apart. Of any other source, this very time.
+    #[must_use]
+    pub fn tick_after(&mut self, now_ns: u64) -> u64 {
+        self.intake.look();
+        self.own.as_mut().map_or(now_ns, |own| own.tick_after(&mut self.intake, now_ns))
     }
 
     /// Whether the source has a clock of its own.
@@ -186,7 +195,8 @@ impl Lane {
     /// Leaves word of how long the sound of the next block has waited.
     fn measure(&self) {
         let inside = self.retimer().map_or(0.0, Retimer::inside);
-        let measured = self.due.and_then(|due| self.intake.measure(due.at_ns, self.block_s, inside));
+        let shared_s = self.own.as_ref().map_or(0.0, |own| own.shared_s(&self.intake));
+        let measured = self.due.and_then(|due| self.intake.measure(due.at_ns, (self.block_s, shared_s), inside));
         if let Some(measured) = measured.filter(|_| self.intake.live()) {
             self.intake.health().delays.saw_block(measured);
         }

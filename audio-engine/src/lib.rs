@@ -20,6 +20,7 @@
 
 #![cfg_attr(rtsan, feature(sanitize))]
 
+mod adapter;
 pub mod arrivals;
 pub mod asound;
 pub mod capture;
@@ -63,6 +64,7 @@ pub mod stdin;
 pub mod tempo;
 pub mod tick;
 pub mod track;
+mod true_rate;
 pub mod uri;
 pub mod virtual_device;
 pub mod vitals;

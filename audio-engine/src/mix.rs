@@ -7,18 +7,21 @@
 
 use crate::feed::pack;
 use crate::gauge::Gauge;
+use crate::locked::{Locked, LockedSamples};
 use audio_dsp::{GLIDE_SECONDS, LOOK_AHEAD_SECONDS, Limiter, RELEASE_SECONDS, Ramp, Strip};
 use control_protocol::Master;
 use shm_layout::{FrameIndex, RingWriter};
 
 /// The mix, and the block of it that is being summed.
 pub struct Mix {
+    /// Before the ring: it goes before that.
+    hot: Option<Locked>,
     ring: RingWriter,
     gauge: Gauge,
     channels: usize,
     block_frames: usize,
     /// `[channels][block_frames]`.
-    planar: Vec<f32>,
+    planar: LockedSamples,
     fader: Ramp,
     /// The fader's gain in each frame, while it glides.
     gains: Vec<f32>,
@@ -38,11 +41,12 @@ impl Mix {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds of frames")]
         let glide_frames = (GLIDE_SECONDS * f64::from(rate_hz)) as u32;
         Self {
+            hot: Locked::mapped(ring.header_addresses()),
             gauge: gauge.with_loudness().beginning_at(ring.next_frame()),
             ring,
             channels,
             block_frames,
-            planar: vec![0.0; channels * block_frames],
+            planar: LockedSamples::zeros(channels * block_frames),
             fader: Ramp::new(master.gain.factor()),
             gains: vec![0.0; block_frames],
             glide_frames,
@@ -132,6 +136,7 @@ impl Mix {
 
     /// Closes its ring. Frees memory: not on the tick's thread.
     pub fn close(self) {
+        drop(self.hot);
         self.ring.close();
     }
 }

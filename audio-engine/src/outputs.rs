@@ -32,6 +32,8 @@ struct Kept {
     form: Option<Form>,
     /// Why it is away, while it is.
     lost: Option<String>,
+    /// When it has played the last impulse that was told.
+    impulse_ns: Option<u64>,
 }
 
 impl Outputs {
@@ -93,7 +95,7 @@ impl Outputs {
         // Who is gone does not hear it.
         let tell = move |news| drop(own.send(Event::Output(ticket, news)));
         let output = keep(opening, tell).map_err(|e| (format!("no thread for the output: {e}"), Exit::Refused))?;
-        self.kept.push(Kept { ticket, spec, output, leads: pilot.is_some(), form: None, lost: None });
+        self.kept.push(Kept { ticket, spec, output, leads: pilot.is_some(), form: None, lost: None, impulse_ns: None });
         Ok(())
     }
 
@@ -144,6 +146,13 @@ impl Outputs {
 
     /// Tells how those do that are open.
     pub(crate) fn look(&mut self, send: &dyn Fn(FromEngine)) {
+        for kept in &mut self.kept {
+            let last_ns = kept.output.last_impulse_ns();
+            if let Some(at_ns) = last_ns.filter(|_| last_ns != kept.impulse_ns) {
+                kept.impulse_ns = last_ns;
+                send(FromEngine::ImpulsePlayed { number: kept.spec.number, at_ns });
+            }
+        }
         if self.kept.is_empty() || self.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
             return;
         }

@@ -6,8 +6,9 @@
 //! After a stop, sound goes on where it belongs: the silence is as long as the stop was, to within what callbacks are
 //! late, and what is left of that is made up for by and by. Sound that came late is heard late and never thrown away.
 
+use crate::feed::Feed;
 use crate::intake::Intake;
-use crate::queue::Outlet;
+use crate::queue::{Outlet, common_divisor};
 use crate::retimer::{Retimer, whole};
 use crate::tempo::Due;
 use audio_dsp::DriftLoop;
@@ -16,13 +17,18 @@ use audio_dsp::DriftLoop;
 const LATENESS_SECONDS: f64 = 0.005;
 /// In this time a rate is known well enough to bend the tick with it.
 const LEARNING_SECONDS: f64 = 2.0;
+/// A leader's first tick may be so much nearer to its callback than the cushion: the time of a frame is rounded.
+const SLACK_SECONDS: f64 = 0.0001;
 /// The time in which the tick makes up for what a leader is away from its length: all rings hear of it.
 const LEADER_PULL_SECONDS: f64 = 5.0;
 
 /// The clock of one device.
 pub(crate) struct OwnClock {
     rates_hz: (u32, u32),
+    block_frames: usize,
     cushion_frames: u64,
+    /// Frames of the device until the end of its last callback.
+    delivered: u64,
     drift: DriftLoop,
     part: Part,
     /// Its ring has begun: from then on no frame is skipped.
@@ -35,10 +41,20 @@ enum Part {
     Leads(Bearing),
 }
 
+/// How a leader's callbacks and the ticks meet, in frames of the device.
+struct Beat {
+    /// What periods and blocks are multiples of.
+    step: f64,
+    /// By how much callbacks may be late.
+    cushion: f64,
+    /// By how much a tick may be nearer to the callback before it than the cushion, at the beginning.
+    slack: f64,
+}
+
 /// What is known of a leader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bearing {
-    /// Neither its length nor its rate: the first sound decides about the length.
+    /// Neither its length nor its rate: with the first sound the length is chosen.
     Unknown,
     /// Its length will do, and is not held while its rate is learnt.
     Learning,
@@ -48,9 +64,9 @@ enum Bearing {
 
 impl OwnClock {
     /// A device of the first rate, resampled to the second.
-    pub(crate) fn new(rates_hz: (u32, u32), cushion_frames: u64, retimer: Retimer) -> Self {
-        let drift = DriftLoop::new(rates_hz.0, 0.0);
-        Self { rates_hz, cushion_frames, drift, part: Part::Resampled(retimer), has_begun: false }
+    pub(crate) fn new(rates_hz: (u32, u32), block_frames: usize, cushion_frames: u64, retimer: Retimer) -> Self {
+        let (drift, part) = (DriftLoop::new(rates_hz.0, 0.0), Part::Resampled(retimer));
+        Self { rates_hz, block_frames, cushion_frames, delivered: 0, drift, part, has_begun: false }
     }
 
     /// Leads, and is not resampled.
@@ -85,6 +101,23 @@ impl OwnClock {
     pub(crate) fn leader_ppm(&self) -> Option<f64> {
         let Part::Leads(_) = self.part else { return None };
         Some(self.drift.clock().rate_ppm() + 1e6 * self.drift.error_frames() / self.rate_hz() / LEADER_PULL_SECONDS)
+    }
+
+    /// As [`Lane::tick_after`](crate::lane::Lane::tick_after), of a leader.
+    pub(crate) fn tick_after(&mut self, intake: &mut Intake, now_ns: u64) -> u64 {
+        self.observe(intake);
+        let beat = self.beat(intake.feed());
+        let now_s = now_ns as f64 * 1e-9;
+        let Some(delivered) = self.drift.clock().frames_at(now_s).filter(|_| self.retimer().is_none()) else {
+            return now_ns;
+        };
+        let missing = (self.delivered as f64 + beat.cushion - delivered).rem_euclid(beat.step);
+        now_ns + whole(1e9 * missing / self.rate_hz()) as u64
+    }
+
+    /// How much of a block is filled while the leader's period is, in seconds.
+    pub(crate) fn shared_s(&self, intake: &Intake) -> f64 {
+        if self.retimer().is_some() { 0.0 } else { self.beat(intake.feed()).step / self.rate_hz() }
     }
 
     /// As [`Lane::fill`](crate::lane::Lane::fill).
@@ -127,6 +160,7 @@ impl OwnClock {
                 self.drift.reset();
             }
             self.drift.observe(arrival.at_ns as f64 * 1e-9, arrival.frames_total);
+            self.delivered = arrival.frames_total;
         }
     }
 
@@ -159,19 +193,19 @@ impl OwnClock {
     ) -> usize {
         intake.settle_loss();
         let at_once = ended || intake.has_successor();
-        let delivered = due.filter(|_| !at_once).and_then(|due| self.drift.clock().frames_at(due.at_s()));
-        let Some(length) = delivered.map(|delivered| delivered - self.position(intake)) else {
+        let Some(delivered) = due.filter(|_| !at_once).and_then(|due| self.drift.clock().frames_at(due.at_s())) else {
             if intake.may_begin(ended) {
                 intake.begin();
             }
             return 0;
         };
+        let length = delivered - self.position(intake);
         // With a length to keep, its place is known as soon as there is some.
         let is_placed = self.has_begun && !self.part.leads_unknown();
         if !(if is_placed { intake.has_sound() } else { intake.may_begin(false) }) {
             return frames;
         }
-        let late = self.late_frames(intake, length);
+        let late = self.late_frames(intake, length, delivered);
         let wait = whole((-late * self.filled_per_frame()).round());
         if wait >= frames {
             return frames;
@@ -184,12 +218,14 @@ impl OwnClock {
     }
 
     /// By how many frames the next sound would be later than it should, if it began now.
-    fn late_frames(&mut self, intake: &mut Intake, length: f64) -> f64 {
+    fn late_frames(&mut self, intake: &mut Intake, length: f64, delivered: f64) -> f64 {
         let silence_frames = intake.silence_frames() as f64 / self.filled_per_frame();
+        let least = self.least_length(intake.feed(), delivered);
         match &mut self.part {
             Part::Leads(bearing @ Bearing::Unknown) => {
                 *bearing = Bearing::Learning;
-                self.drift.set_target_frames(length);
+                // Once the ring has begun nothing is skipped any more.
+                self.drift.set_target_frames(if self.has_begun { length } else { least });
             }
             Part::Leads(_) => {
                 let target_frames = self.drift.target_frames();
@@ -211,9 +247,31 @@ impl OwnClock {
         length - self.drift.target_frames()
     }
 
+    /// How much of a leader's sound must lie before the next block, which is due when this much was delivered by its clock:
+    /// so much that no block comes to the end of what its callbacks have given, those that are late by the cushion too.
+    ///
+    /// A callback gives a period. Ticks lie a block apart, so that their distances from the callbacks before them are whole
+    /// steps apart, a step being what both are multiples of; the longest is a period, less a step, more than the shortest.
+    fn least_length(&self, feed: &Feed, delivered: f64) -> f64 {
+        let Beat { step, cushion, slack } = self.beat(feed);
+        let shortest = (delivered - self.delivered as f64 - cushion + slack).rem_euclid(step) + cushion - slack;
+        let block = self.block_frames as f64 / self.filled_per_frame();
+        shortest + feed.grain_frames() as f64 - step + block
+    }
+
+    /// How callbacks and ticks meet, in frames of the device.
+    fn beat(&self, feed: &Feed) -> Beat {
+        let is_converted = self.rates_hz.0 != self.rates_hz.1;
+        let block = if is_converted { 1 } else { u32::try_from(self.block_frames).unwrap_or(1) };
+        let step = f64::from(common_divisor(feed.outlet().period_step_frames(), block).max(1));
+        let cushion = self.cushion_frames as f64 / self.filled_per_frame();
+        // What is lost by rounding is not to cost a whole step.
+        Beat { step, cushion, slack: (SLACK_SECONDS * self.rate_hz()).min(cushion / 3.0) }
+    }
+
     /// Skips frames that lie before the ring's first one.
     fn skip(&mut self, intake: &mut Intake, late: f64, retired: &mut impl FnMut(Outlet)) {
-        let Part::Resampled(retimer) = &mut self.part else { return };
+        let Part::Resampled(retimer) = &mut self.part else { return intake.discard(whole(late) as u64) };
         let lead_in = retimer.lead_in();
         intake.discard(whole(late - lead_in) as u64);
         if late < lead_in {

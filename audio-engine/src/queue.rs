@@ -48,6 +48,8 @@ const ARRIVALS_MAX: usize = 256;
 pub struct Health {
     /// Periods delivered or lost so far: shows that the device is alive.
     pub periods: AtomicU64,
+    /// Frames that its callbacks were given so far.
+    pub frames: AtomicU64,
     /// Glitches the device reported.
     pub xruns: AtomicU64,
     /// Frames that found the queue full.
@@ -140,6 +142,8 @@ pub struct Outlet {
     sound_ready: u64,
     lost_ready: u64,
     period_frames_max: u32,
+    /// What all periods so far are multiples of.
+    period_step_frames: u32,
     /// Frames, sound and losses, of all notes so far.
     offered: u64,
     arrivals: VecDeque<Arrival>,
@@ -158,6 +162,14 @@ pub enum Run {
     Lost(usize, GapCause),
     /// Nothing is there now.
     Dry,
+}
+
+/// The greatest one (Euclid); of 0 and another number, that one.
+pub(crate) const fn common_divisor(mut a: u32, mut b: u32) -> u32 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 /// A queue of at least `frames` frames. The smallest period it is made for is 16 frames on average.
@@ -186,6 +198,7 @@ pub fn queue(channels: usize, frames: usize, health: &Arc<Health>) -> (Inlet, Ou
         sound_ready: 0,
         lost_ready: 0,
         period_frames_max: 0,
+        period_step_frames: 0,
         offered: 0,
         arrivals: VecDeque::with_capacity(ARRIVALS_MAX),
         last_at_ns: 0,
@@ -196,14 +209,14 @@ pub fn queue(channels: usize, frames: usize, health: &Arc<Health>) -> (Inlet, Ou
 }
 
 /// A queue whose memory is there already, and stays there where that is allowed: a callback takes no page faults.
-fn touched<T: Copy>(capacity: usize, value: T) -> (Producer<T>, Consumer<T>, Option<Locked>) {
+pub(crate) fn touched<T: Copy>(capacity: usize, value: T) -> (Producer<T>, Consumer<T>, Option<Locked>) {
     let (mut producer, mut consumer) = RingBuffer::new(capacity);
     if let Ok(places) = producer.write_chunk_uninit(capacity) {
         places.fill_from_iter(std::iter::repeat_n(value, capacity));
     }
     let mut locked = None;
     if let Ok(filled) = consumer.read_chunk(capacity) {
-        locked = Locked::pages_of(filled.as_slices().0);
+        locked = Locked::queue(filled.as_slices().0);
         filled.commit_all();
     }
     (producer, consumer, locked)
@@ -339,6 +352,7 @@ impl Outlet {
             self.sound_ready += u64::from(note.frames);
             self.lost_ready += note.lost;
             self.period_frames_max = self.period_frames_max.max(note.frames);
+            self.period_step_frames = common_divisor(self.period_step_frames, note.frames);
             self.offered += note.lost + u64::from(note.frames);
             self.open.push_back(note);
             if note.at_ns > 0 {
@@ -385,6 +399,12 @@ impl Outlet {
     #[must_use]
     pub const fn period_frames_max(&self) -> u32 {
         self.period_frames_max
+    }
+
+    /// The most frames that all periods seen are multiples of: a device's period, unless it varies.
+    #[must_use]
+    pub const fn period_step_frames(&self) -> u32 {
+        self.period_step_frames
     }
 
     /// Whether the source has ended and everything was taken.

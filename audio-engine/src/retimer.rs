@@ -2,6 +2,7 @@
 
 use crate::feed::pack;
 use crate::intake::GapPart;
+use crate::locked::LockedSamples;
 use crate::marks::Marks;
 use audio_dsp::{Quality, RateError, VariableResampler};
 use control_protocol::GapCause;
@@ -21,7 +22,7 @@ pub(crate) struct Retimer {
     /// One past the last frame of the source, once it has ended.
     end: Option<f64>,
     /// `[channels][block_frames]`.
-    out: Vec<f32>,
+    out: LockedSamples,
     gaps: Vec<GapPart>,
 }
 
@@ -48,7 +49,7 @@ impl Retimer {
             given: lead_in,
             marks,
             end: None,
-            out: vec![0.0; channels * block_frames],
+            out: LockedSamples::zeros(channels * block_frames),
             gaps: Vec::with_capacity(block_frames + 1),
         })
     }

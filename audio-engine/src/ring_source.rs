@@ -101,6 +101,7 @@ fn start(
         live: true,
         own_clock: true,
         may_lead: false,
+        is_steady: false,
         runs_already: true,
         waits_for_peer: false,
         // The next engine need not find its writer there.

@@ -38,6 +38,18 @@ pub fn promote(priority: u8) -> bool {
     with_priority(priority, || promote_current_thread_to_real_time(0, ANY_RATE_HZ).is_ok())
 }
 
+/// Whether this process may have real-time priority: asked once, by a thread that then ends.
+///
+/// # Real time
+/// None: it waits for that thread.
+pub fn is_allowed() -> bool {
+    static ALLOWED: OnceLock<bool> = OnceLock::new();
+    *ALLOWED.get_or_init(|| {
+        let asking = std::thread::Builder::new().spawn(|| promote(PRIORITY_CALLBACK));
+        asking.is_ok_and(|thread| thread.join().unwrap_or(false))
+    })
+}
+
 /// A rate that the library wants to be told, and uses on other systems only.
 const ANY_RATE_HZ: u32 = 48_000;
 

@@ -4,6 +4,7 @@
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::entrant::{Entrant, Lineage, elect};
+use crate::lane::Lane;
 use crate::limits::short;
 use crate::live::Outlets;
 use crate::mix::Mix;
@@ -112,14 +113,18 @@ impl Running {
         let output_leads = orders.output_leads.load(Ordering::Relaxed);
         let leader = if output_leads { None } else { elect(&mut entrants) };
 
-        // The rings begin now. Making them takes a while; the first ticks catch up with what has come in meanwhile.
+        // The rings begin now, or less than a block later, where that suits the leader's callbacks. Making them takes a while; the first ticks catch up with what has come in meanwhile.
         let clock = Clock {
             first_frame: config.first_frame,
             first_frame_ns: config.first_frame_ns,
             sample_rate_hz: config.sample_rate_hz,
         };
         let (first_frame, pace) = match config.clock {
-            ClockKind::Monotonic => (clock.frame_at(rt::now_ns()), Pace::Monotonic(clock)),
+            ClockKind::Monotonic => {
+                let now_ns = rt::now_ns();
+                let begin_ns = leader_of(&mut entrants, leader.as_ref()).map_or(now_ns, |lane| lane.tick_after(now_ns));
+                (clock.frame_at(begin_ns), Pace::Monotonic(clock))
+            }
             ClockKind::Virtual => (config.first_frame, Pace::Virtual),
         };
         let (mut prefaulters, mut opened) = (Vec::new(), Vec::new());
@@ -415,10 +420,9 @@ impl Running {
             return;
         }
         self.delays_due = Instant::now() + DELAYS_EVERY;
-        let block_ns = self.block_frames * 1_000_000_000 / u64::from(self.clock.sample_rate_hz);
         let tick_ns = self.orders.written_ns.load(Ordering::Relaxed);
         for seat in self.seats.iter().flatten() {
-            if let Some(delays) = seat.health.delays.told(block_ns, tick_ns, self.mix_ns) {
+            if let Some(delays) = seat.health.delays.told(tick_ns, self.mix_ns) {
                 send(FromEngine::Delays { stream: seat.name.clone(), delays });
             }
         }
@@ -465,6 +469,11 @@ impl Running {
         }
         None
     }
+}
+
+/// The lane of the entrant that leads.
+fn leader_of<'a>(entrants: &'a mut [Entrant], leader: Option<&StreamName>) -> Option<&'a mut Lane> {
+    entrants.iter_mut().find(|entrant| leader == Some(&entrant.name)).map(|entrant| &mut entrant.lane)
 }
 
 /// A strip of the mixer for a source of so many channels: open, at unity.

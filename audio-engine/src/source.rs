@@ -7,6 +7,7 @@ use crate::live::{Again, LiveSource, Outlets, keep};
 use crate::queue::{Health, Outlet, queue};
 use crate::raw::read_wav_header;
 use crate::ring_source::{self, Surroundings};
+use crate::rt;
 use crate::stdin::RawStream;
 use crate::uri::{SignalKind, SourceUri, UriError, VirtualSpec};
 use crate::virtual_device::VirtualDevice;
@@ -43,6 +44,8 @@ pub struct OpenSource {
     pub own_clock: bool,
     /// Whether the engine's clock may follow it, where it has an own one.
     pub may_lead: bool,
+    /// Whether its callbacks come when they are due: with real-time priority, and not from a sound server, which has none.
+    pub is_steady: bool,
     /// Whether it delivers before it is asked to begin.
     pub runs_already: bool,
     /// Whether somebody else decides when it delivers: a pipe.
@@ -218,6 +221,7 @@ fn open_live(
     let rate_hz = source.config.sample_rate;
     let channels = usize::from(source.config.channels);
     let runs_already = matches!(source.again, Again::Find { .. });
+    let is_steady = !matches!(source.again, Again::Find { of_server: true, .. }) && rt::is_allowed();
     let refuse = |error: &cpal::Error| OpenError::from(DeviceError::refused(label, error));
     let successors = keep(source, &health, DEVICE_PATIENCE).map_err(|e| refuse(&e))?;
     let gone = || refuse(&cpal::ErrorKind::DeviceNotAvailable.into());
@@ -230,6 +234,7 @@ fn open_live(
         live: true,
         own_clock: true,
         may_lead: true,
+        is_steady,
         runs_already,
         waits_for_peer: false,
         resume_uri: None,
@@ -308,6 +313,7 @@ fn read_in_thread(
         live: false,
         own_clock: false,
         may_lead: false,
+        is_steady: false,
         runs_already: true,
         waits_for_peer: false,
         resume_uri: None,

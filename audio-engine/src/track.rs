@@ -6,6 +6,7 @@ use crate::detour::{Detour, Waits};
 use crate::gauge::Gauge;
 use crate::insert::Insert;
 use crate::lane::Lane;
+use crate::locked::Locked;
 use crate::mix::Mix;
 use crate::note::{Missing, Note, Notes, OpenGap};
 use crate::queue::Outlet;
@@ -20,6 +21,8 @@ const CAUGHT_UP_AT_ONCE: usize = 4;
 /// A source on its way into its ring.
 pub struct Track {
     lane: Lane,
+    /// Before the ring: it goes before that.
+    hot: Option<Locked>,
     ring: RingWriter,
     gauge: Gauge,
     strip: Strip,
@@ -78,6 +81,7 @@ impl Track {
             detour: Detour::new(lane.channels(), lane.block_frames()),
             gauge: gauge.beginning_at(ring.next_frame()),
             lane,
+            hot: Locked::mapped(ring.header_addresses()),
             ring,
             strip,
             gap: OpenGap::default(),
@@ -107,6 +111,7 @@ impl Track {
 
     /// Closes its ring and frees its source. Frees memory: not on the tick's thread.
     pub fn close(self) {
+        drop(self.hot);
         self.ring.close();
     }
 

@@ -67,6 +67,10 @@ pub struct VirtualSpec {
     pub vanish_after_s: Option<f64>,
     /// It can be opened again so many seconds after it disappeared.
     pub return_after_s: Option<f64>,
+    /// The rate that it has when it comes back, in Hz, and its channels.
+    pub return_rate_hz: Option<u32>,
+    /// See above.
+    pub return_channels: Option<u32>,
 }
 
 /// The signals of `test:` and `virtual:`.
@@ -170,7 +174,8 @@ impl FromStr for SourceUri {
 }
 
 const SIGNAL_KEYS: [&str; 5] = ["rate", "channels", "format", "seconds", "period"];
-const FAULT_KEYS: [&str; 4] = ["drift_ppm", "xrun_every_s", "vanish_after_s", "return_after_s"];
+const FAULT_KEYS: [&str; 6] =
+    ["drift_ppm", "xrun_every_s", "vanish_after_s", "return_after_s", "return_rate", "return_channels"];
 
 fn stdin(uri: &str, rest: &str) -> Result<SourceUri, UriError> {
     let options = Options::new(uri, rest, &["rate", "channels", "format"])?;
@@ -242,6 +247,8 @@ fn virtual_device(uri: &str, rest: &str, faults: &[&str]) -> Result<SourceUri, U
         xrun_every_s: options.number("xrun_every_s", 0.001, 1e9)?,
         vanish_after_s: options.number("vanish_after_s", 0.0, 1e9)?,
         return_after_s: options.number("return_after_s", 0.0, 1e9)?,
+        return_rate_hz: options.rate_of("return_rate")?,
+        return_channels: options.channels_of("return_channels")?,
     }))
 }
 
@@ -313,11 +320,19 @@ impl<'a> Options<'a> {
     }
 
     fn rate(&self) -> Result<Option<u32>, UriError> {
-        self.integer("rate", *SAMPLE_RATES_HZ.start(), *SAMPLE_RATES_HZ.end())
+        self.rate_of("rate")
+    }
+
+    fn rate_of(&self, key: &str) -> Result<Option<u32>, UriError> {
+        self.integer(key, *SAMPLE_RATES_HZ.start(), *SAMPLE_RATES_HZ.end())
     }
 
     fn channels(&self) -> Result<Option<u32>, UriError> {
-        self.integer("channels", *CHANNELS.start(), *CHANNELS.end())
+        self.channels_of("channels")
+    }
+
+    fn channels_of(&self, key: &str) -> Result<Option<u32>, UriError> {
+        self.integer(key, *CHANNELS.start(), *CHANNELS.end())
     }
 }
 

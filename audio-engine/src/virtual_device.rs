@@ -92,12 +92,20 @@ impl VirtualDevice {
         format!("virtual {}", self.spec.signal)
     }
 
+    /// Its rate and channels now: it may come back with others.
+    fn form(&self) -> (u32, u32) {
+        let has_vanished = self.life.vanished_ns.load(Ordering::Relaxed) > 0;
+        let now = |before: u32, then: Option<u32>| then.filter(|_| has_vanished).unwrap_or(before);
+        (now(self.sample_rate_hz, self.spec.return_rate_hz), now(self.spec.channels, self.spec.return_channels))
+    }
+
     fn range(&self) -> SupportedStreamConfigRange {
         let period = self.spec.period_frames;
+        let (rate_hz, channels) = self.form();
         SupportedStreamConfigRange::new(
-            u16::try_from(self.spec.channels).unwrap_or(u16::MAX),
-            self.sample_rate_hz,
-            self.sample_rate_hz,
+            u16::try_from(channels).unwrap_or(u16::MAX),
+            rate_hz,
+            rate_hz,
             SupportedBufferSize::Range { min: period, max: period },
             self.spec.format,
         )
@@ -179,9 +187,7 @@ impl DeviceTrait for VirtualDevice {
         D: FnMut(&Data, &InputCallbackInfo) + Send + 'static,
         E: FnMut(Error) + Send + 'static,
     {
-        let same = u32::from(config.channels) == self.spec.channels
-            && config.sample_rate == self.sample_rate_hz
-            && sample_format == self.spec.format;
+        let same = (config.sample_rate, u32::from(config.channels)) == self.form() && sample_format == self.spec.format;
         if !same {
             return Err(ErrorKind::UnsupportedConfig.into());
         }
@@ -285,9 +291,12 @@ impl Player {
             }
             std::thread::park();
         }
-        let VirtualDevice { spec, sample_rate_hz, first_frame, life, .. } = &self.device;
-        let channels = spec.channels as usize;
-        let nominal_hz = f64::from(*sample_rate_hz);
+        let VirtualDevice { spec, sample_rate_hz: first_rate_hz, first_frame, life, .. } = &self.device;
+        let (sample_rate_hz, channels) = self.device.form();
+        let channels = channels as usize;
+        // Where its signal begins, at the rate that it has now.
+        let first_frame = first_frame * u64::from(sample_rate_hz) / u64::from(*first_rate_hz);
+        let nominal_hz = f64::from(sample_rate_hz);
         let true_hz = nominal_hz * (1.0 + spec.drift_ppm / 1e6);
         let born_ns = match life.born_ns.compare_exchange(0, self.device.now_ns(), Ordering::Relaxed, Ordering::Relaxed)
         {
@@ -298,13 +307,13 @@ impl Player {
             Some(after_s) if life.vanished_ns.load(Ordering::Relaxed) == 0 => frames_in(after_s, true_hz),
             _ => u64::MAX,
         };
-        let end = spec.seconds.map_or(u64::MAX, |s| frames_in(s, nominal_hz).saturating_sub(*first_frame));
+        let end = spec.seconds.map_or(u64::MAX, |s| frames_in(s, nominal_hz).saturating_sub(first_frame));
         let xrun_every = spec.xrun_every_s.map(|s| frames_in(s, nominal_hz).max(u64::from(spec.period_frames) + 1));
         // A device that was away comes back in the middle of its signal.
         let mut at = frames_in(self.device.now_ns().saturating_sub(born_ns) as f64 / 1e9, true_hz);
         at = if at < u64::from(spec.period_frames) { 0 } else { at };
         let mut next_xrun = xrun_every.map_or(u64::MAX, |every| (at / every + 1) * every);
-        let mut signal = SignalSource::new(signal_of(spec.signal, *sample_rate_hz), *sample_rate_hz);
+        let mut signal = SignalSource::new(signal_of(spec.signal, sample_rate_hz), sample_rate_hz);
         let mut heard = vec![0.0_f32; spec.period_frames as usize * channels];
         let mut period: Vec<T> = vec![T::EQUILIBRIUM; heard.len()];
 
@@ -335,7 +344,7 @@ impl Player {
             let info =
                 InputCallbackInfo::new(InputStreamTimestamp { callback: instant(at + frames), capture: instant(at) });
             if let (SignalKind::Impulse, Some(source)) = (spec.signal, &self.device.source) {
-                let every = impulses_every(*sample_rate_hz);
+                let every = impulses_every(sample_rate_hz);
                 for frame in (at..at + frames).filter(|frame| is_impulse(first_frame + frame, every)) {
                     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as above")]
                     let since_ns = (frame as f64 / true_hz * 1e9) as u64;

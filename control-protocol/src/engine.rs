@@ -120,6 +120,12 @@ pub enum ToEngine {
         /// Which output.
         number: u32,
     },
+    /// What is kept in the queues of devices that come from now on, for callbacks that are late. Unsaid, it is the engine's
+    /// choice.
+    Cushion {
+        /// So much, in milliseconds.
+        ms: u32,
+    },
 }
 
 /// Why frames are missing.
@@ -351,5 +357,12 @@ pub enum FromEngine {
     RealTime {
         /// Or it was refused: under load there may be gaps.
         granted: bool,
+    },
+    /// An output of `virtual:?listen=1` has played an impulse.
+    ImpulsePlayed {
+        /// Which output.
+        number: u32,
+        /// When its frame was played, on `CLOCK_MONOTONIC`, in nanoseconds.
+        at_ns: u64,
     },
 }

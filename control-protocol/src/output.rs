@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// What is to be played where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputSpec {
-    /// Which output of the engine; the one that had this number goes when this one is open.
+    /// Which output of the engine; the one that had this number goes when this one is open. Only 0 may lead the clock.
     pub number: u32,
     /// Whose answers are meant: each wish has a number of its own.
     pub wish: u32,

@@ -79,6 +79,7 @@ fn to_engine() -> Vec<String> {
         ToEngine::Resampling(Resampling::Fast),
         ToEngine::Resampling(Resampling::Normal),
         ToEngine::Resampling(Resampling::Best),
+        ToEngine::Cushion { ms: 300 },
         ToEngine::SetProcessing {
             stream: name("mic"),
             processing: Processing {
@@ -162,6 +163,7 @@ fn from_engine() -> Vec<String> {
         FromEngine::OutputLeads { number: 0 },
         FromEngine::RealTime { granted: true },
         FromEngine::RealTime { granted: false },
+        FromEngine::ImpulsePlayed { number: 1, at_ns: 300 },
         FromEngine::OutputPlays {
             number: 0,
             wish: 3,

@@ -47,6 +47,12 @@ impl Mapping {
         unsafe { self.map.as_mut_ptr().add(offset) }
     }
 
+    /// The addresses of a range.
+    pub(crate) fn addresses(&self, offset: usize, bytes: usize) -> std::ops::Range<usize> {
+        let begin = self.address(offset, bytes, 1) as usize;
+        begin..begin + bytes
+    }
+
     pub(crate) fn load_u64(&self, offset: usize, order: Ordering) -> u64 {
         self.atomic_u64(offset).load(order)
     }

@@ -15,6 +15,7 @@ use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::time::{ClockId, clock_gettime};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -236,6 +237,12 @@ impl RingWriter {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The addresses in this process of its header, the hot lines among it: for who keeps them in memory.
+    #[must_use]
+    pub fn header_addresses(&self) -> Range<usize> {
+        self.map.addresses(0, at::HEADER_END)
     }
 
     /// Touches the ring's pages from another thread, so that the writer's first lap takes no page faults.

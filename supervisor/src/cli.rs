@@ -327,6 +327,9 @@ pub(crate) struct SettingFlags {
     /// How much resampling computes: fast for speech, best for music [default: normal]
     #[arg(long, value_name = "QUALITY", value_parser = choice_of(&keys::RESAMPLING))]
     pub resampling: Option<String>,
+    /// Sound kept ready for callbacks that are late, in ms; 0 is as it fits the device [default: 0]
+    #[arg(long, value_name = "MS", value_parser = range_of(&keys::CUSHION))]
+    pub cushion: Option<u32>,
     /// How a stream goes into the mix, as in --mix "mic gain=-6dB"; once more for another stream [default: []]
     #[arg(long, value_name = "LINE")]
     pub mix: Vec<String>,
@@ -348,6 +351,7 @@ impl SettingFlags {
         settings.flag(&keys::RATE, self.rate.map(Value::Count));
         settings.flag(&keys::HISTORY, self.history.map(Value::Count));
         settings.flag(&keys::RESAMPLING, self.resampling.clone().map(Value::Text));
+        settings.flag(&keys::CUSHION, self.cushion.map(Value::Count));
         settings.flag(&keys::MIX, (!self.mix.is_empty()).then(|| Value::List(self.mix.clone())));
         settings.flag(&keys::OUTPUT, self.output.clone().map(Value::Text));
         settings.flag(&keys::OUTPUT_STREAM, self.output_stream.clone().map(Value::Text));

@@ -106,14 +106,31 @@ struct Found {
     sum_ms: f64,
     in_mix_ms: f64,
     block_ms: f64,
+    out: Out,
+}
+
+/// What the impulses took until an output had played them, and what the stages and the output say.
+#[derive(Debug)]
+struct Out {
+    taken_ms: Vec<f64>,
+    said_ms: f64,
+}
+
+impl Out {
+    fn measured_ms(&self) -> f64 {
+        median(self.taken_ms.clone())
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 impl Found {
     /// The median, as for the first frame of a block.
     fn measured_ms(&self, of: fn(&Taken) -> f64) -> f64 {
-        let mut all: Vec<f64> = self.taken.iter().map(|taken| of(taken) + taken.behind_ms).collect();
-        all.sort_by(f64::total_cmp);
-        all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+        median(self.taken.iter().map(|taken| of(taken) + taken.behind_ms).collect())
     }
 
     fn ring_ms(&self) -> f64 {
@@ -127,7 +144,8 @@ impl Found {
     /// Within a block: the mix is written block by block, too.
     fn agrees(&self) -> bool {
         let near = |measured: f64, said: f64| (measured - said).abs() <= self.block_ms;
-        near(self.ring_ms(), self.sum_ms) && near(self.mix_ms(), self.in_mix_ms)
+        let out = near(self.out.measured_ms(), self.out.said_ms);
+        near(self.ring_ms(), self.sum_ms) && near(self.mix_ms(), self.in_mix_ms) && out
     }
 
     fn json(&self) -> Value {
@@ -138,19 +156,23 @@ impl Found {
             "difference_ms": round(self.ring_ms() - self.sum_ms),
             "measured_in_mix_ms": round(self.mix_ms()), "in_mix_ms": self.in_mix_ms,
             "difference_in_mix_ms": round(self.mix_ms() - self.in_mix_ms),
+            "measured_out_ms": round(self.out.measured_ms()), "out_ms": self.out.said_ms,
+            "difference_out_ms": round(self.out.measured_ms() - self.out.said_ms),
         })
     }
 
     fn shown(&self) -> String {
         let agree = if self.agrees() { "they agree" } else { "they do not agree" };
         format!(
-            "probe: {} impulses took {:.1} ms to their ring and {:.1} ms to the mix; its stages say {:.1} and {:.1} ms: \
-             {agree} within a block ({:.1} ms)",
+            "probe: {} impulses took {:.1} ms to their ring, {:.1} ms to the mix and {:.1} ms through an output; its stages \
+             say {:.1}, {:.1} and {:.1} ms: {agree} within a block ({:.1} ms)",
             self.taken.len(),
             self.ring_ms(),
             self.mix_ms(),
+            self.out.measured_ms(),
             self.sum_ms,
             self.in_mix_ms,
+            self.out.said_ms,
             self.block_ms
         )
     }
@@ -199,8 +221,10 @@ fn probe(socket: &Path, runtime: &Path) -> Result<(Value, Found)> {
     if let Some(reason) = answer["probe"]["reason"].as_str() {
         refuse!(Refused, "the probe could not come: {reason}");
     }
-    let sounded_ns: Vec<u64> =
-        answer["probe"]["impulses_ns"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+    let times = |key: &str| -> Vec<u64> {
+        answer["probe"][key].as_array().into_iter().flatten().filter_map(Value::as_u64).collect()
+    };
+    let sounded_ns = times("impulses_ns");
     let ms = |frames: u64| frames as f64 * 1e3 / rate_hz as f64;
     let taken = |seen: &Seen| {
         let at_ns = sounded_ns.iter().rev().find(|at_ns| **at_ns <= seen.ring_ns)?;
@@ -213,17 +237,27 @@ fn probe(socket: &Path, runtime: &Path) -> Result<(Value, Found)> {
         })
     };
     let taken: Vec<_> = seen.iter().filter_map(taken).collect();
-    let sums = answer["probe"]["sum_ms"].as_f64().zip(answer["probe"]["in_mix_ms"].as_f64());
-    let Some((sum_ms, in_mix_ms)) = sums.filter(|_| taken.len() >= IMPULSES_MIN) else {
+    let out_ms = |played_ns: u64| {
+        let at_ns = sounded_ns.iter().rev().find(|at_ns| **at_ns <= played_ns)?;
+        (played_ns - at_ns < EVERY_NS).then(|| (played_ns - at_ns) as f64 * 1e-6)
+    };
+    let taken_ms: Vec<f64> = times("played_ns").into_iter().filter_map(out_ms).collect();
+    let number = |key: &str| answer["probe"][key].as_f64();
+    let said = number("sum_ms").zip(number("in_mix_ms")).zip(number("out_ms"));
+    let is_enough = taken.len() >= IMPULSES_MIN && taken_ms.len() >= IMPULSES_MIN;
+    let Some(((sum_ms, in_mix_ms), said_ms)) = said.filter(|_| is_enough) else {
         let last = seen.last().map_or(0, |seen| seen.at.0);
         refuse!(
             Fault,
-            "{} of {IMPULSES} impulses came in {} s, the last at frame {last}: too few to say anything; is the machine busy?",
+            "{} of {IMPULSES} impulses came in {} s, the last at frame {last}, and {} were played: too few to say anything; \
+             is the machine busy?",
             taken.len(),
-            PATIENCE.as_secs()
+            PATIENCE.as_secs(),
+            taken_ms.len()
         );
     };
-    Ok((answer, Found { taken, sum_ms, in_mix_ms, block_ms: ms(block_frames) }))
+    let out = Out { taken_ms, said_ms };
+    Ok((answer, Found { taken, sum_ms, in_mix_ms, block_ms: ms(block_frames), out }))
 }
 
 /// The probe's ring, as soon as this engine has made it: one of an earlier probe may still lie there.
@@ -258,7 +292,8 @@ mod tests {
 
     fn found(ring_ms: &[f64]) -> Found {
         let taken = ring_ms.iter().map(|&ring_ms| Taken { ring_ms, mix_ms: ring_ms + 10.0, behind_ms: 4.0 });
-        Found { taken: taken.collect(), sum_ms: 50.0, in_mix_ms: 55.0, block_ms: 10.0 }
+        let out = Out { taken_ms: ring_ms.iter().map(|ms| ms + 20.0).collect(), said_ms: 68.0 };
+        Found { taken: taken.collect(), sum_ms: 50.0, in_mix_ms: 55.0, block_ms: 10.0, out }
     }
 
     #[test]
@@ -266,10 +301,13 @@ mod tests {
         let once = found(&[46.1, 46.2, 90.0, 46.0, 46.3]);
         assert!(once.agrees(), "{once:?}");
         assert!((once.ring_ms() - 50.2).abs() < 1e-9);
-        assert!(once.shown().contains("took 50.2 ms to their ring and 60.2 ms") && once.shown().contains("they agree"));
+        assert!(once.shown().contains("took 50.2 ms to their ring, 60.2 ms") && once.shown().contains("they agree"));
         let always = found(&[58.0, 59.0, 60.0]);
         assert!(!always.agrees() && always.json()["difference_ms"] == 13.0, "{always:?}");
         assert!(!found(&[]).agrees(), "nothing says nothing");
+        let mut late = found(&[46.0; 3]);
+        late.out.taken_ms = vec![80.0; 3];
+        assert!(!late.agrees() && late.json()["difference_out_ms"] == 12.0, "{late:?}");
     }
 
     #[test]

@@ -185,6 +185,7 @@ pub(crate) fn plan(
         siblings,
         sources,
         resampling: resampling(settings),
+        cushion_ms: Some(settings.count(&keys::CUSHION)).filter(|&ms| ms > 0),
         mix: mix_wish::configured(settings)?,
         output: None,
         clock: ClockKind::Monotonic,

@@ -13,6 +13,7 @@ mod restarts;
 mod rows;
 mod sixteen;
 mod transcribe;
+mod viewer;
 
 use anyhow::{Context, Result, bail};
 use nix::time::{ClockId, clock_gettime};
@@ -39,6 +40,8 @@ const MEASURES: &[Measure] = &[
     commands::STATUS,
     endings::CTRL_C,
     endings::ORPHANS,
+    viewer::STEREO,
+    viewer::WIDE,
 ];
 
 fn main() -> ExitCode {

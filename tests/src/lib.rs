@@ -43,7 +43,9 @@ mod sounds;
 mod speech;
 mod status;
 mod terminal;
+mod tones;
 mod undisturbed;
+mod viewer;
 mod watch;
 mod words;
 
@@ -72,6 +74,8 @@ pub use sounds::{SOUNDS_RATE_HZ, Sound};
 pub use speech::{CLIPS, Clip, Speech, clip_file};
 pub use status::{ProcessStatus, Queue, Status, StreamStatus};
 pub use terminal::Terminal;
+pub use tones::{ToneWriter, Tones};
 pub use undisturbed::{Said, assert_no_word_lost, end_of, short, timed_words, undisturbed, words_in, words_of};
+pub use viewer::Viewer;
 pub use watch::{wait_until, watchdog};
 pub use words::{WordErrors, align, errors_of, normalise};

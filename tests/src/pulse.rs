@@ -72,6 +72,16 @@ impl Pulse {
         })
     }
 
+    /// Says more to ALSA, as lines of its configuration, to programs that start from now on.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn configure(&self, lines: &str) -> Result<()> {
+        let path = self.folder.path().join(".asoundrc");
+        let before = fs::read_to_string(&path)?;
+        fs::write(&path, before + lines).context("ALSA's configuration")
+    }
+
     /// What `pactl` says.
     ///
     /// # Errors

@@ -39,6 +39,26 @@ fn locked_kb(process: &Process) -> Result<u64> {
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
+/// How much of the mappings of its rings a process has locked, ring by ring.
+fn locked_of_rings(process: &Process) -> Result<BTreeMap<String, u64>> {
+    let smaps = std::fs::read_to_string(format!("/proc/{}/smaps", process.pid))?;
+    let (mut rings, mut path, mut size_kb) = (BTreeMap::new(), "", 0);
+    for line in smaps.lines() {
+        let mut words = line.split_whitespace();
+        match words.next().unwrap_or_default() {
+            "Size:" => size_kb = words.next().context("a number")?.parse::<u64>()?,
+            // `Locked:` is the share of one process, of pages that several have.
+            "VmFlags:" if path.ends_with(".ring") => {
+                let locked_kb = if words.any(|flag| flag == "lo") { size_kb } else { 0 };
+                *rings.entry(path.to_owned()).or_default() += locked_kb;
+            }
+            first if !first.ends_with(':') => path = words.last().unwrap_or_default(),
+            _ => {}
+        }
+    }
+    Ok(rings)
+}
+
 /// Whether no limit holds for this one: `CAP_IPC_LOCK`.
 fn may_lock() -> Result<bool> {
     let status = std::fs::read_to_string("/proc/self/status")?;
@@ -126,6 +146,9 @@ fn who_may_has_it_and_is_told_nothing() -> Result<()> {
     // Two seconds of one channel, and named regions only.
     let locked = locked_kb(&engine)?;
     ensure!(!may_lock()? || (384..8 << 10).contains(&locked), "{locked} kB are locked");
+    // Of a ring the header, with its hot lines.
+    let rings = locked_of_rings(&engine)?;
+    ensure!(rings.len() == 2 && (!may_lock()? || rings.values().all(|kb| *kb == 4)), "{rings:?}");
     ensure!(instance.status()?.real_time == Some(may), "{:?}, and it may: {may}", instance.status()?);
     if may {
         let threads = scheduling(&engine)?;

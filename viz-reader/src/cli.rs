@@ -23,10 +23,15 @@ pub struct Arguments {
     /// What goes to a browser.
     #[command(flatten)]
     pub web: Web,
+    /// What is drawn in a terminal.
+    #[command(flatten)]
+    pub terminal: Terminal,
 }
 
 const HELP: &str = "\
 Examples:
+  tympan viz
+  tympan viz mic mix
   tympan viz --png talk.png talk.wav
   tympan viz --png mic.png --csv mic.csv --from -10s mic";
 
@@ -105,6 +110,18 @@ pub struct Web {
     /// Show it in a browser
     #[arg(long, conflicts_with_all = ["png", "csv"])]
     pub web: bool,
+}
+
+/// What is drawn in a terminal: without `--web`, `--png` and `--csv`.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Terminal")]
+pub struct Terminal {
+    /// Pictures a second at the most
+    #[arg(long, value_name = "RATE", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub fps: u32,
+    /// No pictures, but levels as a line of JSON a second and stream
+    #[arg(long, conflicts_with_all = ["png", "csv", "web"])]
+    pub json: bool,
 }
 
 /// What is shown.

@@ -3,9 +3,11 @@
 //! It allocates nothing, takes no lock, logs nothing and makes no system call, but for its first call, which says on
 //! what thread it is.
 
+use crate::locked::Locked;
+use crate::queue::touched;
 use crate::rt::{self, CallbackThread};
 use cpal::{Data, FromSample, SampleFormat, SizedSample};
-use rtrb::{Consumer, Producer, RingBuffer};
+use rtrb::{Consumer, Producer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -46,6 +48,8 @@ pub struct Asked {
 /// The state of one output's callback.
 #[derive(Debug)]
 pub struct Playback {
+    /// Before the queues: it goes before their memory.
+    _locked: [Option<Locked>; 2],
     samples: Consumer<f32>,
     asked: Producer<Asked>,
     channels: usize,
@@ -61,9 +65,10 @@ const ASKED_MAX: usize = 256;
 /// A queue of so many frames between a player, which has the first two, and a callback.
 #[must_use]
 pub fn playback(channels: usize, frames: usize, play: &Arc<Play>) -> (Producer<f32>, Consumer<Asked>, Playback) {
-    let (samples_in, samples) = RingBuffer::new(frames * channels);
-    let (asked, asked_out) = RingBuffer::new(ASKED_MAX);
-    let callback = Playback { samples, asked, channels, total: 0, silent: 0, play: Arc::clone(play) };
+    let (samples_in, samples, samples_locked) = touched(frames * channels, 0.0);
+    let (asked, asked_out, asked_locked) = touched(ASKED_MAX, Asked { at_ns: 0, frames: 0, silent: 0 });
+    let _locked = [samples_locked, asked_locked];
+    let callback = Playback { _locked, samples, asked, channels, total: 0, silent: 0, play: Arc::clone(play) };
     (samples_in, asked_out, callback)
 }
 

@@ -102,6 +102,7 @@ pub struct Figures {
 #[derive(Debug)]
 pub struct Output {
     shared: Arc<Shared>,
+    virtual_output: Option<VirtualOutput>,
     stream: Arc<Mutex<String>>,
 }
 
@@ -130,15 +131,22 @@ pub fn keep(opening: Opening, tell: impl Fn(News) + Send + 'static) -> std::io::
         Which::Virtual(spec) => Some(VirtualOutput::new(spec.clone(), opening.engine_rate_hz)),
         Which::Default | Which::Named { .. } => None,
     };
+    let known = virtual_output.clone();
     let mut keeper = Keeper { opening, virtual_output, name: None, shared: Arc::clone(&shared) };
     std::thread::Builder::new().name("output keeper".into()).spawn(move || keeper.run(&tell))?;
-    Ok(Output { shared, stream })
+    Ok(Output { shared, virtual_output: known, stream })
 }
 
 impl Output {
     /// Plays another stream from now on.
     pub fn play(&self, stream: &str) {
         stream.clone_into(&mut locked(&self.stream));
+    }
+
+    /// When it has played the last impulse, on `CLOCK_MONOTONIC` in nanoseconds, where it is virtual and listens.
+    #[must_use]
+    pub fn last_impulse_ns(&self) -> Option<u64> {
+        self.virtual_output.as_ref().and_then(VirtualOutput::last_impulse_ns)
     }
 
     /// How it is.

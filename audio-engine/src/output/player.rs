@@ -296,6 +296,7 @@ impl Player {
 
     /// Makes as many pieces as the ring has frames for. False when the ring is at its end.
     fn play_on(&mut self, feed: &mut Feed, now_s: f64) -> bool {
+        let pushed_before = self.pushed;
         let commit = feed.ring.commit().0.saturating_sub(feed.first());
         if commit > feed.seen {
             feed.seen = commit;
@@ -332,6 +333,10 @@ impl Player {
                 feed.start = None;
             }
             self.show_delay(feed);
+        }
+        if self.pushed > pushed_before {
+            // Only now: a callback in the middle of the first pieces finds some of them, which is no fault.
+            self.play.playing.store(true, Ordering::Relaxed);
         }
         let is_over = feed.ring.state() != RingState::Live && feed.ring.commit().0 <= feed.first() + feed.seen;
         let is_played = feed.start.is_some_and(|_| feed.next + feed.piece_frames_max() as u64 > feed.seen);
@@ -397,7 +402,6 @@ impl Player {
         chunk.fill_from_iter((0..frames * self.channels).map(sample));
         feed.fading = fading.saturating_sub(frames);
         self.pushed += frames as u64;
-        self.play.playing.store(true, Ordering::Relaxed);
     }
 
     fn show_delay(&self, feed: &Feed) {

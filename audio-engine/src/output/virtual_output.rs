@@ -40,6 +40,8 @@ pub struct VirtualOutputSpec {
     pub return_after_s: Option<f64>,
     /// Another program has it for so many seconds.
     pub busy_s: f64,
+    /// It says when an impulse is heard.
+    pub listens: bool,
 }
 
 impl Default for VirtualOutputSpec {
@@ -55,6 +57,7 @@ impl Default for VirtualOutputSpec {
             vanish_after_s: None,
             return_after_s: None,
             busy_s: 0.0,
+            listens: false,
         }
     }
 }
@@ -66,14 +69,38 @@ pub struct VirtualOutput {
     sample_rate_hz: u32,
     /// When it was first opened, on `CLOCK_MONOTONIC` in nanoseconds; 0 before.
     born_ns: Arc<AtomicU64>,
+    /// When the last impulse was heard, the same way.
+    impulse_ns: Arc<AtomicU64>,
 }
+
+/// Less than half of what an impulse has that went through two resamplers.
+const IMPULSE_MIN: f32 = 0.15;
+/// What comes so soon after an impulse is its own end.
+const IMPULSES_APART_NS: u64 = 100_000_000;
 
 impl VirtualOutput {
     /// A device of this rate.
     #[must_use]
     pub fn new(spec: VirtualOutputSpec, engine_rate_hz: u32) -> Self {
         let sample_rate_hz = spec.sample_rate_hz.unwrap_or(engine_rate_hz);
-        Self { spec: Arc::new(spec), sample_rate_hz, born_ns: Arc::default() }
+        Self { spec: Arc::new(spec), sample_rate_hz, born_ns: Arc::default(), impulse_ns: Arc::default() }
+    }
+
+    /// When the last impulse was heard, on `CLOCK_MONOTONIC` in nanoseconds, where it listens and there was one.
+    #[must_use]
+    pub fn last_impulse_ns(&self) -> Option<u64> {
+        Some(self.impulse_ns.load(Ordering::Relaxed)).filter(|&at_ns| at_ns > 0)
+    }
+
+    /// Listens to a period that begins to be played at this time.
+    fn listen(&self, period: &[f32], begin_ns: u64) {
+        let channels = self.spec.channels as usize;
+        let heard = period.iter().step_by(channels).map(|sample| sample.abs()).enumerate();
+        let Some((frame, peak)) = heard.max_by(|(_, a), (_, b)| a.total_cmp(b)) else { return };
+        let at_ns = begin_ns + frame as u64 * 1_000_000_000 / u64::from(self.sample_rate_hz);
+        if peak >= IMPULSE_MIN && at_ns >= self.impulse_ns.load(Ordering::Relaxed) + IMPULSES_APART_NS {
+            self.impulse_ns.store(at_ns, Ordering::Relaxed);
+        }
     }
 
     /// For people.
@@ -246,6 +273,9 @@ impl VirtualOutput {
             // SAFETY: `period` holds this many initialised f32, outlives the call, and nobody else refers to it meanwhile.
             let mut data = unsafe { Data::from_parts(period.as_mut_ptr().cast(), period.len(), SampleFormat::F32) };
             on_period(&mut data, &info);
+            if self.spec.listens {
+                self.listen(&period, due_ns);
+            }
             let bytes: Vec<u8> = period.iter().flat_map(|sample| sample.to_le_bytes()).collect();
             if file.as_mut().is_some_and(|file| file.write_all(&bytes).is_err()) {
                 return on_error(ErrorKind::DeviceNotAvailable.into());

@@ -85,10 +85,11 @@ fn virtual_output(whole: &str, rest: &str) -> Result<VirtualOutputSpec, WhichErr
             "vanish_after_s" => spec.vanish_after_s = Some(seconds()?),
             "return_after_s" => spec.return_after_s = Some(seconds()?),
             "busy_s" => spec.busy_s = seconds()?,
+            "listen" => spec.listens = whole_number(0, 1, "1 is meant, or 0")? == 1,
             _ => {
                 return Err(bad(
                     "there are rate, channels, period, drift_ppm, stall_after_s, stall_s, vanish_after_s, \
-                     return_after_s and busy_s",
+                     return_after_s, busy_s and listen",
                 ));
             }
         }

@@ -156,7 +156,7 @@ pub fn demo_at(rate_hz: u32) -> Vec<f32> {
         .into_samples::<i16>()
         .map(|sample| f32::from(sample.unwrap()) / 32_768.0)
         .collect();
-    let mut converter = RateConverter::new(16_000, rate_hz, 1).unwrap();
+    let mut converter = RateConverter::full_band(16_000, rate_hz, 1).unwrap();
     let mut out = vec![Vec::new()];
     converter.process(&samples, samples.len(), &mut out);
     converter.finish(&mut out);

@@ -1,6 +1,7 @@
 //! The engine's side of the supervisor: its sources, its rings, its death.
 
 use super::ending::LEAVE;
+use super::latency::PROBE_OUTPUT;
 use super::streams::SourceState;
 use super::{Failure, Part, Phase, Session, Stream};
 use crate::models::file_name;
@@ -142,6 +143,9 @@ impl Session<'_> {
             board: self.board_place(Part::Engine),
         }));
         self.tell_engine(ToEngine::Resampling(self.plan.resampling));
+        if let Some(ms) = self.plan.cushion_ms {
+            self.tell_engine(ToEngine::Cushion { ms });
+        }
         self.tell_epoch(&StreamName::mix(), epoch);
         self.tell_strip(&StreamName::mix());
         self.tell_outputs();
@@ -186,6 +190,9 @@ impl Session<'_> {
             FromEngine::RealTime { granted } => self.has_real_time(granted),
             FromEngine::Delays { stream, delays } => self.latency.told(stream, delays),
             FromEngine::Impulse { stream, at_ns } => self.latency.impulse(&stream, at_ns),
+            FromEngine::ImpulsePlayed { number: PROBE_OUTPUT, at_ns } => self.latency.played(at_ns),
+            FromEngine::ImpulsePlayed { .. } => {}
+            FromEngine::OutputPlays { number: PROBE_OUTPUT, figures, .. } => self.latency.plays(figures),
             FromEngine::SourceOpened {
                 stream,
                 description,

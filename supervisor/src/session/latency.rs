@@ -1,17 +1,20 @@
 //! How long sound is on its way, as the engine tells it, and the probe that holds it against an impulse.
 //!
 //! The probe is a source like any other to the engine, and none to anybody else: it is muted in the mix before it comes,
-//! nobody listens to it, and it goes by itself.
+//! nobody listens to it, and it goes by itself. An output without hardware plays it, and says when it does.
 
 use super::{Part, Phase, Session};
 use crate::refusal::{Refusal, refusal};
-use control_protocol::{ClockKind, Delays, SourceSpec, StreamName, Strip, ToEngine};
+use control_protocol::{ClockKind, Delays, OutputFigures, OutputSpec, SourceSpec, StreamName, Strip, ToEngine};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// A device that is resampled, as most are.
 const PROBE_URI: &str = "virtual:impulse?drift_ppm=50";
+/// An output that is resampled, as those are that do not lead, and its number in the engine.
+const PROBE_DEVICE: &str = "virtual:?channels=1&drift_ppm=-50&listen=1";
+pub(super) const PROBE_OUTPUT: u32 = 1;
 /// How long a probe is there: six impulses, and what it takes to open it.
 const PROBE_FOR: Duration = Duration::from_secs(4);
 /// More impulses than there are in that time.
@@ -33,6 +36,9 @@ struct Probe {
     /// Why it could not come.
     failure: Option<String>,
     impulses_ns: Vec<u64>,
+    /// How long its output takes, once that is known, and when it has played impulses.
+    output_us: Option<u64>,
+    played_ns: Vec<u64>,
 }
 
 impl Latency {
@@ -45,6 +51,20 @@ impl Latency {
             && probe.impulses_ns.len() < IMPULSES_MAX
         {
             probe.impulses_ns.push(at_ns);
+        }
+    }
+
+    /// The probe's output has played an impulse.
+    pub(super) fn played(&mut self, at_ns: u64) {
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.played_ns.len() < IMPULSES_MAX) {
+            probe.played_ns.push(at_ns);
+        }
+    }
+
+    /// How the probe's output does.
+    pub(super) fn plays(&mut self, figures: OutputFigures) {
+        if let Some(probe) = self.probe.as_mut().filter(|_| figures.delay_us > 0) {
+            probe.output_us = Some(figures.delay_us);
         }
     }
 
@@ -81,6 +101,11 @@ impl Session<'_> {
             let mut row = row(&probe.stream);
             row["reason"] = json!(probe.failure);
             row["impulses_ns"] = json!(probe.impulses_ns);
+            let way = self.latency.delays.get(&probe.stream).zip(probe.output_us);
+            let out_us = way.map(|(delays, output_us)| out_us(delays, output_us));
+            row["output_ms"] = json!(probe.output_us.map(|us| us as f64 / 1e3));
+            row["out_ms"] = json!(out_us.map(|us| us as f64 / 1e3));
+            row["played_ns"] = json!(probe.played_ns);
             row
         });
         json!({
@@ -115,6 +140,15 @@ impl Session<'_> {
         self.tell_engine(ToEngine::SetStrip { stream: stream.clone(), strip });
         let spec = SourceSpec { stream: stream.clone(), uri: PROBE_URI.into(), resume_frames: 0 };
         self.tell_engine(ToEngine::AddSource(spec));
+        // No wish of anybody's has this number.
+        let output = OutputSpec {
+            number: PROBE_OUTPUT,
+            wish: 0,
+            device: PROBE_DEVICE.into(),
+            stream: stream.clone(),
+            keep_trying: false,
+        };
+        self.tell_engine(ToEngine::SetOutput(output));
         let answer = json!({"ok": true, "stream": stream});
         self.latency.delays.remove(&stream);
         self.latency.probe = Some(Probe {
@@ -123,6 +157,8 @@ impl Session<'_> {
             leaving: false,
             failure: None,
             impulses_ns: Vec::new(),
+            output_us: None,
+            played_ns: Vec::new(),
         });
         Ok(answer)
     }
@@ -139,6 +175,7 @@ impl Session<'_> {
             self.latency.probe = None;
         } else if !std::mem::replace(&mut probe.leaving, true) {
             let stream = probe.stream.clone();
+            self.tell_engine(ToEngine::CloseOutput { number: PROBE_OUTPUT });
             self.tell_engine(ToEngine::RemoveSource { stream });
         }
     }
@@ -147,6 +184,7 @@ impl Session<'_> {
     pub(super) fn probe_failed(&mut self, reason: String) {
         if let Some(probe) = &mut self.latency.probe {
             probe.failure = Some(reason);
+            self.tell_engine(ToEngine::CloseOutput { number: PROBE_OUTPUT });
         }
     }
 
@@ -167,8 +205,7 @@ fn stages(delays: Option<&Delays>, rate: u32) -> Value {
     let Some(delays) = delays else {
         return json!({"stages": [], "sum_ms": null, "sum_frames": null, "mix_ms": null, "in_mix_ms": null});
     };
-    let device_us = delays.hardware_us.unwrap_or(0) + delays.period_us;
-    let sum_us = device_us + delays.queue_us + delays.resampler_us + delays.block_us + delays.tick_us;
+    let (device_us, sum_us) = (delays.hardware_us.unwrap_or(0) + delays.period_us, sum_us(delays));
     json!({
         "stages": [
             stage("device", device_us), stage("queue", delays.queue_us), stage("resampler", delays.resampler_us),
@@ -178,6 +215,18 @@ fn stages(delays: Option<&Delays>, rate: u32) -> Value {
         "sum_ms": ms(sum_us), "sum_frames": frames(sum_us, rate),
         "mix_ms": ms(delays.mix_us), "in_mix_ms": ms(sum_us + delays.mix_us),
     })
+}
+
+/// From a sound to the moment when the first frame of its block can be read.
+fn sum_us(delays: &Delays) -> u32 {
+    let device_us = delays.hardware_us.unwrap_or(0) + delays.period_us;
+    device_us + delays.queue_us + delays.resampler_us + delays.block_us + delays.tick_us
+}
+
+/// From a sound to when it is played, by an output that takes so long from a frame's place in time, where its ring was
+/// written evenly: what the first frame waits for its block is in both.
+fn out_us(delays: &Delays, output_us: u64) -> u64 {
+    (u64::from(sum_us(delays)) + output_us).saturating_sub(u64::from(delays.block_us))
 }
 
 fn ms(us: u32) -> f64 {
@@ -209,5 +258,7 @@ mod tests {
         assert_eq!(row["stages"][0]["frames"], 552);
         assert!((row["in_mix_ms"].as_f64().unwrap() - 67.913).abs() < 1e-9, "{row}");
         assert_eq!(stages(None, 48_000)["stages"], json!([]));
+        // The block is waited for once.
+        assert_eq!(out_us(&delays, 30_000), 62_913 - 10_000 + 30_000);
     }
 }

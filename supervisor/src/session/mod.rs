@@ -71,6 +71,8 @@ pub(crate) struct Plan {
     pub offline: bool,
     /// How much resamplers compute.
     pub resampling: Resampling,
+    /// What devices' queues keep for callbacks that are late; `None` is the engine's choice.
+    pub cushion_ms: Option<u32>,
     /// How streams go into the mix.
     pub mix: Vec<(StreamName, MixWish)>,
     /// What is played, and to which device: nothing, unless it is asked for.

@@ -68,6 +68,14 @@ pub(crate) static RESAMPLING: Key = Key {
     default: "\"normal\"",
     help: "How much is computed to resample devices that do not lead the clock: \"fast\" passes 16 kHz at 48 kHz and is for speech, \"normal\" 19 kHz, \"best\" 21.6 kHz.",
 };
+pub(crate) static CUSHION: Key = Key {
+    name: "sound.cushion",
+    variable: "TYMPAN_CUSHION",
+    flag: Some("--cushion"),
+    kind: Kind::Count(0, 200),
+    default: "0",
+    help: "How much of a device's sound is kept ready for callbacks that are late, in ms; 0 is 3 where they have real-time priority, and 40 with a sound server or without that. It grows by itself when sound is late.",
+};
 pub(crate) static MIX: Key = Key {
     name: "sound.mix",
     variable: "TYMPAN_MIX",
@@ -174,11 +182,12 @@ pub(crate) static MODEL_URL: Key = Key {
 };
 
 /// All of them, in the order of the file.
-pub(crate) static ALL: [&Key; 17] = [
+pub(crate) static ALL: [&Key; 18] = [
     &SOURCES,
     &RATE,
     &HISTORY,
     &RESAMPLING,
+    &CUSHION,
     &MIX,
     &OUTPUT,
     &OUTPUT_STREAM,
