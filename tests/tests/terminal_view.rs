@@ -82,7 +82,7 @@ fn what_is_shown_is_what_is_in_the_ring() -> Result<()> {
     let pixel = |row: u16| {
         let cell = screen.cell(top + row / 2, LARGE.0 - 20)?;
         let upper = if cell.contents() == "▀" { cell.fgcolor() } else { cell.bgcolor() };
-        Some(lightness(if row % 2 == 0 { upper } else { cell.bgcolor() }))
+        Some(lightness(if row.is_multiple_of(2) { upper } else { cell.bgcolor() }))
     };
     let brightest = (0..2 * height).max_by_key(|row| pixel(*row)).context("rows")?;
     let expected = (1.0 - 1_000.0 / 24_000.0) * f64::from(2 * height);
