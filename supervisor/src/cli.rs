@@ -327,7 +327,7 @@ pub(crate) struct SettingFlags {
     /// How much resampling computes: fast for speech, best for music [default: normal]
     #[arg(long, value_name = "QUALITY", value_parser = choice_of(&keys::RESAMPLING))]
     pub resampling: Option<String>,
-    /// Sound kept ready for callbacks that are late, in ms; 0 is as it fits the device [default: 0]
+    /// Sound kept ready for late callbacks, in ms; 0 is as it fits [default: 0]
     #[arg(long, value_name = "MS", value_parser = range_of(&keys::CUSHION))]
     pub cushion: Option<u32>,
     /// How a stream goes into the mix, as in --mix "mic gain=-6dB"; once more for another stream [default: []]

@@ -1,13 +1,16 @@
 //! `tympan viz --web`, looked at with a real browser: known signals are where they must be, controls do what they say,
 //! what is missing is shown as missing, and strangers stay outside.
 
+#[path = "web/http.rs"]
+mod http;
 mod web;
 
 use anyhow::{Context, Result, ensure};
+use http::Http;
 use serde_json::{Value, json};
 use std::time::Duration;
 use system_tests::{wait_until, watchdog};
-use web::{FakeWords, Http, Page, Writer};
+use web::{FakeWords, Page, Writer};
 
 /// The five channels that `signals` judges.
 const KNOWN: [&str; 5] = ["sine:440:0.125", "chirp:100:12000:0.4", "click", "silence", "noise:0.25"];

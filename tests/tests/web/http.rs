@@ -1,6 +1,6 @@
 //! A client that is no browser: HTTP and WebSocket by hand, so that it can do what a browser would not.
 
-use super::never;
+use crate::web::never;
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::socket::{setsockopt, sockopt};
 use serde_json::Value;

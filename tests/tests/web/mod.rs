@@ -1,10 +1,6 @@
 //! What the tests of the page need: rings of known signals, the server, a browser that a script drives, and a client that is
 //! no browser.
 
-mod http;
-
-pub(crate) use http::Http;
-
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
