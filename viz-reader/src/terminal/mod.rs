@@ -1,8 +1,8 @@
 //! Pictures in a terminal: waveform, spectrogram, spectrum and meters of rings, drawn with characters.
 //!
-//! It reads rings into a history of its own ([`store`]), so that a picture that stands still stays when its frames have
-//! been overwritten, and draws from that alone ([`draw`]). What it was too slow for is a loss in the picture, and what
-//! nobody captured a gap. Where nothing can be drawn it prints lines ([`lines`]).
+//! It reads rings into a history of its own (`store`), so that a picture that stands still stays when its frames have
+//! been overwritten, and draws from that alone (`draw`). What it was too slow for is a loss in the picture, and what
+//! nobody captured a gap. Where nothing can be drawn it prints lines (`lines`).
 
 mod abilities;
 mod app;

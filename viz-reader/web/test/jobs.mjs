@@ -80,6 +80,8 @@ export async function signals(browser, job) {
 export async function controls(browser, job) {
   const { page, context, faults } = await open(browser, job);
   await until(page, "a picture", full(job.lanes));
+  // What is judged stands in the middle of the picture, and the ring is young.
+  await until(page, "half a picture", (now) => now.end[0] > (1280 / 2) * now.secondsPerPixel + 1, 60);
   const seen = {};
   const set = (name, value) => page.locator(`#settings [name=${name}]`).evaluate((field, value) => {
     if (field.type === "checkbox") field.checked = value;
