@@ -10,6 +10,7 @@ use loom::sync::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize as Count;
 use std::time::Duration;
@@ -99,6 +100,11 @@ impl Mapping {
 
     pub(crate) fn bytes(&self) -> usize {
         usize::MAX
+    }
+
+    /// No memory is a model's own: none is kept.
+    pub(crate) fn addresses(&self, _: usize, _: usize) -> Range<usize> {
+        0..0
     }
 
     pub(crate) fn load_u64(&self, offset: usize, order: Ordering) -> u64 {
