@@ -277,7 +277,8 @@ export async function breaks(browser, job) {
   await one.page.keyboard.press("Home");
   const before = (await figures(one.page)).end[0];
   order("epoch");
-  const after = await until(one.page, "the next epoch", (seen) => seen.back === null && seen.end[0] > before + 2);
+  const after = await until(one.page, "the next epoch", (seen) =>
+    seen.back === null && seen.end[0] > before + 2 && seen.status.gaps > gap.status.gaps);
   order("close");
   await one.page.waitForFunction(() => document.getElementById("connection").dataset.state === "ended", null, { timeout: 30_000 });
   const answer = {
