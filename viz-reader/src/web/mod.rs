@@ -27,6 +27,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use axum::serve::ListenerExt;
 use catalogue::{Catalogue, Stream};
 use client::{Client, refused};
 use control_protocol::Exit;
@@ -119,6 +120,10 @@ async fn serve(arguments: &Arguments, catalogue: Catalogue) -> Result<()> {
         open_browser(&url);
     }
     tokio::spawn(Arc::clone(&server.words).ask(folder));
+    // Messages are small and many: kept back until the one before is acknowledged they would come in bursts, 40 ms late.
+    let listener = listener.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
     let router = Router::new().route("/ws", any(socket)).fallback(get(file)).with_state(server);
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
