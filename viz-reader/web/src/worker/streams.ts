@@ -1,9 +1,9 @@
 /** The channels that the page looks at: their samples go from the ring client into the module's lanes. */
 
-import type { LaneName } from "./messages";
+import type { LaneName } from "../messages";
 import type { Module } from "./module";
-import { Missing } from "./picture";
-import { type EpochInfo, type Frames, type RingClient, Why } from "./ring-client";
+import { Missing } from "../picture";
+import { type EpochInfo, type Frames, type RingClient, Why } from "../ring-client";
 
 /** Memory for the histories of all lanes, and how long one is at the most. */
 const HISTORY_BYTES = 192 << 20;
@@ -142,6 +142,16 @@ export class Streams {
   /** One past the newest frame of a stream. */
   end(stream: Stream): number {
     return Math.max(0, ...stream.channels.map(({ lane }) => this.module.call.tv_end(lane)));
+  }
+
+  /** The seconds of each clock's newest frame. */
+  ends(): Map<string, number> {
+    const ends = new Map<string, number>();
+    for (const stream of this.all.values()) {
+      const seconds = this.end(stream) / stream.info.sample_rate_hz;
+      ends.set(stream.clock, Math.max(ends.get(stream.clock) ?? 0, seconds));
+    }
+    return ends;
   }
 
   laneOf({ stream, channel }: LaneName): [Stream, Channel] | null {

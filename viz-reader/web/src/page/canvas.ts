@@ -1,9 +1,9 @@
 /** The picture on its canvas: takes what the worker computes and draws what is new. */
 
 import type { Lane } from "./layout";
-import type { LaneState } from "./messages";
+import type { LaneState } from "../messages";
 import { type Ink, Painter } from "./paint";
-import type { Picture } from "./picture";
+import type { Picture } from "../picture";
 import { type Band, type Show, showOn } from "./show";
 
 /** How long an old picture stays while a new one is not whole. */
@@ -121,6 +121,11 @@ export class PictureCanvas {
   /** Whether what was asked for last is what is seen. */
   get settled(): boolean {
     return this.coming === null;
+  }
+
+  /** A ring has come to its end. */
+  ended(stream: string, state: string): void {
+    for (const lane of this.lanes) if (lane.stream === stream) lane.state = state;
   }
 
   /** Draws what is new; false where nothing is. */
