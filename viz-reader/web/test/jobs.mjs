@@ -95,9 +95,11 @@ export async function controls(browser, job) {
     await set("fft", fft);
     await status(`transforms of ${fft}`, (now) => now.status.quality > 0 || now.status.fft === fft);
   }
-  await set("hopDivisor", 8);
-  await status("a hop of an eighth", (now) => now.status.quality > 0 || now.status.hop === 256);
-  await set("hopDivisor", 4);
+  await set("hop", 300);
+  await status("a hop of 300", (now) => now.status.quality > 0 || now.status.hop === 300);
+  await set("hop", "");
+  // A column of the picture, at 120 pixels a second.
+  await status("the hop that suits", (now) => now.status.quality > 0 || now.status.hop === 400);
   const palette = async () => {
     await page.waitForTimeout(700);
     const image = await picture(page);

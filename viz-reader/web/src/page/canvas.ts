@@ -76,6 +76,9 @@ class Sheet {
       if (last && last.start === start) last.height = top + height - last.top;
       else bands.push({ top, height, start });
     });
+    // Below the last lane there are rows that no lane has: the height is not always a multiple.
+    const last = bands[bands.length - 1];
+    if (last) last.height = this.painter.height - last.top;
     return bands;
   }
 }

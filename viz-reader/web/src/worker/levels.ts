@@ -41,7 +41,7 @@ export class Levels {
   /** The loudest tones around a frame, or as near to it as all of a transform's frames are there: half of a tone looks softer. */
   tones(name: LaneName, frame: number, fft: number): Tone[] {
     const found = this.streams.laneOf(name);
-    if (!found) return [];
+    if (!found || found[0].state !== "live") return [];
     const { call } = this.module;
     const centre = Math.min(frame, call.tv_end(found[1].lane) - fft / 2);
     const count = call.tv_tones(found[1].lane, Math.max(0, centre), TONES_FLOOR_DB, TONES);
