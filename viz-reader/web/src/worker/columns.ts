@@ -101,10 +101,8 @@ export class Drawing {
   private fetchPast(view: View): void {
     for (const name of new Set(view.lanes.map((lane) => lane.stream))) {
       const { baseFrame } = this.lanes[view.lanes.findIndex((one) => one.stream === name)];
-      void this.streams.fetch(name, baseFrame - view.look.fft, () => {
-        // What was blank is there now.
-        if (this.view?.serial === view.serial) this.remakeSoon();
-      });
+      // What was blank is there then; in another view too, that was begun meanwhile and did not ask again.
+      void this.streams.fetch(name, baseFrame - view.look.fft, () => this.remakeSoon());
     }
   }
 
