@@ -232,7 +232,8 @@ export async function words(browser, job) {
       right: width - (end[0] - words.find((word) => word.text === button.textContent).startSeconds) / secondsPerPixel,
     }));
   });
-  await page.click(`#words button:text-is("${job.press}")`);
+  // It moves with every frame: nobody waits until it stands still.
+  await page.click(`#words button:text-is("${job.press}")`, { force: true });
   const heard = await until(page, "the word's sound", (seen) => seen.heard.length > 0);
   await until(page, "the word's picture", (seen) => seen.back !== null && seen.settled);
   await page.waitForTimeout(300);
