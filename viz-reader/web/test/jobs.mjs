@@ -224,6 +224,7 @@ export async function words(browser, job) {
   await until(page, "words", (seen) => full(job.lanes)(seen) && seen.words.length === job.words);
   await page.waitForTimeout(500);
   const spoken = await page.textContent("#spoken");
+  const partials = (await figures(page)).partials;
   const place = await page.evaluate(() => {
     const { end, secondsPerPixel, words } = globalThis.tympan.figures();
     const width = document.getElementById("stage").clientWidth;
@@ -232,13 +233,15 @@ export async function words(browser, job) {
       right: width - (end[0] - words.find((word) => word.text === button.textContent).startSeconds) / secondsPerPixel,
     }));
   });
-  // It moves with every frame: nobody waits until it stands still.
-  await page.click(`#words button:text-is("${job.press}")`, { force: true });
+  // It moves with every frame, until it is hit.
+  for (let turn = 0; turn < 20 && (await figures(page)).back === null; turn++) {
+    await page.click(`#words button:text-is("${job.press}")`, { force: true });
+  }
   const heard = await until(page, "the word's sound", (seen) => seen.heard.length > 0);
   await until(page, "the word's picture", (seen) => seen.back !== null && seen.settled);
   await page.waitForTimeout(300);
   const selection = await page.locator("#selection").boundingBox();
-  const answer = { faults, violations: await violations(page), spoken, place, heard: heard.heard[0][1], back: heard.back, selection, width: await page.evaluate(() => document.getElementById("stage").clientWidth) };
+  const answer = { faults, violations: await violations(page), spoken, partials, place, heard: heard.heard[0][1], back: heard.back, selection, width: await page.evaluate(() => document.getElementById("stage").clientWidth) };
   await context.close();
   return answer;
 }

@@ -86,7 +86,9 @@ export class Words {
     const button = document.createElement("button");
     button.textContent = word.text;
     button.title = `${word.stream}, ${word.startSeconds.toFixed(2)} s`;
-    button.onclick = () => this.press(word, button);
+    // At once where it is touched: until a finger is lifted it has moved on. Keys press it by a click without a pointer.
+    button.onpointerdown = (event) => event.button === 0 && this.press(word, button);
+    button.onclick = (event) => event.detail === 0 && this.press(word, button);
     this.strip.append(button);
     this.words.push({ ...word, element: button, width: button.offsetWidth, place: 0 });
     while (this.words.length > KEPT) this.words.shift()!.element.remove();
