@@ -86,7 +86,8 @@ const toggle = () => (moment.back === null ? moment.pause() : live());
 const closer = () => moment.zoom(0.7, size.width / 2);
 const theme = () => change({ theme: state.settings.theme === "dark" ? "light" : "dark" });
 async function savePng(): Promise<void> {
-  download(await snapshot(document.querySelector("main")!), `tympan-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.png`);
+  download(await snapshot(document.querySelector("main")!),
+    `tympan-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.png`);
 }
 
 listenToKeys({
@@ -251,10 +252,13 @@ let measured = 0;
 Object.assign(globalThis, {
   tympan: {
     figures: () => ({
-      framesPerSecond: pace.framesPerSecond, measured, status: state.status, back: moment.back, secondsPerPixel: moment.secondsPerPixel, coarse: views.coarse, shared,
-      kind: canvas.kind, draws: canvas.draws, settled: views.settled, latencyP50: pace.latency(0.5), latencyP95: pace.latency(0.95),
-      lanes: canvas.lanes, places: views.places, names: state.lanes, words: words.list.map(({ text, stream, startSeconds }) => ({ text, stream, startSeconds })),
-      partials: words.partials, heard: [...heard.entries()], end: canvas.lanes.map((_, lane) => canvas.endSeconds(lane)), settings: state.settings,
+      framesPerSecond: pace.framesPerSecond, measured, status: state.status, back: moment.back,
+      secondsPerPixel: moment.secondsPerPixel, coarse: views.coarse, shared, kind: canvas.kind, draws: canvas.draws,
+      settled: views.settled, latencyP50: pace.latency(0.5), latencyP95: pace.latency(0.95), lanes: canvas.lanes,
+      places: views.places, names: state.lanes,
+      words: words.list.map(({ text, stream, startSeconds }) => ({ text, stream, startSeconds })),
+      partials: words.partials, heard: [...heard.entries()],
+      end: canvas.lanes.map((_, lane) => canvas.endSeconds(lane)), settings: state.settings,
     }),
     forgetLatencies: () => pace.forgetLatencies(),
     measure: (turns: number) => tell({ type: "measure", turns }),

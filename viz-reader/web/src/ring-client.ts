@@ -82,7 +82,10 @@ export interface Frames {
 /** One word or text of a running instance, as `tympan run --json` prints it. */
 export type WordEvent = Record<string, unknown> & { event: string; stream?: string };
 
-/** How loud the mix of a running instance is, after EBU R128, in LUFS, and its true peak in dBTP; null where there is none yet. */
+/**
+ * How loud the mix of a running instance is, after EBU R128, in LUFS, and its true peak in dBTP; null where there is none
+ * yet.
+ */
 export interface Loudness {
   momentary_lufs: number | null;
   short_term_lufs: number | null;

@@ -74,14 +74,16 @@ function status(): void {
   const transform = quality.transform(view.look.fft, view.look.hop);
   if (now - tonesAt > TONES_MS) {
     tonesAt = now;
-    tones = lanes.map(({ baseFrame, width }, lane) => levels.tones(view.lanes[lane], baseFrame + picture.coloursDone(lane) * width, transform.fft));
+    tones = lanes.map(({ baseFrame, width }, lane) => levels.tones(view.lanes[lane],
+      baseFrame + picture.coloursDone(lane) * width, transform.fft));
   }
   const clocks: Status["clocks"] = {};
   let [lost, gaps] = [0, 0];
   const ends = streams.ends();
   for (const { info, clock, lost: own, gaps: silent } of streams.all.values()) {
     const newest = ends.get(clock) ?? 0;
-    clocks[clock] = { newest, oldest: Math.max(info.first_frame, newest * info.sample_rate_hz - info.capacity_frames) / info.sample_rate_hz };
+    clocks[clock] = { newest, oldest: Math.max(info.first_frame,
+      newest * info.sample_rate_hz - info.capacity_frames) / info.sample_rate_hz };
     lost += own;
     gaps += silent;
   }
@@ -99,7 +101,8 @@ function status(): void {
 onmessage = ({ data }: MessageEvent<ToWorker>) => {
   switch (data.type) {
     case "begin":
-      start(data.url, data.token, data.shared).catch((error) => say({ type: "error", error: `the module does not start: ${error}` }));
+      start(data.url, data.token, data.shared).catch((error) => say({ type: "error",
+        error: `the module does not start: ${error}` }));
       return;
     case "view":
       return drawing.begin(data.view);

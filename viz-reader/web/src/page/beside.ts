@@ -17,7 +17,8 @@ export class Beside {
   statusNew = false;
   private readonly tones = new ToneLabels(get("tones"));
 
-  constructor(private readonly state: State, private readonly canvas: PictureCanvas, private readonly moment: Moment, private readonly views: Views) {}
+  constructor(private readonly state: State, private readonly canvas: PictureCanvas, private readonly moment: Moment,
+    private readonly views: Views) {}
 
   draw(): void {
     const { state, canvas } = this;
@@ -26,7 +27,8 @@ export class Beside {
     if (this.marksWanted) {
       this.marksWanted = false;
       this.tones.hide();
-      drawMarks(get<HTMLCanvasElement>("marks"), places, this.names(), { scale: state.settings.scale, lowHz: lowHz(state), highHz: (lane) => this.highHz(lane) });
+      drawMarks(get<HTMLCanvasElement>("marks"), places, this.names(), { scale: state.settings.scale, lowHz: lowHz(state),
+        highHz: (lane) => this.highHz(lane) });
       showStates(get("states"), places, canvas.lanes);
     }
     if (!state.status || !this.statusNew) return;

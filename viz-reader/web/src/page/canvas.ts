@@ -99,7 +99,8 @@ export class PictureCanvas {
   }
 
   /** A picture was begun. The one before stays until it is whole. */
-  begin(serial: number, picture: Picture, lanes: LaneState[], places: Lane[], height: number, ink: Ink, colours: Uint32Array, gain: number, back: number | null, secondsPerPixel: number): void {
+  begin(serial: number, picture: Picture, lanes: LaneState[], places: Lane[], height: number, ink: Ink, colours: Uint32Array,
+    gain: number, back: number | null, secondsPerPixel: number): void {
     const painter = new Painter(picture.shape.columns, height, places, ink, colours, gain);
     this.coming = new Sheet(serial, picture, lanes, painter, places, back !== null, back ?? 0, secondsPerPixel);
   }
@@ -172,7 +173,8 @@ export class PictureCanvas {
   stretch(back: number | null, secondsPerPixel: number): void {
     const sheet = this.shown;
     const { style } = this.canvas;
-    if (!sheet || (sheet.still && back === sheet.back && secondsPerPixel === sheet.secondsPerPixel) || back === null || !sheet.still) {
+    if (!sheet || (sheet.still && back === sheet.back && secondsPerPixel === sheet.secondsPerPixel) || back === null
+      || !sheet.still) {
       style.transform = "";
       return;
     }

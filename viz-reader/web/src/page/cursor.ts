@@ -16,7 +16,8 @@ export class Cursor {
   private pointed: { x: number; y: number; lane: number } | null = null;
   private readonly line = get("cursor");
 
-  constructor(private readonly state: State, private readonly canvas: PictureCanvas, private readonly moment: Moment, private readonly views: Views,
+  constructor(private readonly state: State, private readonly canvas: PictureCanvas, private readonly moment: Moment,
+    private readonly views: Views,
     private readonly beside: Beside, private readonly tell: (message: ToWorker) => void) {}
 
   /** Somebody points there, in CSS pixels: the worker is asked. */
@@ -25,7 +26,8 @@ export class Cursor {
     const lane = this.views.places.findIndex((one) => at >= one.top && at < one.top + one.height);
     this.pointed = lane < 0 ? null : { x, y, lane };
     this.line.hidden = !this.pointed;
-    if (this.pointed) this.tell({ type: "point", serial: this.canvas.serial, lane, column: this.canvas.columnAt(lane, x / size.width) });
+    if (!this.pointed) return;
+    this.tell({ type: "point", serial: this.canvas.serial, lane, column: this.canvas.columnAt(lane, x / size.width) });
   }
 
   leave(): void {

@@ -11,7 +11,10 @@ export interface Axis {
   highHz(lane: number): number;
 }
 
-/** `lanes` in CSS pixels. The canvas is as wide as what stands on it: whatever lies over the picture is mixed in every frame. */
+/**
+ * `lanes` in CSS pixels. The canvas is as wide as what stands on it: whatever lies over the picture is mixed in every
+ * frame.
+ */
 export function drawMarks(canvas: HTMLCanvasElement, lanes: Lane[], names: string[], axis: Axis): void {
   const measure = canvas.getContext("2d")!;
   measure.font = `600 ${FONT}`;
@@ -35,7 +38,8 @@ export function drawMarks(canvas: HTMLCanvasElement, lanes: Lane[], names: strin
   });
 }
 
-function write(context: CanvasRenderingContext2D, text: string, x: number, y: number, ink: string, ground: string, bold = false): void {
+function write(context: CanvasRenderingContext2D, text: string, x: number, y: number, ink: string, ground: string,
+  bold = false): void {
   context.font = bold ? `600 ${FONT}` : FONT;
   const wide = context.measureText(text).width;
   context.fillStyle = ground;

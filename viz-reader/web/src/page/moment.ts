@@ -2,7 +2,10 @@
 
 import { size } from "./dom";
 
-/** Seconds of a pixel: the deepest zoom, the deepest that still moves with the sound, the widest that does; and of a picture. */
+/**
+ * Seconds of a pixel: the deepest zoom, the deepest that still moves with the sound, the widest that does; and of a
+ * picture.
+ */
 const DEEPEST = 1 / 24_000;
 const LIVE_DEEPEST = 1 / 480;
 const LIVE_WIDEST = 1 / 10;

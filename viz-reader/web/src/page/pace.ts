@@ -53,7 +53,10 @@ export class Pace {
     return rate;
   }
 
-  /** How coarse the picture is to be, after one more second: coarser where drawing is slow, finer again after some good seconds. */
+  /**
+   * How coarse the picture is to be, after one more second: coarser where drawing is slow, finer again after some good
+   * seconds.
+   */
   coarse(now: number, rate: number): number {
     this.slowSeconds = rate < SLOW ? this.slowSeconds + 1 : 0;
     this.quickSeconds = rate > QUICK ? this.quickSeconds + 1 : 0;

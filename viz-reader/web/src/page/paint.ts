@@ -71,7 +71,8 @@ export class Painter {
   /** Sound that is missing: stripes, which no sound looks like. */
   private hatch(x: number, top: number, height: number, missing: number, column: number): void {
     const { pixels, width, ink } = this;
-    const colour = missing === Missing.gap ? ink.gap : missing === Missing.absent || missing === Missing.overwritten ? ink.ground
+    const colour = missing === Missing.gap ? ink.gap : missing === Missing.absent || missing === Missing.overwritten
+      ? ink.ground
       : missing === Missing.skipped ? ink.skipped : ink.lost;
     for (let row = top, at = top * width + x; row < top + height; row++, at += width) {
       pixels[at] = ((row + column) >> 2) & 1 ? colour : ink.ground;

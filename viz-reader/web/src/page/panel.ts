@@ -36,7 +36,8 @@ export class Panel {
   private input(field: HTMLInputElement | HTMLSelectElement): void {
     if (field.name === "hop") return this.change({ hop: hopIn(field.value) });
     const isText = field.name === "show";
-    const value = field instanceof HTMLInputElement && field.type === "checkbox" ? field.checked : isText ? field.value : Number(field.value);
+    const value = field instanceof HTMLInputElement && field.type === "checkbox" ? field.checked : isText ? field.value
+      : Number(field.value);
     this.change({ [field.name]: value });
   }
 
@@ -53,8 +54,10 @@ export class Panel {
   }
 
   /** Lists streams and their channels as switches. */
-  channels(streams: StreamInfo[], chosen: (stream: StreamInfo) => number[], toggle: (stream: StreamInfo, channel: number) => void): void {
-    const listed = JSON.stringify(streams.map((stream) => [stream.stream, stream.state, stream.channels, stream.sample_rate_hz, chosen(stream)]));
+  channels(streams: StreamInfo[], chosen: (stream: StreamInfo) => number[],
+    toggle: (stream: StreamInfo, channel: number) => void): void {
+    const listed = JSON.stringify(streams.map((stream) => [stream.stream, stream.state, stream.channels,
+      stream.sample_rate_hz, chosen(stream)]));
     if (listed === this.listed) return;
     this.listed = listed;
     this.list.replaceChildren(
@@ -87,7 +90,8 @@ export function chosenChannels(streams: StreamInfo[], settings: Settings): Map<s
   let [free, most] = [LANES_FIRST, LANES_MAX];
   for (const { stream, channels } of streams) {
     const wished = settings.channels[stream]?.filter((channel) => channel < channels);
-    const list = wished ? wished.slice(0, most) : Array.from({ length: Math.max(0, Math.min(channels, free)) }, (_, channel) => channel);
+    const list = wished ? wished.slice(0, most) : Array.from({ length: Math.max(0, Math.min(channels, free)) },
+      (_, channel) => channel);
     free -= list.length;
     most -= list.length;
     chosen.set(stream, list);

@@ -32,16 +32,19 @@ export function frequencies(scale: number, lowHz: number, highHz: number): numbe
 }
 
 export function hertz(hz: number): string {
-  return hz >= 10_000 ? `${(hz / 1000).toFixed(1)} kHz` : hz >= 1000 ? `${(hz / 1000).toFixed(2)} kHz` : `${hz.toFixed(hz < 100 ? 1 : 0)} Hz`;
+  return hz >= 10_000 ? `${(hz / 1000).toFixed(1)} kHz` : hz >= 1000 ? `${(hz / 1000).toFixed(2)} kHz`
+    : `${hz.toFixed(hz < 100 ? 1 : 0)} Hz`;
 }
 
 /** A level with one digit, and a minus that is one. */
-export const level = (value: number | null) => (value === null || !Number.isFinite(value) ? "−∞" : value.toFixed(1).replace("-", "−"));
+export const level = (value: number | null) => (value === null || !Number.isFinite(value) ? "−∞"
+  : value.toFixed(1).replace("-", "−"));
 
 export function clockTime(seconds: number, digits: number): string {
   const sign = seconds < 0 ? "−" : "";
   const all = Math.abs(seconds);
   const rest = (all % 60).toFixed(digits).padStart(digits ? 3 + digits : 2, "0");
   const minutes = Math.floor(all / 60);
-  return minutes >= 60 ? `${sign}${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${rest}` : `${sign}${minutes}:${rest}`;
+  return minutes >= 60 ? `${sign}${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${rest}`
+    : `${sign}${minutes}:${rest}`;
 }

@@ -79,7 +79,8 @@ export function forget(): void {
 /** A hop that somebody wrote: a whole number of frames within bounds; null where it is none. */
 export function hopIn(text: unknown): number | null {
   const frames = Math.round(Number(text));
-  return text === null || text === undefined || text === "" || !Number.isFinite(frames) ? null : Math.min(Math.max(frames, HOP_MIN), HOP_MAX);
+  return text === null || text === undefined || text === "" || !Number.isFinite(frames) ? null : Math.min(Math.max(frames,
+    HOP_MIN), HOP_MAX);
 }
 
 /** The hop where none was set: a transform for each column, for more would not be seen; but no click lies between two. */

@@ -23,7 +23,8 @@ export interface State {
 export function begin(): State {
   const first = defaults();
   return {
-    first, settings: { ...first, ...load() }, streams: [], lanes: [], colourMaps: [], status: null, connection: "connecting", why: "", wordsLost: 0,
+    first, settings: { ...first, ...load() }, streams: [], lanes: [], colourMaps: [], status: null, connection: "connecting",
+      why: "", wordsLost: 0,
   };
 }
 

@@ -29,7 +29,8 @@ export class ToneLabels {
       const used: number[] = [];
       for (const { hz, levelDb } of some) {
         const at = top + height * y(lane, hz);
-        if (height < LOW || at < top + 6 || at > top + height - 6 || used.some((other) => Math.abs(other - at) < APART)) continue;
+        if (height < LOW || at < top + 6 || at > top + height - 6
+          || used.some((other) => Math.abs(other - at) < APART)) continue;
         used.push(at);
         label ??= this.place.appendChild(document.createElement("span"));
         const text = `${hertz(hz)}  ${level(levelDb)} dB`;

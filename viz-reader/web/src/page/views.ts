@@ -34,7 +34,8 @@ export class Views {
   private serial = 0;
   private readonly inFlight = new Map<number, Asked>();
 
-  constructor(private readonly state: State, private readonly canvas: PictureCanvas, private readonly moment: Moment, private readonly tell: (message: ToWorker) => void) {}
+  constructor(private readonly state: State, private readonly canvas: PictureCanvas, private readonly moment: Moment,
+    private readonly tell: (message: ToWorker) => void) {}
 
   /** Asks for a new picture; in the next frame, and not before the last one is there. */
   want(): void {
@@ -77,7 +78,8 @@ export class Views {
     this.tell({
       type: "view",
       view: {
-        serial: this.serial, lanes: state.lanes, columns, rows: Math.max(1, this.places[0]?.colours.height ?? 1), secondsPerColumn, back,
+        serial: this.serial, lanes: state.lanes, columns, rows: Math.max(1, this.places[0]?.colours.height ?? 1),
+          secondsPerColumn, back,
         look: lookOf(state.settings, Math.max(...rates), secondsPerColumn),
       },
     });
@@ -89,10 +91,12 @@ export class Views {
     if (!asked || serial !== this.serial) return false;
     const { settings, colourMaps } = this.state;
     const picture = buffer ? Picture.over(shape, buffer) : Picture.create(shape, false);
-    const [ground, wave, body, axis, bad, gap, warn] = ["ground", "wave-soft", "wave", "line", "bad", "faint", "warn"].map((name) => pixel(colour(name)));
+    const [ground, wave, body, axis, bad, gap, warn] = ["ground", "wave-soft", "wave", "line", "bad", "faint",
+      "warn"].map((name) => pixel(colour(name)));
     const ink = { ground, wave, body, axis, clip: bad, gap, lost: bad, skipped: warn };
     const { places, height, back, secondsPerPixel } = asked;
-    this.canvas.begin(serial, picture, lanes, places, height, ink, colourMaps[settings.colours], 10 ** (settings.gainDb / 20), back, secondsPerPixel);
+    this.canvas.begin(serial, picture, lanes, places, height, ink, colourMaps[settings.colours], 10 ** (settings.gainDb / 20),
+      back, secondsPerPixel);
     return true;
   }
 }

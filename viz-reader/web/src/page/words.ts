@@ -73,7 +73,8 @@ export class Words {
         const from = Number(start_frame);
         if (typeof text !== "string" || !Number.isFinite(from) || from < (this.known.get(stream) ?? 0)) continue;
         this.known.set(stream, Math.max(from + 1, Number(end_frame)));
-        this.add({ stream, text: text.trim(), from, to: Number(end_frame), startSeconds: Number(start_s), endSeconds: Number(end_s) });
+        this.add({ stream, text: text.trim(), from, to: Number(end_frame), startSeconds: Number(start_s),
+          endSeconds: Number(end_s) });
         fresh.push(text.trim());
       }
     }

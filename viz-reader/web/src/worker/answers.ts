@@ -7,7 +7,8 @@ import type { Module } from "./module";
 import type { Streams } from "./streams";
 
 /** The peaks of all that a stream's ring has; null where there is nothing, or nobody to ask. */
-export async function overview(streams: Streams, client: RingClient, name: string, columns: number): Promise<FromWorker | null> {
+export async function overview(streams: Streams, client: RingClient, name: string,
+  columns: number): Promise<FromWorker | null> {
   const stream = streams.all.get(name);
   if (!stream) return null;
   const end = streams.end(stream);
@@ -25,7 +26,8 @@ export async function overview(streams: Streams, client: RingClient, name: strin
 }
 
 /** The samples of some channels; those that are not here are fetched. */
-export async function sound(streams: Streams, module: Module, request: number, name: string, channels: number[], from: number, to: number): Promise<FromWorker | null> {
+export async function sound(streams: Streams, module: Module, request: number, name: string, channels: number[], from: number,
+  to: number): Promise<FromWorker | null> {
   const stream = streams.all.get(name);
   if (!stream) return null;
   const wished = stream.channels.filter(({ channel }) => channels.includes(channel));

@@ -60,14 +60,17 @@ export class Drawing {
     const ends = this.streams.ends();
     this.lanes = view.lanes.map((name) => {
       const found = this.streams.laneOf(name);
-      if (!found) return { stream: name.stream, clock: `${name.stream} ?`, rateHz: 48_000, width: 1, baseFrame: 0, label: String(name.channel + 1), state: "waiting" };
+      if (!found) return { stream: name.stream, clock: `${name.stream} ?`, rateHz: 48_000, width: 1, baseFrame: 0,
+        label: String(name.channel + 1), state: "waiting" };
       const [{ info, clock, state }, { channel }] = found;
       const rateHz = info.sample_rate_hz;
       const width = this.widthOf(rateHz);
-      const seconds = view.back === null ? (ends.get(clock) ?? 0) : (this.pausedAt.get(clock) ?? ends.get(clock) ?? 0) - view.back;
+      const seconds = view.back === null ? (ends.get(clock) ?? 0)
+        : (this.pausedAt.get(clock) ?? ends.get(clock) ?? 0) - view.back;
       // Before the session's beginning where that was a moment ago: now is at the right edge always.
       const base = Math.floor((seconds * rateHz) / width) - view.columns;
-      return { stream: name.stream, clock, rateHz, width, baseFrame: base * width, label: info.labels[channel] ?? String(channel + 1), state };
+      return { stream: name.stream, clock, rateHz, width, baseFrame: base * width,
+        label: info.labels[channel] ?? String(channel + 1), state };
     });
     const shape = { lanes: this.lanes.length, columns: view.columns, rows: view.rows };
     this.picture = Picture.create(shape, this.shared);
@@ -124,8 +127,10 @@ export class Drawing {
     for (let lane = 0; lane < this.lanes.length; lane++) left = this.columnsOf(lane, begin + SLICE_MS) || left;
     picture.writtenUs = this.streams.writtenUs;
     if (batch.length > 0) {
-      const transfer = batch.flatMap(({ wave, missing, colours, dark }) => [wave, missing, colours, dark].flatMap((part) => (part ? [part.buffer] : [])));
-      this.say({ type: "columns", serial: view.serial, columns: batch, writtenUs: this.streams.writtenUs }, transfer as ArrayBuffer[]);
+      const transfer = batch.flatMap(({ wave, missing, colours, dark }) => [wave, missing, colours,
+        dark].flatMap((part) => (part ? [part.buffer] : [])));
+      this.say({ type: "columns", serial: view.serial, columns: batch, writtenUs: this.streams.writtenUs },
+        transfer as ArrayBuffer[]);
       this.batch = [];
     }
     this.busy.took(begin);
@@ -138,7 +143,8 @@ export class Drawing {
     this.picture!.put(columns);
     if (this.shared) return;
     const { wave, missing, colours, dark } = columns;
-    this.batch.push({ ...columns, wave: wave?.slice(), missing: missing?.slice(), colours: colours?.slice(), dark: dark?.slice() });
+    this.batch.push({ ...columns, wave: wave?.slice(), missing: missing?.slice(), colours: colours?.slice(),
+      dark: dark?.slice() });
   }
 
   /** The columns of one lane that can be computed now. True where time ran out. */
@@ -168,7 +174,8 @@ export class Drawing {
       if (most <= 0) break;
       const count = call.tv_colours(number, base + first, most, width);
       if (count === 0) break;
-      this.give({ lane, first, count, colours: this.module.bytes(count * view.rows), dark: Uint8Array.from(this.module.floats(count)) });
+      this.give({ lane, first, count, colours: this.module.bytes(count * view.rows),
+        dark: Uint8Array.from(this.module.floats(count)) });
       if (performance.now() > until) return true;
     }
     return false;
@@ -177,7 +184,8 @@ export class Drawing {
   /** Columns that have no sound, and why. */
   private blank(lane: number, first: number, count: number, why: number): void {
     const missing = new Uint8Array(count).fill(why);
-    this.give({ lane, first, count, wave: new Float32Array(count * 3), missing, colours: new Uint8Array(count * this.view!.rows), dark: missing });
+    this.give({ lane, first, count, wave: new Float32Array(count * 3), missing,
+      colours: new Uint8Array(count * this.view!.rows), dark: missing });
   }
 
   /** Leaves columns out that nobody could draw in time: they are counted, and drawn as missing. */

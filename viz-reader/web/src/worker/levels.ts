@@ -38,7 +38,10 @@ export class Levels {
     });
   }
 
-  /** The loudest tones around a frame, or as near to it as all of a transform's frames are there: half of a tone looks softer. */
+  /**
+   * The loudest tones around a frame, or as near to it as all of a transform's frames are there: half of a tone looks
+   * softer.
+   */
   tones(name: LaneName, frame: number, fft: number): Tone[] {
     const found = this.streams.laneOf(name);
     if (!found || found[0].state !== "live") return [];

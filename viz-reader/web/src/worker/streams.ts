@@ -76,7 +76,8 @@ export class Streams {
   /** Makes lanes for a stream, keeping those that it has where its frames go on. */
   private open(name: string, info: EpochInfo, old: Stream | undefined): void {
     const { call } = this.module;
-    const goesOn = old && old.info.session === info.session && info.session !== null && old.info.sample_rate_hz === info.sample_rate_hz;
+    const goesOn = old && old.info.session === info.session && info.session !== null
+      && old.info.sample_rate_hz === info.sample_rate_hz;
     const each = HISTORY_BYTES / 4 / Math.max(1, this.wished.length);
     const history = Math.floor(Math.min(each, HISTORY_SECONDS * info.sample_rate_hz));
     const channels = this.channelsOf(name).filter((channel) => channel < info.channels).map((channel) => {
@@ -89,7 +90,8 @@ export class Streams {
       .map(({ channel }) => ({ right: channel, pair: call.tv_pair_new(info.sample_rate_hz), value: 0 }));
     const clock = info.session ? `${info.session} ${info.sample_rate_hz}` : `${name} ${info.epoch}`;
     this.all.set(name, {
-      info, clock, channels, pairs, state: "live", lost: old?.lost ?? 0, gaps: old?.gaps ?? 0, broken: false, asking: false, asked: Infinity,
+      info, clock, channels, pairs, state: "live", lost: old?.lost ?? 0, gaps: old?.gaps ?? 0, broken: false, asking: false,
+        asked: Infinity,
     });
   }
 
