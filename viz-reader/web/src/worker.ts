@@ -41,6 +41,8 @@ async function start(url: string, token: string | null, shared: boolean): Promis
     streams: (list) => say({ type: "streams", streams: list }),
     epoch: (info) => {
       if (streams.epoch(info)) drawing.remakeSoon();
+      // What was lost is told before it is drawn.
+      status();
     },
     frames: (frames) => {
       const begin = performance.now();
