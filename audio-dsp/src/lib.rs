@@ -53,6 +53,7 @@ mod sample;
 mod signal;
 mod sinc;
 mod source_clock;
+mod split;
 mod stft;
 mod strip;
 mod true_peak;

@@ -1,5 +1,6 @@
 //! Short-time Fourier transform: the levels of a frame's frequencies.
 
+use crate::split::{split, split_reversed};
 use crate::window::Window;
 use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
@@ -166,13 +167,9 @@ impl Halves {
         let (bins, middle, count) = (half.len(), half.len() / 2, self.cosines.len());
         let (below, above) = half.split_at(middle);
         let [re, im] = &mut self.below;
-        for ((re, im), bin) in re.iter_mut().zip(im).zip(&below[1..]) {
-            (*re, *im) = (bin.re, bin.im);
-        }
+        split(&below[1..], re, im);
         let [re, im] = &mut self.above;
-        for ((re, im), bin) in re.iter_mut().zip(im).zip(above[1..].iter().rev()) {
-            (*re, *im) = (bin.re, bin.im);
-        }
+        split_reversed(&above[1..], re, im);
         // What is twice as great as it ought to be below has a quarter of the power.
         self.combine(scale * 0.25, &mut out[1..=count]);
         for (out, power) in out[middle + 1..bins].iter_mut().rev().zip(&self.powers_above) {
@@ -237,7 +234,9 @@ pub fn decibels_of_power(power: f32) -> f32 {
     let fraction = x * (1.442_578 + x * (-0.720_241_8 + x * polynomial));
     #[expect(clippy::cast_precision_loss, reason = "an exponent")]
     let octaves = whole as f32 + fraction;
-    (octaves * DB_PER_OCTAVE).max(FLOOR_DB)
+    let level = octaves * DB_PER_OCTAVE;
+    // Not `f32::max`, of which no vectors are made for WebAssembly.
+    if level > FLOOR_DB { level } else { FLOOR_DB }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use http::Http;
 use serde_json::{Value, json};
 use std::time::Duration;
 use system_tests::{wait_until, watchdog};
-use web::{FakeWords, Page, Writer};
+use web::{FakeWords, Page, UNSETTLED, Writer};
 
 /// The five channels that `signals` judges.
 const KNOWN: [&str; 5] = ["sine:440:0.125", "chirp:100:12000:0.4", "click", "silence", "noise:0.25"];
@@ -158,6 +158,7 @@ fn words_stand_under_their_sound_and_are_heard() -> Result<()> {
     let _words = FakeWords::start(&page, "talk", &[("hello", now - 96_000), ("world", now - 48_000)])?;
     let seen = page.serve(&[])?.drive("words", &json!({"lanes": 1, "words": 2, "press": "hello"}))?;
     clean(&seen)?;
+    ensure!(seen["partials"] == json!([["talk", UNSETTLED]]), "what may change: {}", seen["partials"]);
     ensure!(seen["spoken"] == "hello world", "for screen readers: {}", seen["spoken"]);
     let place = seen["place"].as_array().context("place")?;
     ensure!(place.len() == 2, "{place:?}");

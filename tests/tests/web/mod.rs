@@ -217,13 +217,16 @@ pub(crate) struct FakeWords {
 /// Frames that a word lasts.
 const WORD_FRAMES: u64 = 14_400;
 
+/// What follows [`FakeWords`], and is not settled yet.
+pub(crate) const UNSETTLED: &str = "again";
+
 impl FakeWords {
     /// Words with the frame that each begins with, at 48 kHz.
     pub(crate) fn start(page: &Page, stream: &str, words: &[(&str, u64)]) -> Result<Self> {
         let path = page.rings().join("control.sock");
         let listener = UnixListener::bind(&path)?;
         let seconds = |frame: u64| frame as f64 / 48_000.0;
-        let entries: Vec<Value> = words
+        let mut entries: Vec<Value> = words
             .iter()
             .map(|&(text, from)| {
                 let to = from + WORD_FRAMES;
@@ -232,6 +235,12 @@ impl FakeWords {
                     "start_s": seconds(from), "end_s": seconds(to), "words": [word]})
             })
             .collect();
+        // The sentence goes on, and this may still change.
+        let said = words.iter().map(|(text, _)| *text).collect::<Vec<_>>().join(" ");
+        entries.push(
+            json!({"event": "partial", "stream": stream, "text": format!("{said} {UNSETTLED}"), "committed": said,
+            "start_s": words.first().map_or(0.0, |&(_, from)| seconds(from))}),
+        );
         let (on, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(Mutex::default()));
         let (going, heard) = (Arc::clone(&on), Arc::clone(&asked));
         let thread = std::thread::spawn(move || {

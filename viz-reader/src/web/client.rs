@@ -77,6 +77,9 @@ impl Client {
         if let Some(said) = said {
             self.send(Message::Text(said.into())).await?;
         }
+        let mut loudness = self.server.loudness.clone();
+        // What was told last is of now, or is told again in a moment.
+        loudness.mark_changed();
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut streams_at = Instant::now();
@@ -97,6 +100,13 @@ impl Client {
                     }
                     Err(broadcast::error::RecvError::Closed) => return Err(End::Gone),
                 },
+                changed = loudness.changed() => {
+                    changed.map_err(|_| End::Gone)?;
+                    let told = loudness.borrow_and_update().clone();
+                    if let Some(told) = told {
+                        self.send(Message::Text(told.as_ref().into())).await?;
+                    }
+                }
             }
         }
     }

@@ -13,6 +13,7 @@ mod client;
 mod feed;
 mod gate;
 mod history;
+mod loudness;
 mod request;
 mod wire;
 mod words;
@@ -27,6 +28,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use axum::serve::ListenerExt;
 use catalogue::{Catalogue, Stream};
 use client::{Client, refused};
 use control_protocol::Exit;
@@ -40,7 +42,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use words::Words;
 
 /// Pages that are served at once.
@@ -56,6 +58,7 @@ struct Server {
     catalogue: Catalogue,
     feeds: Arc<Feeds>,
     words: Arc<Words>,
+    loudness: watch::Receiver<loudness::Told>,
     look: Value,
     readers: Arc<Semaphore>,
     pages: Arc<Semaphore>,
@@ -103,11 +106,13 @@ async fn serve(arguments: &Arguments, catalogue: Catalogue) -> Result<()> {
     let gate = Gate::new(address, &web.host);
     let url = gate.url();
     let folder = catalogue.folder().to_owned();
+    let (told, loudness) = watch::channel(None);
     let server = Arc::new(Server {
         gate,
         catalogue,
         feeds: Arc::default(),
         words: Words::new(),
+        loudness,
         look: look(&arguments.look),
         readers: Arc::new(Semaphore::new(READERS_MAX)),
         pages: Arc::new(Semaphore::new(PAGES_MAX)),
@@ -118,7 +123,12 @@ async fn serve(arguments: &Arguments, catalogue: Catalogue) -> Result<()> {
     if !web.no_open {
         open_browser(&url);
     }
-    tokio::spawn(Arc::clone(&server.words).ask(folder));
+    tokio::spawn(Arc::clone(&server.words).ask(folder.clone()));
+    tokio::spawn(loudness::look(folder, told));
+    // Messages are small and many: kept back until the one before is acknowledged they would come in bursts, 40 ms late.
+    let listener = listener.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
     let router = Router::new().route("/ws", any(socket)).fallback(get(file)).with_state(server);
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {

@@ -70,6 +70,7 @@ impl Words {
         if words.is_empty() && lost == 0 {
             return Some(last);
         }
+        kept.words.retain(|old| !words.iter().any(|new| stands_for(new, old)));
         kept.words.extend(words.iter().cloned());
         let surplus = kept.words.len().saturating_sub(KEPT);
         kept.words.drain(..surplus);
@@ -106,6 +107,12 @@ impl Words {
             sleep(EVERY).await;
         }
     }
+}
+
+/// Whether a newer text stands for an older one: what is unfinished of a stream is replaced by what comes next of it.
+fn stands_for(new: &Value, old: &Value) -> bool {
+    let replaces = new["event"] == "partial" || new["event"] == "final";
+    old["event"] == "partial" && replaces && new["stream"] == old["stream"]
 }
 
 async fn read_line(read: &mut (impl AsyncBufReadExt + Unpin), line: &mut Vec<u8>) -> io::Result<()> {
@@ -164,6 +171,28 @@ mod tests {
         let told: Value = serde_json::from_str(&receiver.try_recv().unwrap()).unwrap();
         assert_eq!((&told["session"], &told["words"]), (&json!("b"), &json!([word])));
         assert_eq!(words.take(&json!({"error": "no such command"}), 3), None);
+    }
+
+    #[test]
+    fn of_unfinished_texts_the_newest_is_kept() {
+        let words = Words::new();
+        let event = |event: &str, stream: &str, text: &str| json!({"event": event, "stream": stream, "text": text});
+        let mut known = 0;
+        let mut take = |said: &[Value]| {
+            words.take(&json!({"session": "a", "last": known + 1, "forgotten": 0, "words": said}), known);
+            known += 1;
+            let (said, _) = words.listen();
+            let message: Value = serde_json::from_str(&said.unwrap()).unwrap();
+            let texts =
+                message["words"].as_array().unwrap().iter().map(|word| word["text"].as_str().unwrap().to_owned());
+            texts.collect::<Vec<_>>()
+        };
+        assert_eq!(take(&[event("partial", "a", "one"), event("partial", "b", "two")]), ["one", "two"]);
+        assert_eq!(
+            take(&[event("committed", "a", "one"), event("partial", "a", "one more")]),
+            ["two", "one", "one more"]
+        );
+        assert_eq!(take(&[event("final", "a", "one more.")]), ["two", "one", "one more."]);
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 /** What page and worker say to each other. */
 
 import type { Columns, Shape } from "./picture";
-import type { StreamInfo, WordEvent } from "./ring-client";
+import type { Loudness, StreamInfo, WordEvent } from "./ring-client";
 
 export interface LaneName {
   stream: string;
@@ -43,6 +43,7 @@ export type ToWorker =
 
 /** Frames of streams of one clock mean the same instants: those of a session. */
 export interface LaneState {
+  stream: string;
   clock: string;
   rateHz: number;
   /** Frames of a column, and the frame that column 0 begins with. */
@@ -79,7 +80,8 @@ export interface Status {
   hop: number;
   /** Part of its time that the worker computes. */
   load: number;
-  /** Of the last ticks, in milliseconds. */
+  /** Of the last ticks, in milliseconds: a message's frames taken in, and all that can be computed with them. */
+  tickP50: number;
   tickP99: number;
   /** From the last frame's writing to the end of its computation, in milliseconds; null where that is not known. */
   latency: number | null;
@@ -95,11 +97,12 @@ export type FromWorker =
   | { type: "streams"; streams: StreamInfo[] }
   | { type: "ended"; stream: string; state: string }
   | { type: "picture"; serial: number; shape: Shape; lanes: LaneState[]; buffer: SharedArrayBuffer | null }
-  | { type: "columns"; serial: number; columns: Columns[] }
-  | { type: "status"; status: Status; writtenUs: number }
+  | { type: "columns"; serial: number; columns: Columns[]; writtenUs: number }
+  | { type: "status"; status: Status }
   | { type: "words"; words: WordEvent[]; session: string | null; lost: number }
+  | { type: "loudness"; loudness: Loudness | null }
   | { type: "overview"; stream: string; from: number; span: number; rateHz: number; peaks: Float32Array[]; clock: string }
-  | { type: "point"; serial: number; lane: number; column: number; levels: Float32Array; tones: Tone[] }
+  | { type: "point"; serial: number; lane: number; column: number; levels: Float32Array }
   | { type: "sound"; request: number; rateHz: number; samples: Float32Array[]; missing: number }
   | { type: "measured"; microseconds: number; turns: number }
   | { type: "error"; error: string };

@@ -17,6 +17,9 @@ export const Missing = { sound: 0, gap: 1, lost: 2, overwritten: 3, absent: 4, s
 /** Numbers of a column of the wave: least sample, greatest, root mean square. */
 export const WAVE = 3;
 
+/** Bytes before the counts: when the newest frames in it were written. */
+const HEAD = 8;
+
 export interface Columns {
   lane: number;
   first: number;
@@ -35,19 +38,22 @@ export class Picture {
   private readonly colours: Uint8Array;
   /** Of each lane: columns of the wave that are there, and of the spectrogram. */
   private readonly done: Int32Array;
+  private readonly written: Float64Array;
 
   private constructor(readonly shape: Shape, readonly buffer: ArrayBuffer | SharedArrayBuffer) {
     const { lanes, columns, rows } = shape;
     const cells = lanes * columns;
-    this.done = new Int32Array(buffer, 0, lanes * 2);
-    this.wave = new Float32Array(buffer, lanes * 8, cells * WAVE);
-    this.missing = new Uint8Array(buffer, lanes * 8 + cells * WAVE * 4, cells);
-    this.dark = new Uint8Array(buffer, lanes * 8 + cells * (WAVE * 4 + 1), cells);
-    this.colours = new Uint8Array(buffer, lanes * 8 + cells * (WAVE * 4 + 2), cells * rows);
+    const begin = HEAD + lanes * 8;
+    this.written = new Float64Array(buffer, 0, 1);
+    this.done = new Int32Array(buffer, HEAD, lanes * 2);
+    this.wave = new Float32Array(buffer, begin, cells * WAVE);
+    this.missing = new Uint8Array(buffer, begin + cells * WAVE * 4, cells);
+    this.dark = new Uint8Array(buffer, begin + cells * (WAVE * 4 + 1), cells);
+    this.colours = new Uint8Array(buffer, begin + cells * (WAVE * 4 + 2), cells * rows);
   }
 
   static bytes({ lanes, columns, rows }: Shape): number {
-    return lanes * 8 + lanes * columns * (WAVE * 4 + 2 + rows);
+    return HEAD + lanes * 8 + lanes * columns * (WAVE * 4 + 2 + rows);
   }
 
   static create(shape: Shape, shared: boolean): Picture {
@@ -57,6 +63,15 @@ export class Picture {
 
   static over(shape: Shape, buffer: ArrayBuffer | SharedArrayBuffer): Picture {
     return new Picture(shape, buffer);
+  }
+
+  /** When the newest frames that it has were written, in microseconds since 1970; 0 where that is not known. */
+  get writtenUs(): number {
+    return this.written[0];
+  }
+
+  set writtenUs(at: number) {
+    this.written[0] = at;
   }
 
   waveDone(lane: number): number {

@@ -82,6 +82,20 @@ export interface Frames {
 /** One word or text of a running instance, as `tympan run --json` prints it. */
 export type WordEvent = Record<string, unknown> & { event: string; stream?: string };
 
+/**
+ * How loud the mix of a running instance is, after EBU R128, in LUFS, and its true peak in dBTP; null where there is none
+ * yet.
+ */
+export interface Loudness {
+  momentary_lufs: number | null;
+  short_term_lufs: number | null;
+  /** Since the run began, or was told to count anew. */
+  integrated_lufs: number | null;
+  range_lu: number | null;
+  /** The greatest since then. */
+  true_peak_dbtp: number | null;
+}
+
 export interface Handlers {
   /** Connected, or not any more. */
   state?(state: "connecting" | "open" | "refused", why: string): void;
@@ -93,6 +107,8 @@ export interface Handlers {
   ended?(stream: string, state: string, at: number): void;
   /** `session`: whose frames they are in; `lost`: texts that were missed before them. */
   words?(words: WordEvent[], session: string | null, lost: number): void;
+  /** Some times a second while an instance runs that has a mix; null when there is none any more. */
+  loudness?(loudness: Loudness | null): void;
   error?(error: string): void;
 }
 
@@ -231,6 +247,8 @@ export class RingClient {
         return this.on.ended?.(message.stream, "gone", 0);
       case "words":
         return this.on.words?.(message.words, message.session, message.lost);
+      case "loudness":
+        return this.on.loudness?.(message.loudness);
       case "error":
         if (message.request) this.fail(message.request, message.error);
         return this.on.error?.(message.error);

@@ -95,9 +95,11 @@ export async function controls(browser, job) {
     await set("fft", fft);
     await status(`transforms of ${fft}`, (now) => now.status.quality > 0 || now.status.fft === fft);
   }
-  await set("hopDivisor", 8);
-  await status("a hop of an eighth", (now) => now.status.quality > 0 || now.status.hop === 256);
-  await set("hopDivisor", 4);
+  await set("hop", 300);
+  await status("a hop of 300", (now) => now.status.quality > 0 || now.status.hop === 300);
+  await set("hop", "");
+  // A column of the picture, at 120 pixels a second.
+  await status("the hop that suits", (now) => now.status.quality > 0 || now.status.hop === 400);
   const palette = async () => {
     await page.waitForTimeout(700);
     const image = await picture(page);
@@ -222,6 +224,7 @@ export async function words(browser, job) {
   await until(page, "words", (seen) => full(job.lanes)(seen) && seen.words.length === job.words);
   await page.waitForTimeout(500);
   const spoken = await page.textContent("#spoken");
+  const partials = (await figures(page)).partials;
   const place = await page.evaluate(() => {
     const { end, secondsPerPixel, words } = globalThis.tympan.figures();
     const width = document.getElementById("stage").clientWidth;
@@ -230,12 +233,15 @@ export async function words(browser, job) {
       right: width - (end[0] - words.find((word) => word.text === button.textContent).startSeconds) / secondsPerPixel,
     }));
   });
-  await page.click(`#words button:text-is("${job.press}")`);
+  // It moves with every frame, until it is hit.
+  for (let turn = 0; turn < 20 && (await figures(page)).back === null; turn++) {
+    await page.click(`#words button:text-is("${job.press}")`, { force: true });
+  }
   const heard = await until(page, "the word's sound", (seen) => seen.heard.length > 0);
   await until(page, "the word's picture", (seen) => seen.back !== null && seen.settled);
   await page.waitForTimeout(300);
   const selection = await page.locator("#selection").boundingBox();
-  const answer = { faults, violations: await violations(page), spoken, place, heard: heard.heard[0][1], back: heard.back, selection, width: await page.evaluate(() => document.getElementById("stage").clientWidth) };
+  const answer = { faults, violations: await violations(page), spoken, partials, place, heard: heard.heard[0][1], back: heard.back, selection, width: await page.evaluate(() => document.getElementById("stage").clientWidth) };
   await context.close();
   return answer;
 }

@@ -1,6 +1,7 @@
 /** The whole history as a small wave, and the part of it that the picture shows. */
 
-import { clockTime, colour, fit } from "./axes";
+import { colour, fit } from "./ink";
+import { clockTime } from "./scale";
 
 export interface Overview {
   fromSeconds: number;
@@ -10,8 +11,13 @@ export interface Overview {
   peaks: Float32Array;
 }
 
+/** How often the part that is shown is drawn while it moves on by itself, in milliseconds: it moves by less than a pixel. */
+const DRAW_MS = 100;
+
 export class Scrub {
-  overview: Overview | null = null;
+  private known: Overview | null = null;
+  private drawnAt = 0;
+  private drawn = "";
 
   constructor(private readonly canvas: HTMLCanvasElement, private readonly go: (endSeconds: number) => void) {
     canvas.onpointerdown = (event) => {
@@ -23,6 +29,20 @@ export class Scrub {
     };
   }
 
+  get overview(): Overview | null {
+    return this.known;
+  }
+
+  set overview(overview: Overview | null) {
+    this.known = overview;
+    this.forget();
+  }
+
+  /** Draws it anew with the next move: what is seen has changed. */
+  forget(): void {
+    this.drawn = "";
+  }
+
   private point(event: PointerEvent): void {
     if (!this.overview) return;
     const { fromSeconds, toSeconds } = this.overview;
@@ -31,9 +51,13 @@ export class Scrub {
     this.go(fromSeconds + part * (toSeconds - fromSeconds));
   }
 
-  draw(startSeconds: number, endSeconds: number): void {
+  /** `soon`: a person moves it, and wants to see that. */
+  draw(startSeconds: number, endSeconds: number, soon: boolean): void {
+    const now = performance.now();
+    const wish = `${startSeconds} ${endSeconds}`;
+    if (!this.overview || wish === this.drawn || (this.drawn !== "" && !soon && now - this.drawnAt < DRAW_MS)) return;
+    [this.drawn, this.drawnAt] = [wish, now];
     const { context, width, height } = fit(this.canvas);
-    if (!this.overview) return;
     const { fromSeconds, toSeconds, peaks } = this.overview;
     const columns = peaks.length / 2;
     const middle = height / 2;

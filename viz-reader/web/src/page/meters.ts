@@ -1,8 +1,8 @@
 /** Level meters beside the lanes: peak, root mean square, held peak, clips; and the correlation of pairs. */
 
-import { colour, fit } from "./axes";
+import { colour, fit } from "./ink";
 import type { Lane } from "./layout";
-import type { Status } from "./messages";
+import type { Status } from "../messages";
 
 const LOW_DB = -60;
 

@@ -1,7 +1,7 @@
 /** The panel of settings: its fields are the settings' names. */
 
-import type { StreamInfo } from "./ring-client";
-import type { Settings } from "./settings";
+import type { StreamInfo } from "../ring-client";
+import { type Settings, hopIn } from "./settings";
 
 /** Lanes that are shown at the most. */
 export const LANES_MAX = 16;
@@ -18,6 +18,10 @@ export class Panel {
   constructor(private readonly root: HTMLElement, private readonly opener: HTMLButtonElement, private readonly change: Change) {
     this.form = root.querySelector("form")!;
     this.list = root.querySelector("#channels div")!;
+    this.form.onchange = ({ target }) => {
+      const field = target as HTMLInputElement;
+      if (field.name === "hop") field.value = String(hopIn(field.value) ?? "");
+    };
     this.form.onsubmit = (event) => event.preventDefault();
     this.form.oninput = ({ target }) => this.input(target as HTMLInputElement | HTMLSelectElement);
     opener.onclick = () => this.toggle();
@@ -30,8 +34,10 @@ export class Panel {
   }
 
   private input(field: HTMLInputElement | HTMLSelectElement): void {
+    if (field.name === "hop") return this.change({ hop: hopIn(field.value) });
     const isText = field.name === "show";
-    const value = field instanceof HTMLInputElement && field.type === "checkbox" ? field.checked : isText ? field.value : Number(field.value);
+    const value = field instanceof HTMLInputElement && field.type === "checkbox" ? field.checked : isText ? field.value
+      : Number(field.value);
     this.change({ [field.name]: value });
   }
 
@@ -40,15 +46,18 @@ export class Panel {
     for (const field of this.form.querySelectorAll<HTMLInputElement | HTMLSelectElement>("[name]")) {
       const value = settings[field.name as keyof Settings];
       if (field instanceof HTMLInputElement && field.type === "checkbox") field.checked = Boolean(value);
-      else field.value = String(value);
+      // A number that is being written is not put right under somebody's fingers.
+      else if (document.activeElement !== field || field.type !== "number") field.value = String(value ?? "");
       const output = field.parentElement!.querySelector("output");
       if (output) output.textContent = field.name === "gainDb" ? `+${value} dB` : `${String(value).replace("-", "−")} dB`;
     }
   }
 
   /** Lists streams and their channels as switches. */
-  channels(streams: StreamInfo[], chosen: (stream: StreamInfo) => number[], toggle: (stream: StreamInfo, channel: number) => void): void {
-    const listed = JSON.stringify(streams.map((stream) => [stream.stream, stream.state, stream.channels, stream.sample_rate_hz, chosen(stream)]));
+  channels(streams: StreamInfo[], chosen: (stream: StreamInfo) => number[],
+    toggle: (stream: StreamInfo, channel: number) => void): void {
+    const listed = JSON.stringify(streams.map((stream) => [stream.stream, stream.state, stream.channels,
+      stream.sample_rate_hz, chosen(stream)]));
     if (listed === this.listed) return;
     this.listed = listed;
     this.list.replaceChildren(
@@ -81,7 +90,8 @@ export function chosenChannels(streams: StreamInfo[], settings: Settings): Map<s
   let [free, most] = [LANES_FIRST, LANES_MAX];
   for (const { stream, channels } of streams) {
     const wished = settings.channels[stream]?.filter((channel) => channel < channels);
-    const list = wished ? wished.slice(0, most) : Array.from({ length: Math.max(0, Math.min(channels, free)) }, (_, channel) => channel);
+    const list = wished ? wished.slice(0, most) : Array.from({ length: Math.max(0, Math.min(channels, free)) },
+      (_, channel) => channel);
     free -= list.length;
     most -= list.length;
     chosen.set(stream, list);

@@ -1,7 +1,7 @@
 /** Paints columns into an image: the wave of each lane as a line from its least to its greatest sample, levels as colours. */
 
 import type { Lane } from "./layout";
-import { Missing, type Picture } from "./picture";
+import { Missing, type Picture } from "../picture";
 
 export interface Ink {
   ground: number;
@@ -12,14 +12,6 @@ export interface Ink {
   gap: number;
   lost: number;
   skipped: number;
-}
-
-/** A colour of a style sheet (#rgb or #rrggbb) as a pixel. */
-export function pixel(colour: string): number {
-  let hex = colour.trim().replace("#", "");
-  if (hex.length === 3) hex = [...hex].map((digit) => digit + digit).join("");
-  const bytes = new Uint8Array([0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16) || 0).concat(255));
-  return new Uint32Array(bytes.buffer)[0];
 }
 
 export class Painter {
@@ -79,7 +71,8 @@ export class Painter {
   /** Sound that is missing: stripes, which no sound looks like. */
   private hatch(x: number, top: number, height: number, missing: number, column: number): void {
     const { pixels, width, ink } = this;
-    const colour = missing === Missing.gap ? ink.gap : missing === Missing.absent || missing === Missing.overwritten ? ink.ground
+    const colour = missing === Missing.gap ? ink.gap : missing === Missing.absent || missing === Missing.overwritten
+      ? ink.ground
       : missing === Missing.skipped ? ink.skipped : ink.lost;
     for (let row = top, at = top * width + x; row < top + height; row++, at += width) {
       pixels[at] = ((row + column) >> 2) & 1 ? colour : ink.ground;

@@ -1,9 +1,9 @@
 /** The channels that the page looks at: their samples go from the ring client into the module's lanes. */
 
-import type { LaneName } from "./messages";
+import type { LaneName } from "../messages";
 import type { Module } from "./module";
-import { Missing } from "./picture";
-import { type EpochInfo, type Frames, type RingClient, Why } from "./ring-client";
+import { Missing } from "../picture";
+import { type EpochInfo, type Frames, type RingClient, Why } from "../ring-client";
 
 /** Memory for the histories of all lanes, and how long one is at the most. */
 const HISTORY_BYTES = 192 << 20;
@@ -76,7 +76,8 @@ export class Streams {
   /** Makes lanes for a stream, keeping those that it has where its frames go on. */
   private open(name: string, info: EpochInfo, old: Stream | undefined): void {
     const { call } = this.module;
-    const goesOn = old && old.info.session === info.session && info.session !== null && old.info.sample_rate_hz === info.sample_rate_hz;
+    const goesOn = old && old.info.session === info.session && info.session !== null
+      && old.info.sample_rate_hz === info.sample_rate_hz;
     const each = HISTORY_BYTES / 4 / Math.max(1, this.wished.length);
     const history = Math.floor(Math.min(each, HISTORY_SECONDS * info.sample_rate_hz));
     const channels = this.channelsOf(name).filter((channel) => channel < info.channels).map((channel) => {
@@ -89,7 +90,8 @@ export class Streams {
       .map(({ channel }) => ({ right: channel, pair: call.tv_pair_new(info.sample_rate_hz), value: 0 }));
     const clock = info.session ? `${info.session} ${info.sample_rate_hz}` : `${name} ${info.epoch}`;
     this.all.set(name, {
-      info, clock, channels, pairs, state: "live", lost: old?.lost ?? 0, gaps: old?.gaps ?? 0, broken: false, asking: false, asked: Infinity,
+      info, clock, channels, pairs, state: "live", lost: old?.lost ?? 0, gaps: old?.gaps ?? 0, broken: false, asking: false,
+        asked: Infinity,
     });
   }
 
@@ -142,6 +144,16 @@ export class Streams {
   /** One past the newest frame of a stream. */
   end(stream: Stream): number {
     return Math.max(0, ...stream.channels.map(({ lane }) => this.module.call.tv_end(lane)));
+  }
+
+  /** The seconds of each clock's newest frame. */
+  ends(): Map<string, number> {
+    const ends = new Map<string, number>();
+    for (const stream of this.all.values()) {
+      const seconds = this.end(stream) / stream.info.sample_rate_hz;
+      ends.set(stream.clock, Math.max(ends.get(stream.clock) ?? 0, seconds));
+    }
+    return ends;
   }
 
   laneOf({ stream, channel }: LaneName): [Stream, Channel] | null {

@@ -96,7 +96,8 @@ class WebGlShow implements Show {
     gl.viewport(0, 0, width, height);
     const size = `${width} ${height}`;
     if (size !== this.size) gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, width, height, 0, gl.RGBA, gl.UNSIGNED_BYTE, data);
-    else if (image !== this.last || changed.count >= width) gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, data);
+    else if (image !== this.last || changed.count >= width) gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RGBA,
+      gl.UNSIGNED_BYTE, data);
     else {
       gl.pixelStorei(gl.UNPACK_ROW_LENGTH, width);
       const first = changed.from % width;

@@ -1,10 +1,11 @@
 /** What a person has set, kept in this browser. */
 
-import type { Look } from "./messages";
+import type { Look } from "../messages";
 
 export interface Settings {
   fft: number;
-  hopDivisor: number;
+  /** Frames from one transform to the next; null: as many as a column of the picture has. */
+  hop: number | null;
   window: number;
   show: "both" | "wave" | "spectrogram";
   colours: number;
@@ -26,12 +27,15 @@ const SCALES = ["linear", "log", "mel"];
 
 export const FFTS = [512, 1024, 2048, 4096, 8192];
 export const SPEEDS = [30, 60, 120, 240, 480];
+/** Frames of a hop. A longer one than a transform would leave sound out, so that it counts as that. */
+const HOP_MIN = 16;
+const HOP_MAX = 8192;
 export const LOW_HZ = 40;
 
 export function defaults(): Settings {
   const theme = matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
   return {
-    fft: 2048, hopDivisor: 4, window: 0, show: "both", colours: 2, scale: 1, speed: 120, lowDb: -100, highDb: -10, gainDb: 0,
+    fft: 2048, hop: null, window: 0, show: "both", colours: 2, scale: 1, speed: 120, lowDb: -100, highDb: -10, gainDb: 0,
     labels: true, theme, channels: {},
   };
 }
@@ -41,9 +45,8 @@ export function fromCommandLine(look: Record<string, unknown>): Partial<Settings
   const nearest = (of: number[], to: number) => of.reduce((a, b) => (Math.abs(b - to) < Math.abs(a - to) ? b : a));
   const found = (of: string[], name: unknown) => Math.max(0, of.indexOf(String(name)));
   const fft = nearest(FFTS, Number(look.fft) || 2048);
-  const hop = Number(look.hop) || fft / 4;
   return {
-    fft, hopDivisor: nearest([1, 2, 4, 8, 16], fft / hop), window: found(WINDOWS, look.window), colours: found(MAPS, look.colours),
+    fft, hop: hopIn(look.hop), window: found(WINDOWS, look.window), colours: found(MAPS, look.colours),
     scale: found(SCALES, look.scale), lowDb: Number(look.low_db ?? -90), highDb: Number(look.high_db ?? 0),
   };
 }
@@ -73,9 +76,22 @@ export function forget(): void {
   }
 }
 
-export function lookOf(settings: Settings, highestRateHz: number): Look {
+/** A hop that somebody wrote: a whole number of frames within bounds; null where it is none. */
+export function hopIn(text: unknown): number | null {
+  const frames = Math.round(Number(text));
+  return text === null || text === undefined || text === "" || !Number.isFinite(frames) ? null : Math.min(Math.max(frames,
+    HOP_MIN), HOP_MAX);
+}
+
+/** The hop where none was set: a transform for each column, for more would not be seen; but no click lies between two. */
+function hopFor(fft: number, columnFrames: number): number {
+  return Math.min(fft / 2, Math.max(fft / 16, Math.round(columnFrames)));
+}
+
+export function lookOf(settings: Settings, highestRateHz: number, secondsPerColumn: number): Look {
+  const { window, fft, scale, highDb } = settings;
   return {
-    window: settings.window, fft: settings.fft, hop: Math.max(1, settings.fft / settings.hopDivisor), scale: settings.scale,
-    lowHz: settings.scale === 0 ? 0 : LOW_HZ, highHz: highestRateHz / 2, lowDb: Math.min(settings.lowDb, settings.highDb - 5), highDb: settings.highDb,
+    window, fft, hop: Math.min(fft, settings.hop ?? hopFor(fft, secondsPerColumn * highestRateHz)), scale,
+    lowHz: scale === 0 ? 0 : LOW_HZ, highHz: highestRateHz / 2, lowDb: Math.min(settings.lowDb, highDb - 5), highDb,
   };
 }

@@ -1,9 +1,9 @@
 /** The picture on its canvas: takes what the worker computes and draws what is new. */
 
 import type { Lane } from "./layout";
-import type { LaneState } from "./messages";
+import type { LaneState } from "../messages";
 import { type Ink, Painter } from "./paint";
-import type { Picture } from "./picture";
+import type { Picture } from "../picture";
 import { type Band, type Show, showOn } from "./show";
 
 /** How long an old picture stays while a new one is not whole. */
@@ -76,6 +76,9 @@ class Sheet {
       if (last && last.start === start) last.height = top + height - last.top;
       else bands.push({ top, height, start });
     });
+    // Below the last lane there are rows that no lane has: the height is not always a multiple.
+    const last = bands[bands.length - 1];
+    if (last) last.height = this.painter.height - last.top;
     return bands;
   }
 }
@@ -96,7 +99,8 @@ export class PictureCanvas {
   }
 
   /** A picture was begun. The one before stays until it is whole. */
-  begin(serial: number, picture: Picture, lanes: LaneState[], places: Lane[], height: number, ink: Ink, colours: Uint32Array, gain: number, back: number | null, secondsPerPixel: number): void {
+  begin(serial: number, picture: Picture, lanes: LaneState[], places: Lane[], height: number, ink: Ink, colours: Uint32Array,
+    gain: number, back: number | null, secondsPerPixel: number): void {
     const painter = new Painter(picture.shape.columns, height, places, ink, colours, gain);
     this.coming = new Sheet(serial, picture, lanes, painter, places, back !== null, back ?? 0, secondsPerPixel);
   }
@@ -121,6 +125,11 @@ export class PictureCanvas {
   /** Whether what was asked for last is what is seen. */
   get settled(): boolean {
     return this.coming === null;
+  }
+
+  /** A ring has come to its end. */
+  ended(stream: string, state: string): void {
+    for (const lane of this.lanes) if (lane.stream === stream) lane.state = state;
   }
 
   /** Draws what is new; false where nothing is. */
@@ -164,7 +173,8 @@ export class PictureCanvas {
   stretch(back: number | null, secondsPerPixel: number): void {
     const sheet = this.shown;
     const { style } = this.canvas;
-    if (!sheet || (sheet.still && back === sheet.back && secondsPerPixel === sheet.secondsPerPixel) || back === null || !sheet.still) {
+    if (!sheet || (sheet.still && back === sheet.back && secondsPerPixel === sheet.secondsPerPixel) || back === null
+      || !sheet.still) {
       style.transform = "";
       return;
     }

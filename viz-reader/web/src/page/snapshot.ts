@@ -1,6 +1,6 @@
 /** A PNG of what is seen: picture, names and axes, meters, words. */
 
-import { colour } from "./axes";
+import { colour } from "./ink";
 
 export async function snapshot(parts: HTMLElement): Promise<Blob> {
   const ratio = devicePixelRatio || 1;
@@ -13,10 +13,18 @@ export async function snapshot(parts: HTMLElement): Promise<Blob> {
   context.imageSmoothingEnabled = false;
   for (const part of parts.querySelectorAll("canvas")) {
     const { left, top, width, height } = part.getBoundingClientRect();
-    if (part.width > 0 && part.height > 0) context.drawImage(part, left - frame.left, top - frame.top, width, height);
+    if (part.width === 0 || part.height === 0) continue;
+    // What is scrolled reaches beyond its place.
+    const place = part.parentElement!.getBoundingClientRect();
+    context.save();
+    context.beginPath();
+    context.rect(place.left - frame.left, place.top - frame.top, place.width, place.height);
+    context.clip();
+    context.drawImage(part, left - frame.left, top - frame.top, width, height);
+    context.restore();
   }
   context.textBaseline = "middle";
-  for (const text of parts.querySelectorAll<HTMLElement>("#words button:not([hidden]), #tones span")) {
+  for (const text of parts.querySelectorAll<HTMLElement>("#words button:not([hidden]), #words .partial:not([hidden]), #tones span, #states span")) {
     const { left, top, width, height } = text.getBoundingClientRect();
     const style = getComputedStyle(text);
     context.fillStyle = style.backgroundColor;
