@@ -156,7 +156,7 @@ mod tests {
     /// Draws a picture, and breaks off in the next one.
     fn panic_in_a_picture() {
         let mut screen = Screen::enter().unwrap();
-        screen.show(|frame| frame.render_widget("the first picture", frame.area())).unwrap();
+        screen.show(|frame| frame.render_widget("drawn", frame.area())).unwrap();
         assert!(is_raw_mode_enabled().unwrap(), "the line is not raw");
         screen.show(|_| panic!("{SAYS}")).unwrap();
     }
@@ -211,7 +211,7 @@ mod tests {
         }
         let text = String::from_utf8_lossy(&bytes);
         let (ours, after) = text.rsplit_once("\x1b[?1049l").expect("the alternate screen is left");
-        assert!(ours.contains("\x1b[?1049h") && ours.contains("the first picture"), "{text:?}");
+        assert!(ours.contains("\x1b[?1049h") && ours.contains("drawn"), "{text:?}");
         assert!(after.contains(SAYS) && !after.contains("\x1b[?2026h"), "{after:?}");
         let cells = |count| NonZero::new(count).unwrap();
         let mut terminal = vt100::Parser::new(cells(ROWS), cells(COLUMNS), 0);
