@@ -19,9 +19,8 @@ fn joined() -> &'static Speech {
 fn transcribed(speech: &Speech) -> WordErrors {
     static ERRORS: OnceLock<Vec<WordErrors>> = OnceLock::new();
     let errors = ERRORS.get_or_init(|| errors_of_clips(said_by_transcribe).expect("transcribe"));
-    let of_file =
-        |file: &str| CLIPS.iter().zip(errors).filter(move |(clip, _)| **clip == file).map(|(_, errors)| *errors);
-    sum(speech.files().flat_map(of_file))
+    let of_file = |file: &str| CLIPS.iter().position(|clip| *clip == file).map(|n| errors[n]);
+    sum(speech.files().filter_map(of_file))
 }
 
 fn sum(errors: impl IntoIterator<Item = WordErrors>) -> WordErrors {
