@@ -43,8 +43,11 @@ fn name_of(speech: &Speech) -> Result<(String, String)> {
     Ok((parts.join("-"), format!("{:016x}", hasher.finish())))
 }
 
+/// By programs, and by speech.
+type Kept = BTreeMap<String, BTreeMap<String, Said>>;
+
 /// What was heard before, by this test or another one, is kept beside the programs until they are built anew.
-fn kept() -> Result<(PathBuf, BTreeMap<String, BTreeMap<String, Said>>)> {
+fn kept() -> Result<(PathBuf, Kept)> {
     let file = program("tympan")?.with_file_name("undisturbed.json");
     let text = std::fs::read_to_string(&file).unwrap_or_default();
     Ok((file, serde_json::from_str(&text).unwrap_or_default()))

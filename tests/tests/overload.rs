@@ -157,6 +157,8 @@ fn words_that_fall_behind_are_told_and_catch_up() -> Result<()> {
     drop(stopped);
     // Told when it has lasted, before the file ends.
     let caught_up = instance.wait_event("the end of it", watchdog(speech.seconds()), |e| is_pace(e, "live"))?;
+    let at_s = |event: &Event| event.number("emitted_s");
+    eprintln!("late for {:.1} s, of {:.1} s of speech", at_s(&caught_up)? - at_s(&late)?, speech.seconds());
     ensure!(caught_up.number("lag_s")? < late.number("lag_s")?, "{}", caught_up.fields);
     ensure!(instance.json("status")?["streams"][0]["pace"] == "live", "it is over");
     instance.wait_event("stopped", watchdog(speech.seconds() + 5.0), |e| e.is("stopped"))?;
