@@ -3,8 +3,8 @@
 use crate::clock::Clock;
 use crate::engine::Event;
 use crate::limits::short;
-use crate::output::{Figures, Form, News, Opening, Output, Pilot, Reading, Which, keep};
-use control_protocol::{ClockKind, EngineConfig, Exit, FromEngine, OutputFigures, OutputSpec};
+use crate::output::{Form, News, Opening, Output, Pilot, Reading, Which, keep};
+use control_protocol::{ClockKind, EngineConfig, Exit, FromEngine, OutputSpec};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -158,7 +158,7 @@ impl Outputs {
         }
         self.told = Some(Instant::now());
         for kept in self.kept.iter().filter(|kept| kept.form.is_some()) {
-            let figures = figures(&kept.output.figures());
+            let figures = kept.output.figures();
             send(FromEngine::OutputPlays { number: kept.spec.number, wish: kept.spec.wish, figures });
         }
     }
@@ -177,10 +177,4 @@ impl Kept {
             send(FromEngine::OutputLost { number, wish, reason: reason.clone() });
         }
     }
-}
-
-fn figures(figures: &Figures) -> OutputFigures {
-    let Figures { underruns, underrun_frames, xruns, skipped_frames, queued_frames, delay_us, ppm_thousandths } =
-        *figures;
-    OutputFigures { underruns, underrun_frames, xruns, skipped_frames, queued_frames, delay_us, ppm_thousandths }
 }

@@ -1,7 +1,7 @@
 //! The messages between Tympan's supervisor and its children.
 //!
 //! What it does: names every message, gives it bytes and bounds, and types the exit codes that the
-//! restart policy reads. What it never does: I/O. Carrying the bytes is `control-link`'s work.
+//! restart policy reads, and the errors that have one ([`mod@refusal`]). What it never does: I/O. Carrying the bytes is `control-link`'s work.
 //!
 //! The rules of the format:
 //! - Variant 0 of every enum is [`Hello`], for ever, so that two versions can tell each other apart.
@@ -27,6 +27,7 @@ mod listener;
 mod name;
 mod output;
 mod processing;
+pub mod refusal;
 mod role;
 mod strip;
 mod word;

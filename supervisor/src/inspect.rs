@@ -2,7 +2,7 @@
 
 use crate::control;
 use crate::last_exit;
-use crate::output::{columns, print, print_json, table};
+use crate::output::{columns, harmless, print, print_json, table};
 use crate::output_orders;
 use crate::paths::Folders;
 use crate::refusal::refuse;
@@ -47,6 +47,7 @@ fn table_of(status: &Value) -> String {
     let streams =
         ["stream", "state", "epoch", "position_s", "words_lag_s", "peak_dbfs", "lost_frames", "model", "description"];
     let _ = write!(out, "\n{}", rows_of(&of_streams, streams, text));
+    out.push_str(&failures(&of_streams));
     if let Some(leader) = status["leader"].as_str() {
         let _ = writeln!(out, "\nclock: {leader} leads");
     }
@@ -75,6 +76,17 @@ fn table_of(status: &Value) -> String {
         );
     }
     out
+}
+
+/// Why streams could not be opened or broke off, and what to do.
+fn failures(streams: &Value) -> String {
+    let mut out = String::new();
+    for stream in streams.as_array().into_iter().flatten() {
+        let [Some(name), Some(reason)] = ["stream", "reason"].map(|key| stream[key].as_str()) else { continue };
+        let mend = stream["mend"].as_str().map(|mend| format!("; `{mend}` tries it again")).unwrap_or_default();
+        let _ = writeln!(out, "{name}: {}", harmless(&format!("{reason}{mend}")));
+    }
+    if out.is_empty() { out } else { format!("\n{out}") }
 }
 
 #[derive(Serialize)]

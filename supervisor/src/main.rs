@@ -49,7 +49,6 @@ mod policy;
 mod printer;
 mod queue;
 mod recovery;
-mod refusal;
 mod report;
 mod run;
 mod session;
@@ -70,7 +69,7 @@ mod words;
 use anyhow::Result;
 use clap::Parser;
 use cli::{Cli, Command, RingsCommand};
-use control_protocol::Exit;
+use control_protocol::{Exit, refusal};
 use settings::{ConfigFile, Settings};
 use std::process::ExitCode;
 

@@ -1,7 +1,9 @@
 //! Words that are gone, by text and time.
 
+use serde::{Deserialize, Serialize};
+
 /// A word, and when it was said, in seconds of the file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TimedWord {
     /// The word, normalised.
     pub text: String,

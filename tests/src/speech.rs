@@ -113,6 +113,11 @@ impl Speech {
         seconds(self.samples.len())
     }
 
+    /// The clips' file names, in their order.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.clips.iter().map(|(clip, _)| clip.file.as_str())
+    }
+
     /// When the `n`-th clip is heard, in seconds from the beginning of the file.
     #[must_use]
     pub fn span_s(&self, n: usize) -> Range<f64> {

@@ -264,3 +264,56 @@ fn one_that_hangs_is_ended_at_once() -> Result<()> {
     ensure!(!stop.stderr.contains("does not listen"), "{}", stop.stderr);
     place.0.assert_clean()
 }
+
+#[test]
+fn a_source_that_failed_is_told_with_its_reason_and_what_mends_it() -> Result<()> {
+    let place = Place::new()?;
+    // A name that a shell would cut.
+    let late = place.0.notes().join("late talk.wav");
+    let source = format!("talk=file:{}", late.display());
+    let mut start = tympan(&place.0)?;
+    start.args(["start", "--model"]).arg(model()?).args(["test:tone", &source, "mic=device:nowhere"]);
+    let started = run_to_end(&mut start, watchdog(10.0))?;
+    started.expect_success()?;
+    let reasons = ["late talk.wav", "no input device \"nowhere\""];
+    for (name, reason) in ["tympan: talk: ", "tympan: mic: "].into_iter().zip(reasons) {
+        let line =
+            started.stderr.lines().find(|line| line.starts_with(name)).with_context(|| started.stderr.clone())?;
+        ensure!(line.contains(reason) && line.contains("`tympan source add "), "{line}");
+    }
+    let status = || -> Result<Value> {
+        let finished = place.command(&["status", "--json"])?;
+        finished.expect_success()?;
+        Ok(serde_json::from_str(&finished.stdout)?)
+    };
+    let of = |status: &Value, name: &str| -> Result<Value> {
+        let rows = status["streams"].as_array().context("streams")?;
+        rows.iter().find(|row| row["stream"] == name).cloned().with_context(|| format!("no {name}: {status}"))
+    };
+    let told = status()?;
+    let talk = of(&told, "talk")?;
+    for (row, (reason, exit)) in [&talk, &of(&told, "mic")?].into_iter().zip(reasons.into_iter().zip([11, 10])) {
+        ensure!(row["state"] == "failed" && row["exit"] == exit, "{row}");
+        ensure!(row["reason"].as_str().is_some_and(|said| said.contains(reason)), "{row}");
+    }
+    let tone = of(&told, "test")?;
+    ensure!(["reason", "exit", "mend"].iter().all(|field| tone[field].is_null()), "{tone}");
+    let shown = place.command(&["status"])?;
+    let line = shown.stdout.lines().find(|line| line.starts_with("talk: ")).context("no reason")?;
+    let mend = talk["mend"].as_str().context("mend")?;
+    ensure!(line.contains(reasons[0]) && line.contains(mend), "{line}");
+    ensure!(shown.stdout.lines().any(|line| line.starts_with("mic: no input device")), "{}", shown.stdout);
+
+    // What it says helps, once the cause is gone.
+    std::fs::copy(clip_file("librivox_0880.wav"), &late)?;
+    let folder = program("tympan")?.parent().context("folder")?.display().to_string();
+    let path = std::env::var("PATH")?;
+    let mut shell = Command::new("sh");
+    place.0.apply(&mut shell);
+    shell.env("PATH", format!("{folder}:{path}")).args(["-e", "-c", mend]);
+    run_to_end(&mut shell, watchdog(5.0))?.expect_success()?;
+    let talk = of(&status()?, "talk")?;
+    ensure!(talk["state"] == "open" && talk["reason"].is_null() && talk["mend"].is_null(), "{talk}");
+    place.command(&["stop"])?;
+    place.0.assert_clean()
+}

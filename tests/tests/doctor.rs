@@ -6,10 +6,9 @@ use serde_json::Value;
 use std::ffi::OsString;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{Child, Command};
 use system_tests::*;
 use tempfile::TempDir;
 
@@ -129,40 +128,33 @@ fn private_folder(path: &Path) -> Result<()> {
     Ok(std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?)
 }
 
-/// Plays a clip again and again until this is dropped.
-struct Player {
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
+/// Plays a clip again and again until this is dropped, at once and not at its end.
+struct Player(Child);
 
 impl Player {
-    fn start(pulse: Arc<Pulse>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
-        let thread = std::thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                pulse.play(&clip_file("librivox_0880.wav")).expect("played");
-            }
-        });
-        Self { stop, thread: Some(thread) }
+    fn start(pulse: &Pulse) -> Result<Self> {
+        // One process group, so that it ends with what it plays at that moment.
+        let again = "while paplay --device=vsink \"$0\"; do :; done";
+        let mut command = pulse.command("sh")?;
+        command.args(["-c", again]).arg(clip_file("librivox_0880.wav")).process_group(0);
+        Ok(Self(command.spawn().context("sh")?))
     }
 }
 
 impl Drop for Player {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
+        let group = i32::try_from(self.0.id()).map(nix::unistd::Pid::from_raw);
+        group.map(|group| nix::sys::signal::killpg(group, Signal::SIGKILL)).ok();
+        self.0.wait().ok();
     }
 }
 
 #[test]
 fn with_a_microphone_that_hears_all_is_well() -> Result<()> {
     let place = Place::new()?;
-    let pulse = Arc::new(Pulse::start()?);
+    let pulse = Pulse::start()?;
     with_microphone(&pulse)?;
-    let player = Player::start(pulse.clone());
+    let player = Player::start(&pulse)?;
     let examined = examine(place.doctor()?.envs(pulse.environment()?))?;
     drop(player);
     for finding in &examined.findings {
@@ -195,10 +187,10 @@ fn with_microphone(pulse: &Pulse) -> Result<()> {
 #[test]
 fn a_microphone_that_gives_zeros_is_called_muted() -> Result<()> {
     let place = Place::new()?;
-    let pulse = Arc::new(Pulse::start()?);
+    let pulse = Pulse::start()?;
     with_microphone(&pulse)?;
     pulse.mute("yeti", true)?;
-    let player = Player::start(pulse.clone());
+    let player = Player::start(&pulse)?;
     let examined = examine(place.doctor()?.envs(pulse.environment()?))?;
     let finding = examined.expect("microphone", "warning", &["zeros", "the sound server has muted it"])?;
     examined.expect_code(5)?;

@@ -15,10 +15,19 @@ fn joined() -> &'static Speech {
     JOINED.get_or_init(|| Speech::join(&CLIPS).expect("the clips"))
 }
 
-/// Errors of `transcribe` over the six clips; counted once.
-fn transcribed() -> WordErrors {
-    static ERRORS: OnceLock<WordErrors> = OnceLock::new();
-    *ERRORS.get_or_init(|| errors_over_clips(said_by_transcribe).expect("transcribe"))
+/// Errors of `transcribe` over a speech's clips, each alone; each of the six is counted once.
+fn transcribed(speech: &Speech) -> WordErrors {
+    static ERRORS: OnceLock<Vec<WordErrors>> = OnceLock::new();
+    let errors = ERRORS.get_or_init(|| errors_of_clips(said_by_transcribe).expect("transcribe"));
+    let of_file = |file: &str| CLIPS.iter().position(|clip| *clip == file).map(|n| errors[n]);
+    sum(speech.files().filter_map(of_file))
+}
+
+fn sum(errors: impl IntoIterator<Item = WordErrors>) -> WordErrors {
+    errors.into_iter().fold(WordErrors::default(), |mut sum, errors| {
+        sum += errors;
+        sum
+    })
 }
 
 fn said_by_transcribe(clip: &str) -> Result<String> {
@@ -27,19 +36,19 @@ fn said_by_transcribe(clip: &str) -> Result<String> {
     Ok(said["text"].as_str().context("no text")?.to_owned())
 }
 
-fn errors_over_clips(say: impl Fn(&str) -> Result<String>) -> Result<WordErrors> {
-    let mut sum = WordErrors::default();
+fn errors_of_clips(say: impl Fn(&str) -> Result<String>) -> Result<Vec<WordErrors>> {
+    let mut all = Vec::new();
     for clip in CLIPS {
         let transcript = Speech::join(&[clip])?.transcript();
         let text = say(clip)?;
         let errors = errors_of(&transcript, &text)?;
         eprintln!("{clip}: {errors:?}\n  {transcript}\n  {text}");
-        sum += errors;
+        all.push(errors);
     }
-    Ok(sum)
+    Ok(all)
 }
 
-/// What comes by another way than a file: all clips in the long run, three of them else.
+/// What comes in real time: all clips in the long run, three of them else.
 fn spoken() -> &'static Speech {
     if long() { joined() } else { short() }
 }
@@ -48,7 +57,7 @@ fn spoken() -> &'static Speech {
 fn check_words(instance: &Instance, speech: &Speech, largest_message_bytes: u64) -> Result<()> {
     instance.assert_once()?;
     let errors = errors_of(&speech.transcript(), &instance.said()?)?;
-    let allowed = transcribed().errors() + 2;
+    let allowed = transcribed(speech).errors() + 2;
     eprintln!("{errors:?}, {allowed} allowed, in: {}", instance.said()?);
     ensure!(errors.errors() <= allowed, "{errors:?}, {allowed} allowed, in: {}", instance.said()?);
     let events = instance.log().all()?;
@@ -80,8 +89,8 @@ fn follow_to_the_end(instance: &mut Instance) -> Result<u64> {
 
 #[test]
 fn transcribe_makes_no_more_errors_than_the_recogniser_alone() -> Result<()> {
-    let alone = errors_over_clips(|clip| direct(&clip_file(clip)))?;
-    let ours = transcribed();
+    let alone = sum(errors_of_clips(|clip| direct(&clip_file(clip)))?);
+    let ours = transcribed(joined());
     ensure!(alone.words > 70 && alone.errors() < alone.words / 4, "the recogniser itself does not work: {alone:?}");
     ensure!(ours.errors() <= alone.errors(), "{ours:?}; alone: {alone:?}");
     Ok(())
@@ -91,7 +100,7 @@ fn transcribe_makes_no_more_errors_than_the_recogniser_alone() -> Result<()> {
 fn transcribe_of_the_joined_file_has_all_words_in_order() -> Result<()> {
     let said = transcribe(&joined().file())?;
     let errors = errors_of(&joined().transcript(), said["text"].as_str().context("text")?)?;
-    ensure!(errors.errors() <= transcribed().errors() + 2, "{errors:?} in {said}");
+    ensure!(errors.errors() <= transcribed(joined()).errors() + 2, "{errors:?} in {said}");
     let segments = said["segments"].as_array().context("segments")?;
     let mut before_s = 0.0;
     for segment in segments {
@@ -107,27 +116,27 @@ fn transcribe_of_the_joined_file_has_all_words_in_order() -> Result<()> {
 
 #[test]
 fn a_file_in_real_time() -> Result<()> {
-    let mut instance = Setup::run(&[&joined().uri()]).start()?;
+    let mut instance = Setup::run(&[&spoken().uri()]).start()?;
     let ring = instance.ring("file")?;
-    let first = instance.wait_event("the first final", watchdog(joined().seconds() / 2.0), |e| e.is("final"))?;
+    let first = instance.wait_event("the first final", watchdog(spoken().span_s(1).end), |e| e.is("final"))?;
     // How far the file had been played when the line was read.
     let played_s = ring.commit().since(ring.info().first_frame) as f64 / f64::from(ring.info().sample_rate_hz);
-    ensure!(played_s < joined().seconds() / 2.0, "the first final came {played_s} s into the file");
+    ensure!(played_s < spoken().span_s(1).end, "the first final came {played_s} s into the file");
     ensure!(first.whole("end_frame")? <= ring.commit().0, "a final of frames that were not there yet");
     let largest = follow_to_the_end(&mut instance)?;
-    check_words(&instance, joined(), largest)?;
+    check_words(&instance, spoken(), largest)?;
     check_times(&instance)?;
     instance.assert_clean()
 }
 
 /// The finals' seconds are those of the file: each lies where its clip lies.
 fn check_times(instance: &Instance) -> Result<()> {
-    let finals = instance.finals()?;
-    ensure!(finals.len() >= CLIPS.len(), "{} finals for {} clips", finals.len(), CLIPS.len());
+    let (finals, clips) = (instance.finals()?, spoken().files().count());
+    ensure!(finals.len() >= clips, "{} finals for {clips} clips", finals.len());
     for event in &finals {
         let (start_s, end_s) = (event.number("start_s")?, event.number("end_s")?);
         ensure!(start_s < end_s, "{}", event.fields);
-        let spans = (0..CLIPS.len()).map(|n| joined().span_s(n));
+        let spans = (0..clips).map(|n| spoken().span_s(n));
         let inside = spans.clone().any(|span| start_s < span.end && span.start < end_s);
         // The session's frame 0 comes a moment before the file's.
         ensure!(inside, "{} lies in a pause of {:?}", event.fields, spans.collect::<Vec<_>>());
@@ -161,7 +170,7 @@ fn raw_samples_on_standard_input() -> Result<()> {
     instance.assert_once()?;
     ensure!(instance.finals()?.iter().all(|e| e.fields["stream"] == "talk"), "the stream's name is not `talk`");
     let errors = errors_of(&speech.transcript(), &instance.said()?)?;
-    ensure!(errors.errors() <= transcribed().errors() + 2, "{errors:?}: {}", instance.said()?);
+    ensure!(errors.errors() <= transcribed(&speech).errors() + 2, "{errors:?}: {}", instance.said()?);
     instance.assert_clean()
 }
 
@@ -201,7 +210,7 @@ fn as_fast_as_possible_says_the_same() -> Result<()> {
     instance.wait_stopped(watchdog(2.0))?;
     instance.assert_once()?;
     let errors = errors_of(&joined().transcript(), &instance.said()?)?;
-    ensure!(errors.errors() <= transcribed().errors() + 2, "{errors:?}: {}", instance.said()?);
+    ensure!(errors.errors() <= transcribed(joined()).errors() + 2, "{errors:?}: {}", instance.said()?);
     let stopped: Vec<Value> = instance.log().all()?.into_iter().map(|e| e.fields).collect();
     ensure!(stopped.iter().all(|e| e["event"] != "gap"), "a gap in a file: {stopped:?}");
     instance.assert_clean()

@@ -49,10 +49,10 @@ pub struct Look {
     /// Window of the transform
     #[arg(long, default_value_t = Window::Hann, value_parser = named(Window::ALL, Window::name))]
     pub window: Window,
-    /// Frames of a transform, a power of two from 64 to 16384
-    #[arg(long, value_name = "FRAMES", default_value_t = 2_048, value_parser = transform)]
-    pub fft: usize,
-    /// Frames from one transform to the next [default: a quarter of the transform's]
+    /// Frames of a transform, a power of two from 64 to 16384 [default: 40 ms or somewhat more, 512 to 8192; in a browser 2048]
+    #[arg(long, value_name = "FRAMES", value_parser = transform)]
+    pub fft: Option<usize>,
+    /// Frames from one transform to the next [default: a quarter of the transform's, and in a picture no more than a column]
     #[arg(long, value_name = "FRAMES", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub hop: Option<u32>,
     /// Levels from the darkest colour to the brightest, in dBFS
@@ -67,10 +67,18 @@ pub struct Look {
 }
 
 impl Look {
-    /// Frames from one transform to the next.
+    /// Frames of a transform of sound at this rate.
     #[must_use]
-    pub fn hop_frames(&self) -> usize {
-        self.hop.map_or(self.fft / 4, |hop| hop as usize)
+    pub fn fft_frames(&self, rate_hz: u32) -> usize {
+        // Of speech 40 to 80 ms show both the voice's harmonics and the sounds, one by one.
+        let usual = (rate_hz / 25).next_power_of_two().clamp(512, 8_192);
+        self.fft.unwrap_or(usual as usize)
+    }
+
+    /// Frames from one transform of so many to the next.
+    #[must_use]
+    pub fn hop_frames(&self, fft: usize) -> u64 {
+        self.hop.map_or(fft as u64 / 4, u64::from)
     }
 }
 
@@ -270,7 +278,16 @@ mod tests {
         assert_eq!(arguments.target(), Target::Terminal);
         assert_eq!(arguments.look.colours, ColourMap::Magma);
         assert!((arguments.look.range.part(-33.0) - 0.5).abs() < 1e-6);
-        assert_eq!(arguments.look.hop_frames(), 512);
+    }
+
+    #[test]
+    fn a_transform_is_as_long_as_its_rate_needs() {
+        let look = |more: &[&str]| Arguments::parse_from([&["viz", "mic"], more].concat()).look;
+        let rates = [8_000, 16_000, 22_050, 44_100, 48_000, 96_000, 192_000, 768_000];
+        let frames = rates.map(|rate_hz| look(&[]).fft_frames(rate_hz));
+        assert_eq!(frames, [512, 1_024, 1_024, 2_048, 2_048, 4_096, 8_192, 8_192]);
+        assert_eq!(look(&["--fft", "64"]).fft_frames(48_000), 64);
+        assert_eq!((look(&[]).hop_frames(2_048), look(&["--hop", "7"]).hop_frames(2_048)), (512, 7));
     }
 
     #[test]

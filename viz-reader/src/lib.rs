@@ -8,7 +8,8 @@
 
 pub mod cli;
 pub mod file;
-pub mod refusal;
 pub mod rings;
 pub mod terminal;
 pub mod web;
+
+pub use control_protocol::refusal;

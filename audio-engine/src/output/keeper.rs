@@ -15,6 +15,7 @@ use crate::device::{DEFAULT, DeviceError, explained};
 use crate::inputs::id_of;
 use crate::sound_server;
 use crate::source::{DEVICE_PATIENCE, OpenError, with_patience};
+use control_protocol::OutputFigures;
 use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{BufferSize, Device, ErrorKind, SampleFormat, StreamConfig};
 use sound_files::channels_text;
@@ -79,25 +80,6 @@ pub struct Form {
     pub channels: u32,
 }
 
-/// Counts since the output was asked for, and how it is now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Figures {
-    /// Periods in which the queue ran dry.
-    pub underruns: u64,
-    /// Frames of silence for them.
-    pub underrun_frames: u64,
-    /// Glitches that the device has reported.
-    pub xruns: u64,
-    /// Frames of the ring that were skipped.
-    pub skipped_frames: u64,
-    /// Frames in the queue.
-    pub queued_frames: u64,
-    /// From a frame's commit to the end of the period that it is played in, in microseconds.
-    pub delay_us: u64,
-    /// By how many thousandths of a millionth the device is faster than it says.
-    pub ppm_thousandths: i64,
-}
-
 /// An output that is being kept. Dropped, it ends.
 #[derive(Debug)]
 pub struct Output {
@@ -116,7 +98,7 @@ struct Shared {
 /// Counts of the openings that are over, and the present one.
 #[derive(Debug, Default)]
 struct Count {
-    past: Figures,
+    past: OutputFigures,
     present: Option<Arc<Play>>,
 }
 
@@ -151,7 +133,7 @@ impl Output {
 
     /// How it is.
     #[must_use]
-    pub fn figures(&self) -> Figures {
+    pub fn figures(&self) -> OutputFigures {
         let (gauge, count) = (&self.shared.gauge, locked(&self.shared.count));
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let mut figures = count.past;
@@ -176,7 +158,7 @@ impl Drop for Output {
     }
 }
 
-fn add(figures: &mut Figures, play: &Play) {
+fn add(figures: &mut OutputFigures, play: &Play) {
     figures.underruns += play.underruns.load(Ordering::Relaxed);
     figures.underrun_frames += play.underrun_frames.load(Ordering::Relaxed);
     figures.xruns += play.xruns.load(Ordering::Relaxed);

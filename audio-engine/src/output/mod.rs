@@ -24,7 +24,7 @@ mod which;
 
 pub use callback::{Asked, Play, Playback, playback};
 pub use devices::{Kind, OutputLine, list};
-pub use keeper::{Figures, Form, News, Opening, Output, keep};
+pub use keeper::{Form, News, Opening, Output, keep};
 pub use pilot::Pilot;
 pub use player::{Gauge, Player, Reading};
 pub use virtual_output::{VirtualOutput, VirtualOutputSpec};

@@ -24,6 +24,8 @@ mod show;
 mod surroundings;
 mod terminal;
 
+pub(crate) use outside::quoted;
+
 use crate::cli::DoctorArgs;
 use crate::output::{print, print_json};
 use crate::paths::Folders;

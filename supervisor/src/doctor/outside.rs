@@ -137,7 +137,7 @@ pub(super) fn variable(name: &str) -> Option<String> {
 }
 
 /// A path or word as a shell takes it.
-pub(super) fn quoted(word: impl AsRef<OsStr>) -> String {
+pub(crate) fn quoted(word: impl AsRef<OsStr>) -> String {
     let word = word.as_ref().to_string_lossy();
     let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -401,8 +401,10 @@ impl Session<'_> {
             self.end("no source could be opened");
             return;
         }
-        for failure in self.outcome.failed.clone() {
-            self.notice(format!("{}: {}", failure.stream, failure.reason));
+        for Failure { stream, reason, .. } in self.outcome.failed.clone() {
+            let mend = self.streams.get(&stream).and_then(|known| self.mend_of(&stream, known));
+            let again = mend.map(|mend| format!("; it is left out, and `{mend}` tries it again")).unwrap_or_default();
+            self.notice(format!("{stream}: {reason}{again}"));
         }
         self.reporter.report(Report::Started {
             session: self.id.to_string(),

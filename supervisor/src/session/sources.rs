@@ -2,6 +2,7 @@
 
 use super::streams::{SourceState, Stream};
 use super::{Part, Session};
+use crate::doctor::quoted;
 use crate::refusal::{Refusal, refusal};
 use crate::report::Report;
 use control_protocol::{ClockKind, SOURCES_MAX, StreamName, ToEngine, ToListener, URI_BYTES_MAX};
@@ -109,6 +110,14 @@ impl Session<'_> {
             })
         };
         json!({"sources": self.listed().map(row).collect::<Vec<_>>()})
+    }
+
+    /// The command that tries a source again which failed or broke off; none where nothing can.
+    pub(super) fn mend_of(&self, name: &StreamName, stream: &Stream) -> Option<String> {
+        let can_come = self.may_change_sources().is_ok() && !stream.uri.starts_with("stdin:");
+        let is_free = matches!(stream.state, SourceState::Failed | SourceState::Ended);
+        let source = quoted(format!("{name}={}", stream.uri));
+        (stream.failure.is_some() && is_free && can_come).then(|| format!("tympan source add {source}"))
     }
 
     /// A source is captured no more, as was wished; its ring, where it had one, ends at this frame.

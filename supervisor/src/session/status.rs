@@ -56,10 +56,11 @@ impl Session<'_> {
                 let meter = meters.iter().find(|meter| meter.stream() == name.as_str());
                 let level = meter.and_then(|meter| meter.recent(LEVEL_READINGS));
                 let words = self.words_lag(name);
+                let (exit, reason) = stream.failure.as_ref().map(|(exit, reason)| (exit.code(), reason)).unzip();
                 let lag = committed.map(|commit| commit.since(stream.position)).filter(|_| !stream.finished);
                 json!({
                     "stream": name, "uri": stream.uri, "description": stream.description,
-                    "state": stream.shown_state(),
+                    "state": stream.shown_state(), "reason": reason, "exit": exit, "mend": self.mend_of(name, stream),
                     "live": stream.live,
                     "language": stream.language,
                     "model": self.plan.models.of(name).display().to_string(),

@@ -17,7 +17,7 @@ const WATCHED_FOR: Duration = Duration::from_secs(3);
 /// The newest reports about words, in their order. A text that a newer one has replaced is not kept.
 #[derive(Default)]
 pub(super) struct Told {
-    reports: VecDeque<Numbered>,
+    reports: VecDeque<Kept>,
     /// The number of the newest; the first is 1.
     last: u64,
     /// The highest number of those forgotten that nothing newer stands for.
@@ -26,23 +26,38 @@ pub(super) struct Told {
     watched_until: Option<Instant>,
 }
 
-#[derive(Serialize)]
-struct Numbered {
+struct Kept {
     number: u64,
-    #[serde(flatten)]
-    said: Stamped<Report>,
+    report: Report,
+    /// As it is answered, and the length of that.
+    line: Value,
+    bytes: usize,
+}
+
+impl Kept {
+    fn new(number: u64, report: Report) -> Self {
+        #[derive(Serialize)]
+        struct Numbered<'a> {
+            number: u64,
+            #[serde(flatten)]
+            said: Stamped<&'a Report>,
+        }
+        let said = Stamped { report: &report, emitted_s: monotonic_s() };
+        let line = json!(Numbered { number, said });
+        Self { number, bytes: line.to_string().len(), line, report }
+    }
 }
 
 impl Told {
     /// Remembers a report, and forgets those whose words it holds.
     fn remember(&mut self, report: Report) {
         match &report {
-            Report::Partial { span, .. } => self.reports.retain(|old| !is_partial_of(&old.said.report, span)),
-            Report::Final { span, .. } => self.reports.retain(|old| !is_within(&old.said.report, span)),
+            Report::Partial { span, .. } => self.reports.retain(|old| !is_partial_of(&old.report, span)),
+            Report::Final { span, .. } => self.reports.retain(|old| !is_within(&old.report, span)),
             _ => {}
         }
         self.last += 1;
-        self.reports.push_back(Numbered { number: self.last, said: Stamped { report, emitted_s: monotonic_s() } });
+        self.reports.push_back(Kept::new(self.last, report));
         if self.reports.len() > REPORTS_MAX
             && let Some(oldest) = self.reports.pop_front()
         {
@@ -52,21 +67,18 @@ impl Told {
 
     /// What came after this number, as much as an answer holds.
     fn after(&self, number: u64) -> Value {
-        let (mut words, mut bytes, mut last) = (Vec::new(), 0, self.last);
-        for report in self.reports.iter().filter(|report| report.number > number) {
-            let text = serde_json::to_string(report).unwrap_or_default();
-            bytes += text.len();
-            if bytes > ANSWER_BYTES && !words.is_empty() {
-                break;
-            }
-            last = report.number;
-            words.push(serde_json::from_str(&text).unwrap_or(Value::Null));
-        }
-        let is_whole = words.len() == self.reports.iter().filter(|report| report.number > number).count();
+        // One fits in any case: who asks must get on.
+        let fits = |bytes: &mut usize, kept: &'_ Kept| {
+            let is_first = *bytes == 0;
+            *bytes += kept.bytes;
+            is_first || *bytes <= ANSWER_BYTES
+        };
+        let newer = self.reports.iter().filter(|kept| kept.number > number);
+        let told: Vec<&Kept> = newer.scan(0, |bytes, kept| fits(bytes, kept).then_some(kept)).collect();
         json!({
-            "last": if is_whole { self.last } else { last },
+            "last": told.last().map_or(self.last, |kept| kept.number),
             "forgotten": self.forgotten.saturating_sub(number),
-            "words": words,
+            "words": told.iter().map(|kept| &kept.line).collect::<Vec<_>>(),
         })
     }
 }

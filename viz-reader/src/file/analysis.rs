@@ -14,6 +14,9 @@ pub(super) struct Plan {
     pub channels: Vec<usize>,
     /// Frames from one transform to the next.
     pub hop: u64,
+    /// Every so many transforms, from the first on, are steps, and their powers are summed up. Those between are only
+    /// for the picture, whose columns may be narrower than what is a step.
+    pub step_every: u64,
     /// Columns of the picture; none where there is none.
     pub columns: usize,
     /// Where the bins lie in a picture of the frequencies over time.
@@ -53,25 +56,25 @@ pub(super) struct OfChannel {
     tail: Vec<f32>,
 }
 
-/// A transform, as it is computed.
+/// A transform, as it is computed, with the frames that it stands for.
 pub(super) struct Step<'a> {
     /// Its channel's place in [`Plan::channels`].
     pub channel: usize,
     /// The frame in its middle.
     pub frame: u64,
-    /// The peaks of the frames that are nearer to it than to the others.
+    /// The peaks of the frames that are nearer to it than to other steps.
     pub peaks: Peaks,
     /// Its levels in dBFS; or why there are none.
     pub levels: Result<&'a [f32], Missing>,
 }
 
-/// Computes, and hands every transform on.
+/// Computes, and hands every step on.
 pub(super) struct Analysis<F> {
     pub plan: Plan,
     pub channels: Vec<OfChannel>,
     pub columns: Vec<Column>,
     pub holes: Vec<Hole>,
-    /// Transforms that were computed, of each channel.
+    /// Transforms whose powers are summed up, of each channel.
     pub transforms: u64,
     stft: Stft,
     /// Frames that came, counted from the first one.
@@ -91,7 +94,7 @@ const PIECE_FRAMES: usize = 16_384;
 static SILENCE: [f32; PIECE_FRAMES] = [0.0; PIECE_FRAMES];
 
 impl<F: FnMut(&Step<'_>) -> Result<()>> Analysis<F> {
-    /// Begins. `each` gets every transform of every channel.
+    /// Begins. `each` gets every step of every channel.
     pub(super) fn new(plan: Plan, stft: Stft, each: F) -> Self {
         let bins = stft.bins();
         let rows = plan.rows.as_ref().map_or(0, Rows::len);
@@ -118,6 +121,16 @@ impl<F: FnMut(&Step<'_>) -> Result<()>> Analysis<F> {
             plan,
             each,
         }
+    }
+
+    /// Frames of a transform.
+    pub(super) const fn fft_frames(&self) -> usize {
+        self.stft.frames()
+    }
+
+    /// Frames from one step to the next.
+    const fn step_frames(&self) -> u64 {
+        self.plan.hop * self.plan.step_every
     }
 
     /// How much of the sound has passed, 0 to 1.
@@ -170,13 +183,13 @@ impl<F: FnMut(&Step<'_>) -> Result<()>> Analysis<F> {
     fn transform_what_is_there(&mut self, at_end: bool) -> Result<()> {
         let half = self.stft.frames() as u64 / 2;
         let hop = self.plan.hop;
-        // A transform also needs the frames that it stands for.
-        let ahead = half.max(hop);
-        while self.next * hop < self.plan.frames && (at_end || self.next * hop + ahead <= self.at) {
+        // A step also needs the frames that it stands for.
+        let around = half.max(self.step_frames());
+        while self.next * hop < self.plan.frames && (at_end || self.next * hop + around <= self.at) {
             self.transform(self.next * hop)?;
             self.next += 1;
         }
-        self.forget(half.max(hop));
+        self.forget(around);
         Ok(())
     }
 
@@ -185,33 +198,39 @@ impl<F: FnMut(&Step<'_>) -> Result<()>> Analysis<F> {
         let (begin, end) = (i128::from(middle) - half, i128::from(middle) + half);
         let place = |frame: i128| usize::try_from(frame - self.tail_from).unwrap_or(0);
         let (first, last) = (place(begin), place(end));
-        // The frames that are nearer to this one than to others: together all, each once.
-        let hop = self.plan.hop;
-        let is_last = middle + hop >= self.plan.frames;
-        let own_end = if is_last { self.plan.frames } else { middle + hop - hop / 2 };
-        let own_begin = middle.saturating_sub(hop / 2);
+        let is_step = self.next.is_multiple_of(self.plan.step_every);
+        // The frames that are nearer to this step than to others: together all, each once.
+        let apart = self.step_frames();
+        let is_last = middle + apart >= self.plan.frames;
+        let own_end = if is_last { self.plan.frames } else { middle + apart - apart / 2 };
+        let own_begin = middle.saturating_sub(apart / 2);
         let own = place(i128::from(own_begin))..place(i128::from(own_end));
         let hole = self.hole_in(begin, end);
         let own_is_gone = self.is_hole(own_begin, own_end);
         let column = if self.plan.columns > 0 { self.column_of(middle) } else { 0 };
-        self.transforms += u64::from(hole.is_none());
+        self.transforms += u64::from(is_step && hole.is_none());
         for (channel, of) in self.channels.iter_mut().enumerate() {
-            let peaks =
-                if own_is_gone { Peaks::NONE } else { Peaks::of(&of.tail[own.start..own.end.min(of.tail.len())]) };
+            let peaks = if own_is_gone || !is_step {
+                Peaks::NONE
+            } else {
+                Peaks::of(&of.tail[own.start..own.end.min(of.tail.len())])
+            };
             if let Some(why) = hole {
-                (self.each)(&Step { channel, frame: self.plan.from + middle, peaks, levels: Err(why) })?;
+                if is_step {
+                    (self.each)(&Step { channel, frame: self.plan.from + middle, peaks, levels: Err(why) })?;
+                }
                 continue;
             }
             if of.tail.len() < last {
                 of.tail.resize(last, 0.0);
             }
             self.stft.powers(&of.tail[first..last], &mut self.power);
-            for ((bin, power), (sum, greatest)) in
-                self.bins.iter_mut().zip(&self.power).zip(of.power.iter_mut().zip(&mut of.greatest))
-            {
-                *bin = decibels_of_power(*power);
-                *sum += f64::from(*power);
-                *greatest = greatest.max(*power);
+            self.bins.iter_mut().zip(&self.power).for_each(|(bin, power)| *bin = decibels_of_power(*power));
+            if is_step {
+                for (power, (sum, greatest)) in self.power.iter().zip(of.power.iter_mut().zip(&mut of.greatest)) {
+                    *sum += f64::from(*power);
+                    *greatest = greatest.max(*power);
+                }
             }
             if let Some(rows) = self.plan.rows.as_ref().filter(|rows| !rows.is_empty() && self.plan.columns > 0) {
                 rows.apply(&self.bins, &mut self.column);
@@ -219,7 +238,9 @@ impl<F: FnMut(&Step<'_>) -> Result<()>> Analysis<F> {
                 let levels = &mut of.levels[column * count..(column + 1) * count];
                 levels.iter_mut().zip(&self.column).for_each(|(level, &now)| *level = level.max(now));
             }
-            (self.each)(&Step { channel, frame: self.plan.from + middle, peaks, levels: Ok(&self.bins) })?;
+            if is_step {
+                (self.each)(&Step { channel, frame: self.plan.from + middle, peaks, levels: Ok(&self.bins) })?;
+            }
         }
         if let Some(state) = self.columns.get_mut(column) {
             *state = match (hole, *state) {
@@ -353,7 +374,7 @@ mod tests {
     fn plan(frames: u64, columns: usize, hop: u64) -> Plan {
         let axis = FrequencyAxis { scale: FrequencyScale::Linear, low_hz: 0.0, high_hz: 4_000.0 };
         let rows = Rows::new(axis, 32, 129, 8_000);
-        Plan { from: 1_000, frames, channels: vec![1], hop, columns, rows: Some(rows) }
+        Plan { from: 1_000, frames, channels: vec![1], hop, step_every: 1, columns, rows: Some(rows) }
     }
 
     struct Outcome {
@@ -403,6 +424,20 @@ mod tests {
             assert!(whole.channel.wave[299].max > 0.8);
             assert!(whole.columns.iter().all(|column| *column == Column::Levels));
         }
+    }
+
+    #[test]
+    fn transforms_between_the_steps_are_for_the_picture_alone() {
+        let samples: Vec<f32> = (0..5_003_u32).map(|n| (n as f32 * n as f32 * 1e-4).sin() * 0.1).collect();
+        let steps_alone = run(plan(5_003, 500, 64), 777, &samples, 2_000..2_500);
+        let finer = run(Plan { step_every: 8, ..plan(5_003, 500, 8) }, 777, &samples, 2_000..2_500);
+        assert_eq!(finer.steps, steps_alone.steps);
+        assert_eq!(finer.channel.power, steps_alone.channel.power);
+        assert_eq!(finer.channel.greatest, steps_alone.channel.greatest);
+        // Columns are 10 frames wide: at every 64 six of them are alike.
+        let changes =
+            |of: &Outcome| of.channel.levels.chunks(32).collect::<Vec<_>>().windows(2).filter(|w| w[0] != w[1]).count();
+        assert!(changes(&steps_alone) < 80 && changes(&finer) > 400, "{}, {}", changes(&steps_alone), changes(&finer));
     }
 
     #[test]

@@ -63,16 +63,17 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     let stop = stop_on_signals()?;
     let png = files.png.as_deref().map(Output::begin).transpose()?;
     let table = files.csv.as_deref().map(Output::begin).transpose()?;
-    let table = table.map(|out| Table::begin(out, look.view, &about, labels.clone(), look.fft)).transpose()?;
+    let fft = look.fft_frames(about.rate_hz);
+    let table = table.map(|out| Table::begin(out, look.view, &about, labels.clone(), fft)).transpose()?;
     let table = table.map(RefCell::new);
 
-    let stft = Stft::new(look.window, look.fft)?;
-    let axis = axis_of(look, about.rate_hz);
+    let stft = Stft::new(look.window, fft)?;
+    let axis = axis_of(look, about.rate_hz, fft);
     let rows = layout.spectrograms.first().map(|area| Rows::new(axis, area.height, stft.bins(), about.rate_hz));
     // Without a picture nothing of it is computed.
     let (columns, rows) = if png.is_some() { (layout.columns, rows) } else { (0, None) };
-    let hop = look.hop_frames() as u64;
-    let plan = Plan { from, frames: to - from, channels, hop, columns, rows };
+    let (hop, step_every) = hop_and_steps(look, fft, to - from, columns);
+    let plan = Plan { from, frames: to - from, channels, hop, step_every, columns, rows };
     let each = |step: &Step<'_>| {
         if stop.load(Ordering::Relaxed) {
             refuse!(Incomplete, "{}: stopped; no file was written", about.name);
@@ -125,15 +126,29 @@ fn channels_of(about: &About, wished: Option<&Channels>) -> Result<Vec<usize>, R
 }
 
 /// From the lowest frequency that is worth its room to half the rate.
-fn axis_of(look: &Look, rate_hz: u32) -> FrequencyAxis {
+fn axis_of(look: &Look, rate_hz: u32, fft: usize) -> FrequencyAxis {
     let high_hz = f64::from(rate_hz) / 2.0;
     // Below the first bin there is nothing to be seen.
-    let first_bin = f64::from(rate_hz) / look.fft as f64;
+    let first_bin = f64::from(rate_hz) / fft as f64;
     let low_hz = match look.scale {
         FrequencyScale::Log => LOG_LOW_HZ.max(first_bin).min(high_hz / 4.0),
         FrequencyScale::Linear | FrequencyScale::Mel => 0.0,
     };
     FrequencyAxis { scale: look.scale, low_hz, high_hz }
+}
+
+/// Frames from one transform to the next, and how many of them are a step of the table. A picture of little sound has
+/// columns that are narrower than a step, and each gets a transform of its own; the numbers are the same with it.
+fn hop_and_steps(look: &Look, fft: usize, frames: u64, columns: usize) -> (u64, u64) {
+    let step = look.hop_frames(fft);
+    if look.hop.is_some() || columns == 0 {
+        return (step, 1);
+    }
+    let mut every = 1;
+    while step / every > 1 && step / every * columns as u64 > frames {
+        every *= 2;
+    }
+    (step / every, every)
 }
 
 fn stop_on_signals() -> Result<Arc<AtomicBool>> {
@@ -178,4 +193,25 @@ fn save(canvas: &Canvas, about: &About, mut out: Output) -> Result<()> {
     writer.finish()?;
     out.put(&bytes)?;
     out.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[test]
+    fn every_column_of_a_picture_has_a_transform() {
+        let look = |more: &[&str]| Arguments::parse_from([&["viz", "a.wav"], more].concat()).look;
+        for frames in [1, 500, 16_000, 113_600, 1_000_000] {
+            for fft in [64, 512, 8_192] {
+                let (hop, every) = hop_and_steps(&look(&[]), fft, frames, 1_374);
+                assert_eq!(hop * every, fft as u64 / 4);
+                assert!(hop == 1 || hop * 1_374 <= frames, "{frames} frames of {fft}: {hop}");
+                assert!(every == 1 || hop * 2 * 1_374 > frames, "no more than are seen: {frames} of {fft}: {hop}");
+            }
+        }
+        assert_eq!(hop_and_steps(&look(&[]), 512, 16_000, 0), (128, 1), "a table alone");
+        assert_eq!(hop_and_steps(&look(&["--hop", "300"]), 512, 16_000, 1_374), (300, 1), "as it is wished");
+    }
 }

@@ -305,7 +305,7 @@ impl<F: FnMut(&Step<'_>) -> Result<()>> Picture<'_, F> {
             let y = (area.bottom() as f32 - tick.position as f32 * area.height as f32) as usize;
             canvas.fill(Area { top: y.min(area.bottom() - 1), height: 1, ..area }, GRID, 1.0);
         }
-        let rows = audio_dsp::Rows::new(self.axis, area.width, self.look.fft / 2 + 1, self.about.rate_hz);
+        let rows = audio_dsp::Rows::new(self.axis, area.width, self.analysis.fft_frames() / 2 + 1, self.about.rate_hz);
         let mut along = vec![0.0; area.width];
         let y_of = |level: f32| {
             let y = area.bottom() as f32 - self.look.range.part(level) * area.height as f32;
@@ -376,10 +376,10 @@ impl<F: FnMut(&Step<'_>) -> Result<()>> Picture<'_, F> {
     fn footer(&self, canvas: &mut Canvas, text: &Text) {
         let y = canvas.height() as f32 - text.pixels() * 0.95;
         let (left, right) = (text.pixels() * 1.2, canvas.width() as f32 - text.pixels() * 1.2);
-        let look = self.look;
+        let (look, analysis) = (self.look, self.analysis);
         let mut how = String::new();
         if !self.layout.spectrograms.is_empty() || self.layout.spectrum.is_some() {
-            how = format!("{} window of {} frames, every {}", look.window, look.fft, look.hop_frames());
+            how = format!("{} window of {} frames, every {}", look.window, analysis.fft_frames(), analysis.plan.hop);
         }
         text.write(canvas, (right, y), Align::Right, &how, PALE);
         let room = right - left - text.width(&how) - text.pixels() * 2.0;

@@ -28,7 +28,7 @@ pub(super) struct Output {
 fn refused(path: &Path, error: std::io::Error) -> anyhow::Error {
     let full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
     let exit = if full { Exit::NoRoom } else { Exit::Fault };
-    Refusal { exit, text: format!("cannot write {}: {error}", path.display()) }.into()
+    Refusal::new(exit, format!("cannot write {}: {error}", path.display())).into()
 }
 
 impl Output {

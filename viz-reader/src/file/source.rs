@@ -71,7 +71,7 @@ pub(super) enum Source {
 }
 
 fn refused(error: &DecodeError) -> Refusal {
-    Refusal { exit: error.exit(), text: error.to_string() }
+    Refusal::new(error.exit(), error.to_string())
 }
 
 impl Source {

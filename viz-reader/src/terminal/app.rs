@@ -57,7 +57,9 @@ pub(super) struct App {
 }
 
 impl App {
-    pub(super) fn new(look: &Look, paint: Paint) -> Result<Self, StftError> {
+    /// Of rings of which the fastest is of this rate.
+    pub(super) fn new(look: &Look, rate_hz: u32, paint: Paint) -> Result<Self, StftError> {
+        let fft = look.fft_frames(rate_hz);
         Ok(Self {
             streams: Vec::new(),
             scene: match look.view {
@@ -67,7 +69,7 @@ impl App {
                 View::Spectrum => Scene::Spectrum,
             },
             window: look.window,
-            fft: look.fft,
+            fft,
             hop: look.hop,
             range: look.range,
             colours: look.colours,
@@ -82,7 +84,7 @@ impl App {
             help: false,
             drawn_a_second: 0,
             paint,
-            stft: Stft::new(look.window, look.fft)?,
+            stft: Stft::new(look.window, fft)?,
             lobe: Lobe::new(look.window),
             drawn_at: None,
         })

@@ -21,7 +21,7 @@ mod stream;
 use crate::cli::Arguments;
 use abilities::{Abilities, Depth, Glyphs};
 use anyhow::{Context, Result};
-use app::{App, Then};
+use app::Then;
 use control_protocol::Exit;
 use guard::{Asked, Screen};
 use paint::Paint;
@@ -49,8 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         abilities.unwrap_or(Abilities { depth: Depth::None, glyphs: Glyphs::Ascii }),
         arguments.look.colours,
     );
-    let app = App::new(&arguments.look, paint).context("--fft")?;
-    let session = Session::open(arguments, app)?;
+    let session = Session::open(arguments, paint)?;
     let asked = Asked::listen()?;
     match abilities {
         Some(_) => pictures(session, arguments.terminal.fps, &asked),

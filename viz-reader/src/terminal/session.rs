@@ -1,11 +1,12 @@
 //! The streams that are shown, and where they come from.
 
 use super::app::App;
+use super::paint::Paint;
 use super::stream::{Source, Stream};
 use crate::cli::Arguments;
 use crate::refusal::refuse;
 use crate::rings::{Position, RingPlace, RingView, all_places, runtime_folder};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
 
 /// How often is looked for streams that came, where all are shown.
@@ -23,7 +24,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Opens the rings that are named, or all.
-    pub(super) fn open(arguments: &Arguments, app: App) -> Result<Self> {
+    pub(super) fn open(arguments: &Arguments, paint: Paint) -> Result<Self> {
         let files = &arguments.files;
         if files.from.is_some() || files.to.is_some() || files.size.is_some() {
             refuse!(Usage, "--from, --to and --size are of pictures in files: --png FILE, or --csv FILE, is missing");
@@ -48,14 +49,20 @@ impl Session {
             let folder = folder.display();
             refuse!(NotRunning, "there is nothing to show: no ring is in {folder}; `tympan run` makes them");
         }
-        let mut session = Self { app, sources: Vec::new(), all, looked_at: Instant::now() };
+        let mut views = Vec::new();
         for place in &places {
             match RingView::open(place, Position::Oldest) {
-                Ok(view) => session.add(place, view),
+                Ok(view) => views.push((place, view)),
                 // One that has gone meanwhile, or is broken, does not keep the others from being seen.
                 Err(_) if all && places.len() > 1 => {}
                 Err(refusal) => return Err(refusal.into()),
             }
+        }
+        let fastest_hz = views.iter().map(|(_, view)| view.shape().sample_rate_hz).max().unwrap_or(0);
+        let app = App::new(&arguments.look, fastest_hz, paint).context("--fft")?;
+        let mut session = Self { app, sources: Vec::new(), all, looked_at: Instant::now() };
+        for (place, view) in views {
+            session.add(place, view);
         }
         if session.app.lanes().is_empty() {
             let of = session.app.streams.iter().map(|own| format!("{} has {}", own.name, own.shape.channels));

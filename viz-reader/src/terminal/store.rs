@@ -25,7 +25,8 @@ pub(super) struct Hole {
 /// The last frames of a stream.
 #[derive(Debug)]
 pub(super) struct Store {
-    /// Frame `f` of a channel lies in place `f % capacity`.
+    /// Frame `f` of a channel lies in place `f % capacity`. In the places of what is missing is what was there before: to
+    /// empty them would take most of a second after a long loss of a wide stream, and they are known (`holes`).
     channels: Vec<Vec<f32>>,
     overviews: Vec<Pyramid>,
     capacity: u64,
@@ -84,10 +85,11 @@ impl Store {
         for ((place, overview), samples) in
             self.channels.iter_mut().zip(&mut self.overviews).zip(planar.chunks_exact(frames))
         {
-            // What is skipped must not be heard as what was there long ago.
-            fill(place, self.end, from, 0.0);
             copy_in(place, from, samples);
             overview.push(from, samples);
+        }
+        if from > self.end {
+            self.note(Hole { from: self.end, to: from, missing: Missing::Lost });
         }
         self.end = from + frames as u64;
         for (from, to) in gaps {
@@ -101,10 +103,7 @@ impl Store {
             // Nothing was seen before it: the picture begins behind it, and the hole is counted elsewhere.
             return;
         }
-        for (place, overview) in self.channels.iter_mut().zip(&mut self.overviews) {
-            fill(place, self.end, hole.to, 0.0);
-            overview.skip_to(hole.to.max(self.end));
-        }
+        self.overviews.iter_mut().for_each(|overview| overview.skip_to(hole.to.max(self.end)));
         self.end = self.end.max(hole.to);
         self.note(hole);
     }
@@ -131,10 +130,15 @@ impl Store {
         }
     }
 
+    /// The holes in frames `from..to`.
+    fn holes_in(&self, from: u64, to: u64) -> impl Iterator<Item = &Hole> {
+        let begin = self.holes.partition_point(|hole| hole.to <= from);
+        self.holes.range(begin..).take_while(move |hole| hole.from < to)
+    }
+
     /// What is missing of frames `from..to`, the worst of it.
     pub(super) fn missing(&self, from: u64, to: u64) -> Option<Missing> {
-        let begin = self.holes.partition_point(|hole| hole.to <= from);
-        self.holes.iter().skip(begin).take_while(|hole| hole.from < to).map(|hole| hole.missing).max()
+        self.holes_in(from, to).map(|hole| hole.missing).max()
     }
 
     /// Whether all of frames `from..to` were captured, and are there.
@@ -144,16 +148,36 @@ impl Store {
 
     /// A channel's samples from a frame on; zeros where there are none.
     pub(super) fn copy(&self, channel: usize, from: u64, samples: &mut [f32]) {
-        let place = &self.channels[channel];
-        for (frame, sample) in (from..).zip(samples) {
-            let known = frame >= self.oldest() && frame < self.end;
-            *sample = if known { place[self.place(frame)] } else { 0.0 };
+        samples.fill(0.0);
+        let to = from + samples.len() as u64;
+        for (begin, end) in self.whole_parts(from, to) {
+            let mut at = offset(from, begin);
+            for piece in self.pieces(channel, begin, end) {
+                samples[at..at + piece.len()].copy_from_slice(piece);
+                at += piece.len();
+            }
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "less than the length")]
-    const fn place(&self, frame: u64) -> usize {
-        (frame % self.capacity) as usize
+    /// What is there of frames `from..to`, between the holes.
+    fn whole_parts(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
+        let (mut at, to) = (from.max(self.oldest()), to.min(self.end));
+        let behind = Hole { from: to, to, missing: Missing::Gap };
+        let holes = self.holes_in(at, to).copied().chain([behind]);
+        holes.filter_map(move |hole| {
+            let part = (at, hole.from.min(to));
+            at = at.max(hole.to);
+            (part.0 < part.1).then_some(part)
+        })
+    }
+
+    /// The samples of frames that are there: those up to the end of the memory, and those from its beginning on.
+    fn pieces(&self, channel: usize, from: u64, to: u64) -> [&[f32]; 2] {
+        let place = &self.channels[channel];
+        let begin = offset(0, from % self.capacity);
+        let count = offset(from, to);
+        let head = count.min(place.len() - begin);
+        [&place[begin..begin + head], &place[..count - head]]
     }
 
     /// The peaks of a channel in columns of `width / parts` frames each, the first at frame `from`; none where there is
@@ -175,17 +199,8 @@ impl Store {
     }
 
     fn peaks_of(&self, channel: usize, from: u64, to: u64) -> Peaks {
-        let (from, to) = (from.max(self.oldest()), to.min(self.end));
-        if from >= to {
-            return Peaks::NONE;
-        }
-        let place = &self.channels[channel];
-        let (begin, end) = (self.place(from), self.place(to - 1) + 1);
-        if begin < end {
-            Peaks::of(&place[begin..end])
-        } else {
-            Peaks::of(&place[begin..]).with(Peaks::of(&place[..end]))
-        }
+        let pieces = self.whole_parts(from, to).flat_map(|(from, to)| self.pieces(channel, from, to));
+        pieces.fold(Peaks::NONE, |peaks, piece| peaks.with(Peaks::of(piece)))
     }
 }
 
@@ -200,12 +215,10 @@ fn copy_in(place: &mut [f32], from: u64, samples: &[f32]) {
     place[..tail.len()].copy_from_slice(tail);
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "less than the length")]
-fn fill(place: &mut [f32], from: u64, to: u64, sample: f32) {
-    let length = place.len() as u64;
-    for frame in from.max(to.saturating_sub(length))..to {
-        place[(frame % length) as usize] = sample;
-    }
+/// Frames between two, of which the second is not before the first.
+#[expect(clippy::cast_possible_truncation, reason = "no more than are in memory")]
+const fn offset(from: u64, to: u64) -> usize {
+    (to - from) as usize
 }
 
 #[cfg(test)]
@@ -256,6 +269,31 @@ mod tests {
             store.peaks(0, 0, width, 2, &mut peaks);
             prop_assert!(peaks.iter().any(|peaks| peaks.min == -0.7));
         }
+    }
+
+    #[test]
+    fn what_was_there_before_a_loss_is_not_seen_in_its_place() {
+        let mut store = Store::of_capacity(1, 1_000);
+        store.push(0, &[0.5; 1_000], 1_000, &[]);
+        store.miss(Hole { from: 1_000, to: 1_600, missing: Missing::Lost });
+        store.push(1_600, &[0.25; 100], 100, &[]);
+        let mut seen = vec![1.0; 1_300];
+        store.copy(0, 500, &mut seen);
+        // Frames 500 to 700 are forgotten, 700 to 1,000 are there, 600 are lost, 100 are there, and 100 to come.
+        let expected = [(200, 0.0), (300, 0.5), (600, 0.0), (100, 0.25), (100, 0.0)];
+        assert_eq!(seen, expected.map(|(count, sample)| vec![sample; count]).concat());
+        let mut columns = vec![Peaks::NONE; 26];
+        store.peaks(0, 500, 50, 1, &mut columns);
+        let levels: Vec<f32> = columns.iter().map(|peaks| if peaks.is_none() { 0.0 } else { peaks.max }).collect();
+        assert_eq!(levels[..4], [0.0; 4]);
+        assert_eq!(levels[4..11], [&[0.5; 6][..], &[0.5]].concat(), "the next column touches it");
+        assert_eq!(levels[11..22], [0.0; 11]);
+        assert_eq!(levels[22..24], [0.25; 2]);
+        assert_eq!(levels[24..], [0.0; 2]);
+        // Frames that nobody told of.
+        store.push(1_800, &[0.25; 100], 100, &[]);
+        assert_eq!(store.missing(1_700, 1_800), Some(Missing::Lost));
+        assert!(!store.is_whole(1_650, 1_850));
     }
 
     #[test]

@@ -31,9 +31,11 @@ fn shape(channels: usize, sample_rate_hz: u32) -> Shape {
     }
 }
 
+const RATE_HZ: u32 = 48_000;
+
 fn app(arguments: &[&str], abilities: Abilities) -> App {
     let arguments = Arguments::parse_from(["viz"].iter().chain(arguments));
-    App::new(&arguments.look, Paint::new(abilities, arguments.look.colours)).unwrap()
+    App::new(&arguments.look, RATE_HZ, Paint::new(abilities, arguments.look.colours)).unwrap()
 }
 
 const RICH: Abilities = Abilities { depth: Depth::True, glyphs: Glyphs::Braille };
