@@ -149,9 +149,16 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
+    /// At 48 kHz, with 30 s of history.
     pub(crate) fn start(page: &Page, stream: &str, signals: &[&str]) -> Result<Self> {
+        Self::start_at(page, stream, (48_000, 30), signals)
+    }
+
+    /// At this rate in Hz, with so many seconds of history.
+    pub(crate) fn start_at(page: &Page, stream: &str, at: (u32, u32), signals: &[&str]) -> Result<Self> {
         let mut command = Command::new(program("signal-writer")?);
-        command.arg(page.rings()).args([stream, "48000", "30"]).args(signals).stdin(Stdio::piped());
+        command.arg(page.rings()).args([stream, &at.0.to_string(), &at.1.to_string()]).args(signals);
+        command.stdin(Stdio::piped());
         let child = command.spawn().with_context(|| format!("{command:?}"))?;
         let writer = Self { child, ring: page.rings(), stream: stream.to_owned() };
         wait_until("the ring", watchdog(3.0), || Ok(RingReader::attach_stream(&writer.ring, stream).ok()))?;

@@ -24,16 +24,86 @@ const shown = (seen) => seen.lanes.length > 0 && seen.settled && seen.draws > 20
 /** The picture is full: what was there before the page was opened has come too. */
 const full = (lanes) => (seen) => shown(seen) && seen.lanes.length === lanes && seen.lanes.every((lane) => lane.state === "live");
 const violations = (page) => page.evaluate(() => globalThis.violations);
-/** Pixels of the picture: its size and all of its bytes, as the page has them. */
-const picture = (page) =>
-  page.evaluate(() => {
-    const source = document.getElementById("picture");
-    const copy = new OffscreenCanvas(source.width, source.height);
-    const context = copy.getContext("2d");
-    context.drawImage(source, 0, 0);
-    return { width: source.width, height: source.height, data: context.getImageData(0, 0, source.width, source.height).data };
-  });
+/**
+ * The picture's pixels and the page's figures of one moment: how finely is drawn may change at any time. Waits until what was
+ * asked for last is what is seen. `columnS`: seconds of one of its columns.
+ */
+async function glance(page) {
+  const begin = Date.now();
+  for (;;) {
+    const seen = await page.evaluate(() => {
+      const now = globalThis.tympan.figures();
+      if (!now.settled) return null;
+      const source = document.getElementById("picture");
+      const copy = new OffscreenCanvas(source.width, source.height);
+      const context = copy.getContext("2d");
+      context.drawImage(source, 0, 0);
+      const { data } = context.getImageData(0, 0, source.width, source.height);
+      const columnS = (now.secondsPerPixel * document.getElementById("stage").clientWidth) / source.width;
+      return { image: { width: source.width, height: source.height, data }, now, columnS };
+    });
+    if (seen) return seen;
+    if (Date.now() - begin > 30_000) throw new Error("a picture that is settled: not within 30 s");
+    await page.waitForTimeout(50);
+  }
+}
 const rgb = ({ width, data }, x, y) => [...data.subarray((y * width + x) * 4, (y * width + x) * 4 + 3)];
+/** A picture that stands still, once all of it is there: three looks in a row see the same. */
+async function still(page) {
+  const begin = Date.now();
+  let [last, same] = [await glance(page), 0];
+  while (same < 2) {
+    if (Date.now() - begin > 30_000) throw new Error("a still picture: not within 30 s");
+    await page.waitForTimeout(250);
+    const next = await glance(page);
+    same = next.image.width === last.image.width && Buffer.from(next.image.data).equals(Buffer.from(last.image.data)) ? same + 1 : 0;
+    last = next;
+  }
+  return last;
+}
+/** The next frame of the page is drawn, and what stands beside the picture is in its place. */
+const nextFrame = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+/** The colours of the map that is chosen. */
+const colourMap = (page) => page.evaluate(() => [...new Uint8Array(globalThis.tympan.colourMap().buffer)]);
+/** The middle column of the first lane's spectrogram, from the top, once all of its pixels are colours of the map. */
+async function middleColumn(page) {
+  const begin = Date.now();
+  const map = await colourMap(page);
+  const colours = new Set(Array.from({ length: 256 }, (_, index) => map.slice(index * 4, index * 4 + 3).join()));
+  for (;;) {
+    const { image, now } = await glance(page);
+    const { top, height } = now.places[0].colours;
+    const column = Array.from({ length: height }, (_, row) => rgb(image, image.width >> 1, top + row));
+    const inside = column.filter((one) => colours.has(one.join())).length;
+    if (inside === height || Date.now() - begin > 30_000) return { column, part: inside / height, first: map.slice(0, 3) };
+    await page.waitForTimeout(100);
+  }
+}
+/** How many columns of a strip are striped with a colour of the style sheet: what is missing is drawn so. */
+async function striped(page, image, { top, height }, name) {
+  const colour = await page.evaluate((name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim(), name);
+  const wanted = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16)).join();
+  let columns = 0;
+  for (let x = 0; x < image.width; x++) {
+    let count = 0;
+    for (let y = top; y < top + height; y++) count += rgb(image, x, y).join() === wanted ? 1 : 0;
+    if (count > height / 4) columns += 1;
+  }
+  return columns;
+}
+/** Sets a field of the settings' panel. */
+const set = (page, name, value) =>
+  page.locator(`#settings [name=${name}]`).evaluate((field, value) => {
+    if (field.type === "checkbox") field.checked = value;
+    else field.value = String(value);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }, value);
+/** The processes that pages run in. */
+async function renderers(browser) {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  return processInfo.filter((one) => one.type === "renderer").map((one) => one.id);
+}
 
 /** Known signals are where they must be, in numbers and in pixels. Channels: 440 Hz, a chirp, clicks, 1 kHz and its opposite. */
 export async function signals(browser, job) {
@@ -43,12 +113,16 @@ export async function signals(browser, job) {
     const sound = (seen) => full(5)(seen) && seen.status.tones[0]?.length > 0 && seen.status.meters[0]?.peak > 0 && seen.status.pairs.length > 0;
     await until(page, "known signals", sound);
     await page.waitForTimeout(2500);
-    const seen = await figures(page);
+    // The tones of a status are up to 120 ms older than what it says of the transform.
+    let seen = await figures(page);
+    for (let last = null; last !== seen.status.fft; seen = await figures(page)) {
+      last = seen.status.fft;
+      await page.waitForTimeout(300);
+    }
     await page.keyboard.press(" ");
     await until(page, "a pause", (now) => now.back === 0 && now.settled);
-    const image = await picture(page);
-    const now = await figures(page);
-    const map = await page.evaluate(() => [...new Uint8Array(globalThis.tympan.colourMap().buffer)]);
+    const { image, now, columnS } = await still(page);
+    const map = await colourMap(page);
     // Near the right edge: the ring may be younger than the picture is wide.
     const column = Math.floor(image.width * 0.85);
     const lanes = now.places.map(({ wave, colours }) => {
@@ -68,8 +142,8 @@ export async function signals(browser, job) {
       for (let x = 0; x < image.width; x++) if (rgb(image, x, y).join() !== ground.join()) clicks.push(x);
       return { brightest, level: index, unknown, rows: colours.height, clicks };
     });
-    answers.push({ query, faults, violations: await violations(page), lanes, end: now.end, secondsPerPixel: now.secondsPerPixel,
-      width: image.width, kind: seen.kind, shared: seen.shared, tones: seen.status.tones, meters: seen.status.meters,
+    answers.push({ query, faults, violations: await violations(page), lanes, end: now.end, columnS,
+      width: image.width, ffts: [seen.status.fft, now.status.fft], kind: seen.kind, shared: seen.shared, tones: seen.status.tones, meters: seen.status.meters,
       pairs: seen.status.pairs, lost: seen.status.lost, gaps: seen.status.gaps, settings: seen.settings });
     await context.close();
   }
@@ -83,77 +157,54 @@ export async function controls(browser, job) {
   // What is judged stands in the middle of the picture, and the ring is young.
   await until(page, "half a picture", (now) => now.end[0] > (1280 / 2) * now.secondsPerPixel + 1, 60);
   const seen = {};
-  const set = (name, value) => page.locator(`#settings [name=${name}]`).evaluate((field, value) => {
-    if (field.type === "checkbox") field.checked = value;
-    else field.value = String(value);
-    field.dispatchEvent(new Event("input", { bubbles: true }));
-  }, value);
   const status = (what, fits) => until(page, what, (now) => now.settled && now.status && fits(now));
   await page.click("#open-settings");
   seen.panel = await page.isVisible("#settings");
   for (const fft of [512, 8192, 2048]) {
-    await set("fft", fft);
+    await set(page, "fft", fft);
     await status(`transforms of ${fft}`, (now) => now.status.quality > 0 || now.status.fft === fft);
   }
-  await set("hopDivisor", 8);
+  await set(page, "hopDivisor", 8);
   await status("a hop of an eighth", (now) => now.status.quality > 0 || now.status.hop === 256);
-  await set("hopDivisor", 4);
-  const palette = async () => {
-    await page.waitForTimeout(700);
-    const image = await picture(page);
-    const { places } = await figures(page);
-    const map = await page.evaluate(() => [...new Uint8Array(globalThis.tympan.colourMap().buffer)]);
-    const colours = new Set(Array.from({ length: 256 }, (_, index) => map.slice(index * 4, index * 4 + 3).join()));
-    const { top, height } = places[0].colours;
-    let inside = 0;
-    for (let y = top; y < top + height; y++) inside += colours.has(rgb(image, image.width >> 1, y).join()) ? 1 : 0;
-    return { part: inside / height, first: map.slice(0, 3) };
-  };
+  await set(page, "hopDivisor", 4);
   seen.palettes = [];
   for (const colours of [0, 1, 2, 3, 4]) {
-    await set("colours", colours);
+    await set(page, "colours", colours);
     await status("colours", (now) => now.settings.colours === colours);
-    seen.palettes.push(await palette());
+    const { part, first } = await middleColumn(page);
+    seen.palettes.push({ part, first });
   }
-  await set("colours", 2);
+  await set(page, "colours", 2);
   // Where the 440 Hz of the first lane is: from the bottom, in parts of the height.
   seen.rows = [];
   for (const scale of [0, 1, 2]) {
-    await set("scale", scale);
+    await set(page, "scale", scale);
     await status("a scale", (now) => now.settings.scale === scale);
-    await page.waitForTimeout(700);
-    const image = await picture(page);
-    const { places } = await figures(page);
-    const { top, height } = places[0].colours;
-    const light = Array.from({ length: height }, (_, row) => rgb(image, image.width >> 1, top + height - 1 - row).reduce((a, b) => a + b));
-    seen.rows.push((light.indexOf(Math.max(...light)) + 0.5) / height);
+    const { column } = await middleColumn(page);
+    const light = column.reverse().map((one) => one.reduce((a, b) => a + b));
+    seen.rows.push((light.indexOf(Math.max(...light)) + 0.5) / light.length);
   }
-  await set("scale", 1);
-  const light = async () => {
-    await page.waitForTimeout(700);
-    const image = await picture(page);
-    const { places } = await figures(page);
-    const { top, height } = places[0].colours;
-    let sum = 0;
-    for (let y = top; y < top + height; y++) sum += rgb(image, image.width >> 1, y).reduce((a, b) => a + b) / 3 / height;
-    return sum;
+  await set(page, "scale", 1);
+  const light = async (lowDb) => {
+    await set(page, "lowDb", lowDb);
+    await status("a floor", (now) => now.settings.lowDb === lowDb);
+    const { column } = await middleColumn(page);
+    return column.flat().reduce((a, b) => a + b) / column.length / 3;
   };
-  await set("lowDb", -130);
-  seen.lightLow = await light();
-  await set("lowDb", -40);
-  seen.lightHigh = await light();
-  await set("lowDb", -100);
-  await set("show", "wave");
+  seen.lightLow = await light(-130);
+  seen.lightHigh = await light(-40);
+  await set(page, "lowDb", -100);
+  await set(page, "show", "wave");
   seen.waveOnly = (await status("waves alone", (now) => now.places[0].colours.height === 0)).places[0];
-  await set("show", "spectrogram");
+  await set(page, "show", "spectrogram");
   seen.spectrogramOnly = (await status("spectrograms alone", (now) => now.places[0].wave.height === 0)).places[0];
-  await set("show", "both");
-  await set("speed", 240);
+  await set(page, "show", "both");
+  await set(page, "speed", 240);
   await status("another speed", (now) => Math.abs(now.secondsPerPixel - 1 / 240) < 1e-9);
-  await set("speed", 120);
-  await set("labels", false);
+  await set(page, "speed", 120);
+  await set(page, "labels", false);
   await page.waitForFunction(() => document.querySelectorAll("#tones span").length === 0);
-  await set("labels", true);
+  await set(page, "labels", true);
   await page.waitForFunction(() => document.querySelectorAll("#tones span").length > 0);
   await page.click("#channels [data-channel$=' 1']");
   await status("a lane less", (now) => now.lanes.length === job.lanes - 1 && now.names.every((lane) => lane.channel !== 1));
@@ -220,9 +271,11 @@ export async function controls(browser, job) {
 export async function words(browser, job) {
   const { page, context, faults } = await open(browser, job);
   await until(page, "words", (seen) => full(job.lanes)(seen) && seen.words.length === job.words);
-  await page.waitForTimeout(500);
+  await nextFrame(page);
   const spoken = await page.textContent("#spoken");
-  const place = await page.evaluate(() => {
+  const place = await page.evaluate(async () => {
+    // Right after a frame: words are moved in it, and the picture goes on.
+    await new Promise(requestAnimationFrame);
     const { end, secondsPerPixel, words } = globalThis.tympan.figures();
     const width = document.getElementById("stage").clientWidth;
     return [...document.querySelectorAll("#words button:not([hidden])")].map((button) => ({
@@ -233,7 +286,7 @@ export async function words(browser, job) {
   await page.click(`#words button:text-is("${job.press}")`);
   const heard = await until(page, "the word's sound", (seen) => seen.heard.length > 0);
   await until(page, "the word's picture", (seen) => seen.back !== null && seen.settled);
-  await page.waitForTimeout(300);
+  await nextFrame(page);
   const selection = await page.locator("#selection").boundingBox();
   const answer = { faults, violations: await violations(page), spoken, place, heard: heard.heard[0][1], back: heard.back, selection, width: await page.evaluate(() => document.getElementById("stage").clientWidth) };
   await context.close();
@@ -250,30 +303,15 @@ export async function breaks(browser, job) {
   order("gap 300");
   const gap = await until(one.page, "the gap", (seen) => seen.status.gaps >= 14_400);
   await until(two.page, "the gap in the other browser", (seen) => seen.status.gaps >= 14_400);
-  await one.page.waitForTimeout(700);
+  // What follows the gap is seen, too.
+  await until(one.page, "sound after it", (seen) => seen.end[0] > gap.end[0] + 0.7);
   await one.page.keyboard.press(" ");
-  const still = await until(one.page, "a pause", (seen) => seen.back === 0 && seen.settled);
-  await one.page.waitForTimeout(300);
-  const image = await picture(one.page);
-  // Stripes of the gap's colour in the wave.
-  const { top, height } = still.places[0].wave;
-  const faint = await one.page.evaluate(() => getComputedStyle(document.documentElement).getPropertyValue("--faint").trim());
-  const wanted = [1, 3, 5].map((at) => parseInt(faint.slice(at, at + 2), 16)).join();
-  const hatched = [];
-  for (let x = 0; x < image.width; x++) {
-    let count = 0;
-    for (let y = top; y < top + height; y++) count += rgb(image, x, y).join() === wanted ? 1 : 0;
-    if (count > height / 4) hatched.push(x);
-  }
-  // The spectrogram has no transform that would need a frame of the gap: half a transform more on both sides.
-  const below = still.places[0].colours;
-  let dark = 0;
-  for (let x = 0; x < image.width; x++) {
-    let count = 0;
-    for (let y = below.top; y < below.top + below.height; y++) count += rgb(image, x, y).join() === wanted ? 1 : 0;
-    if (count > below.height / 4) dark += 1;
-  }
-  const { fft, hop } = still.status;
+  await until(one.page, "a pause", (seen) => seen.back === 0 && seen.settled);
+  const { image, now: paused, columnS } = await still(one.page);
+  // Stripes of the gap's colour in the wave; in the spectrogram half a transform more on both sides: none needs a frame of it.
+  const hatched = await striped(one.page, image, paused.places[0].wave, "--faint");
+  const dark = await striped(one.page, image, paused.places[0].colours, "--faint");
+  const { fft, hop } = paused.status;
   await one.page.keyboard.press("Home");
   const before = (await figures(one.page)).end[0];
   order("epoch");
@@ -282,7 +320,7 @@ export async function breaks(browser, job) {
   order("close");
   await one.page.waitForFunction(() => document.getElementById("connection").dataset.state === "ended", null, { timeout: 30_000 });
   const answer = {
-    gaps: gap.status.gaps, hatched: hatched.length, dark, darkExpected: (0.3 + fft / 48_000) / still.secondsPerPixel, hopColumns: hop / 48_000 / still.secondsPerPixel, after: after.status.gaps, lost: after.status.lost, expected: 0.3 / still.secondsPerPixel,
+    gaps: gap.status.gaps, hatched, dark, darkExpected: (0.3 + fft / 48_000) / columnS, hopColumns: hop / 48_000 / columnS, after: after.status.gaps, lost: after.status.lost, expected: 0.3 / columnS,
     other: (await figures(two.page)).status.lost, faults: [...one.faults, ...two.faults], violations: await violations(one.page),
     overflow: await two.page.evaluate(() => document.documentElement.scrollWidth - innerWidth),
   };
@@ -309,9 +347,7 @@ export async function throttled(browser, job) {
   const { page, context, faults } = await open(browser, job);
   await until(page, "a picture", full(job.lanes));
   const fine = await until(page, "all of the quality", (seen) => seen.status.quality === 0 && seen.coarse === 1, 60);
-  const session = await browser.newBrowserCDPSession();
-  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
-  const pids = processInfo.filter((one) => one.type === "renderer").map((one) => one.id);
+  const pids = await renderers(browser);
   // The browser's own throttle holds the page's thread alone, and not its worker: the whole process gets a sixth.
   let on = true;
   const turn = async () => {
@@ -336,18 +372,48 @@ export async function throttled(browser, job) {
   return answer;
 }
 
-/** Stops the whole page for so long that the server's patience ends: what it missed is told and drawn. */
+/**
+ * Stops the page (or the server: `job.server` is its process) for so long that what passes meanwhile fits in no buffer, and
+ * lets it go on. What it is told by then, what is drawn as lost, and how long it takes to be at now again.
+ */
 export async function stopped(browser, job) {
   const { page, context, faults } = await open(browser, job);
-  const before = await until(page, "a picture", full(job.lanes));
-  const session = await browser.newBrowserCDPSession();
-  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
-  const pids = processInfo.filter((one) => one.type === "renderer").map((one) => one.id);
+  await until(page, "a picture", full(job.lanes));
+  // Of one status, as its numbers are told together: frames that came, frames that are told as lost, and all up to its newest.
+  const account = ({ status }) => {
+    const { newest } = Object.values(status.clocks)[0];
+    return { newest: Math.round(newest * job.rateHz), came: status.received.samples / job.lanes, lost: status.lost, gaps: status.gaps };
+  };
+  // How old the newest frame of the picture is, but for when the ring began.
+  const age = (seen) => Date.now() / 1000 - seen.end[0];
+  let usual = Infinity;
+  const begin = Date.now();
+  const before = await until(page, "a look at its pace", (seen) => {
+    usual = Math.min(usual, age(seen));
+    return Date.now() - begin > 1000;
+  });
+  const pids = job.server ? [job.server] : await renderers(browser);
   pids.forEach((pid) => process.kill(pid, "SIGSTOP"));
-  await new Promise((done) => setTimeout(done, job.stopMs));
-  pids.forEach((pid) => process.kill(pid, "SIGCONT"));
-  const after = await until(page, "the sound of now", (seen) => seen.settled && seen.end[0] > before.end[0] + job.stopMs / 1000, 60);
-  const answer = { lost: after.status.lost, skipped: after.status.skipped, ahead: after.end[0] - before.end[0], faults };
+  const stoppedAt = Date.now();
+  try {
+    await new Promise((done) => setTimeout(done, job.stopMs));
+  } finally {
+    pids.forEach((pid) => process.kill(pid, "SIGCONT"));
+  }
+  const goesOnAt = Date.now();
+  await until(page, "the sound of now", (seen) => seen.settled && age(seen) < usual + 0.3, 60);
+  const liveMs = Date.now() - goesOnAt;
+  // Slowly enough that all of the stop is seen.
+  await set(page, "speed", 30);
+  await until(page, "another speed", (seen) => seen.settled && Math.abs(seen.secondsPerPixel - 1 / 30) < 1e-9);
+  await page.keyboard.press(" ");
+  await until(page, "a pause", (seen) => seen.back === 0 && seen.settled);
+  const { image, now: after, columnS } = await still(page);
+  const lost = await striped(page, image, after.places[0].wave, "--bad");
+  const answer = {
+    before: account(before), after: account(after), stoppedMs: goesOnAt - stoppedAt, liveMs, drawnLostS: lost * columnS,
+    columnS, faults, violations: await violations(page),
+  };
   await context.close();
   return answer;
 }
