@@ -8,9 +8,12 @@ mod web;
 use anyhow::{Context, Result, ensure};
 use http::Http;
 use serde_json::{Value, json};
+use shm_layout::v1;
 use std::path::Path;
-use std::time::Duration;
-use system_tests::{wait_until, watchdog};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use system_tests::{long, wait_until, watchdog};
 use web::{FakeWords, Page, Writer};
 
 /// The five channels that `signals` judges.
@@ -280,6 +283,154 @@ fn what_a_stopped_server_missed_is_told_and_drawn() -> Result<()> {
         server.drive("stopped", &json!({"lanes": 2, "rateHz": 48_000, "stopMs": stop_ms, "server": server.pid()}))?;
     let lost = nothing_is_hidden(&seen, 48_000)?;
     ensure!(lost >= u64::from(HISTORY_S) * 48_000, "overwritten, and told of {lost} frames: {seen}");
+    Ok(())
+}
+
+#[test]
+fn a_page_that_was_frozen_for_long_is_at_now_again() -> Result<()> {
+    let page = Page::new()?;
+    let _writer = Writer::start(&page, "many", &["noise:0.3"; 8])?;
+    let server = page.serve(&[])?;
+    let stop_ms = if long() { 3_600_000 } else { 20_000 };
+    let job = json!({"lanes": 8, "rateHz": 48_000, "stopMs": stop_ms, "frozen": true, "limitS": stop_ms / 1_000 + 300});
+    let seen = server.drive("stopped", &job)?;
+    accounts_hold(&seen)?;
+    clean(&seen)?;
+    // Its histories are 92 MB; what came while nobody computed is kept by nobody.
+    ensure!(seen["grownMb"].as_f64().is_some_and(|grown| grown < 160.0), "{seen}");
+    Ok(())
+}
+
+/// Of all frames that passed, each came, or is told as lost or never captured.
+fn accounts_hold(seen: &Value) -> Result<()> {
+    let grown = |what: &str| {
+        let count = |when: &str| seen[when][what].as_u64().with_context(|| format!("{when} {what}: {seen}"));
+        count("after")?.checked_sub(count("before")?).with_context(|| format!("{what} falls: {seen}"))
+    };
+    let (all, told) = (grown("newest")?, grown("came")? + grown("lost")? + grown("gaps")?);
+    ensure!(all == told && all > 0, "of {all} frames {told} are accounted for: {seen}");
+    Ok(())
+}
+
+/// A ring of version 1, written in real time until it is dropped: 440 Hz at 8 kHz.
+struct OldWriter {
+    on: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl OldWriter {
+    fn start(path: &Path) -> Result<Self> {
+        let info = v1::Info { sample_rate_hz: 8_000, channels: 1, capacity_frames: 80_000, write_frames: 80 };
+        let mut ring = v1::Writer::create(path, info)?;
+        let on = Arc::new(AtomicBool::new(true));
+        let going = Arc::clone(&on);
+        let thread = std::thread::spawn(move || {
+            let begin = Instant::now();
+            for block in 0_u32.. {
+                #[expect(clippy::cast_possible_truncation, reason = "f64 to sample")]
+                let tone =
+                    |frame: u32| (0.5 * (std::f64::consts::TAU * 440.0 * f64::from(frame) / 8_000.0).sin()) as f32;
+                ring.write(&(block * 80..(block + 1) * 80).map(tone).collect::<Vec<_>>());
+                let due = begin + Duration::from_millis(10) * (block + 1);
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                if !going.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        });
+        Ok(Self { on, thread: Some(thread) })
+    }
+}
+
+impl Drop for OldWriter {
+    fn drop(&mut self) {
+        self.on.store(false, Ordering::Relaxed);
+        let _ = self.thread.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+#[test]
+fn unusual_rings_harm_nothing() -> Result<()> {
+    let page = Page::new()?;
+    let old = page.folder().join("old.audio");
+    let check = |ring: &str, lanes: usize, tone_hz: Option<f64>| -> Result<Value> {
+        let seen = page.serve(&[ring])?.drive("unusual", &json!({"lanes": lanes})).with_context(|| ring.to_owned())?;
+        clean(&seen)?;
+        accounts_hold(&seen)?;
+        ensure!(seen["finite"] == true, "{ring}: {seen}");
+        ensure!(
+            seen["clickMs"].as_f64().is_some_and(|ms| ms < watchdog(0.2).as_secs_f64() * 1_000.0),
+            "{ring}: {seen}"
+        );
+        if let Some(hz) = tone_hz {
+            ensure!(
+                seen["tone"]["hz"].as_f64().is_some_and(|seen| (seen - hz).abs() < 5.0),
+                "{ring}: {}",
+                seen["tone"]
+            );
+        }
+        Ok(seen)
+    };
+    {
+        let _writer = Writer::start_at(&page, "wide", (192_000, 2), &["noise:0.3"; 64])?;
+        check("wide", 8, None)?;
+    }
+    {
+        let _writer = Writer::start_at(&page, "narrow", (8_000, 10), &["sine:440:0.5"])?;
+        let seen = check("narrow", 1, Some(440.0))?;
+        ensure!(seen["rateHz"] == 8_000, "{seen}");
+    }
+    {
+        let _writer = Writer::start(&page, "bad", &["bad", "bad", "sine:440:0.5"])?;
+        check("bad", 3, Some(440.0))?;
+    }
+    let _old = OldWriter::start(&old)?;
+    check(old.to_str().context("path")?, 1, Some(440.0))?;
+    Ok(())
+}
+
+#[test]
+fn a_ring_may_be_replaced_and_its_writer_die() -> Result<()> {
+    let page = Page::new()?;
+    let mut writer = Writer::start(&page, "mic", &["sine:440:0.25", "sine:440:0.25"])?;
+    let orders = page.folder().join("orders");
+    std::fs::write(&orders, "")?;
+    let follow = writer.follow(&orders)?;
+    let job = json!({"lanes": 2, "orders": orders, "crash": writer.pid()});
+    let seen = page.serve(&[])?.drive("replaced", &job)?;
+    drop(follow);
+    clean(&seen)?;
+    // Frames of another session are not those of the one before: nothing is missing between them.
+    ensure!(seen["later"]["lost"] == 0 && seen["later"]["gaps"] == 0, "{seen}");
+    let newest = |when: &str| seen[when]["newest"].as_u64().context("newest");
+    ensure!(newest("after")? < newest("later")? && newest("before")? > 96_000, "{seen}");
+    ensure!(seen["states"] == json!(["crashed", "crashed"]), "{seen}");
+    Ok(())
+}
+
+#[test]
+fn frames_without_end_need_no_more_memory() -> Result<()> {
+    const LANES: usize = 2;
+    let page = Page::new()?;
+    let _writer = Writer::start(&page, "pair", &["chirp:100:12000:0.4"; LANES])?;
+    let server = page.serve(&[])?;
+    // All of them take more than half an hour.
+    let (frames, seconds) = if long() { (216_000, 9_000) } else { (1_200, 600) };
+    let job = json!({"lanes": LANES, "frames": frames, "seconds": seconds, "server": server.pid(), "limitS": seconds + 60,
+        "args": ["--disable-frame-rate-limit", "--disable-gpu-vsync"]});
+    let seen = server.drive("endure", &job)?;
+    clean(&seen)?;
+    accounts_hold(&seen)?;
+    let looks = seen["looks"].as_array().context("looks")?;
+    let at = |place: usize, what: &str| looks[place][what].as_f64().with_context(|| what.to_owned());
+    ensure!(looks.len() == 10 && seen["draws"].as_u64() >= Some(frames), "{seen}");
+    // A minute of history comes into use little by little, and then no more.
+    let history_s = at(9, "seconds")?.min(60.0) - at(4, "seconds")?.min(60.0);
+    let history_mb = history_s * 48_000.0 * 4.0 * LANES as f64 / f64::from(1 << 20);
+    for (what, most_mb) in [("heapMb", 1.0), ("pageMb", 8.0 + history_mb), ("serverMb", 2.0)] {
+        let grown = at(9, what)? - at(4, what)?;
+        ensure!(grown < most_mb, "{what} grows by {grown} MB in the second half: {seen}");
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 //! of 0.9 at each whole second), `noise:AMPLITUDE`, `silence`, `bad` (what is no number, infinities and denormals).
 //!
 //! Lines on standard input: `gap MS` (so much is not captured), `close` (in order), `epoch` (closes, and goes on in the next
-//! epoch a second later). Everything is written a block of 10 ms at a time.
+//! epoch a second later), `anew` (closes, and begins at frame 0 of another session). Everything is written a block of 10 ms at a time.
 
 use anyhow::{Context, Result, bail};
 use shm_layout::{Epoch, FrameIndex, RingSpec, RingWriter, SessionId};
@@ -121,6 +121,13 @@ fn write(dir: &std::path::Path, mut spec: RingSpec, signals: &[Signal], orders: 
                     spec.first_frame = FrameIndex(at + u64::from(rate_hz));
                     ring = RingWriter::create(dir, &spec)?;
                     (begin, origin) = (Instant::now(), spec.first_frame.0);
+                }
+                ("anew", _) => {
+                    ring.close();
+                    spec.session = SessionId(*b"a later session!");
+                    (spec.epoch, spec.previous_epoch, spec.first_frame) = (Epoch(1), None, FrameIndex(0));
+                    ring = RingWriter::create(dir, &spec)?;
+                    (begin, origin) = (Instant::now(), 0);
                 }
                 (other, _) => bail!("no order: {other}"),
             },

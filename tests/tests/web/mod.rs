@@ -114,11 +114,17 @@ impl Server {
         command.arg(web.join("test/browser.mjs")).arg(job.to_string()).current_dir(&web);
         // What the browser keeps for itself goes with the test.
         command.env("TMPDIR", &self.folder).env("HOME", &self.folder);
-        let done = run_to_end(&mut command, JOB)?;
+        // A long one says how long it may take.
+        let limit = fields_limit(more).unwrap_or(JOB);
+        let done = run_to_end(&mut command, limit)?;
         ensure!(done.code == Some(0), "job {name}: {}", done.stderr);
         let last = done.stdout.lines().last().context("a job without an answer")?;
         serde_json::from_str(last).with_context(|| format!("job {name}: {last}"))
     }
+}
+
+fn fields_limit(job: &Value) -> Option<Duration> {
+    job["limitS"].as_u64().map(Duration::from_secs)
 }
 
 impl Drop for Server {
@@ -163,6 +169,10 @@ impl Writer {
         let writer = Self { child, ring: page.rings(), stream: stream.to_owned() };
         wait_until("the ring", watchdog(3.0), || Ok(RingReader::attach_stream(&writer.ring, stream).ok()))?;
         Ok(writer)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// One past its newest frame.

@@ -1,4 +1,5 @@
 // What the tests do with the page. Each job returns what it saw; the judging is the Rust test's, but for waits.
+import { readFileSync } from "node:fs";
 import { figures, open, until } from "./page.mjs";
 
 /** Screenshots, for people. */
@@ -373,17 +374,27 @@ export async function throttled(browser, job) {
 }
 
 /**
+ * What the page was told by now: all numbers of one status, as they are told together. Frames that came, frames that are told
+ * as lost or never captured, and one past the newest of them.
+ */
+const account = ({ status, lanes }) => {
+  const { newest } = status.clocks[lanes[0].clock];
+  return { newest: Math.round(newest * lanes[0].rateHz), came: status.received.samples / lanes.length, lost: status.lost, gaps: status.gaps };
+};
+/** Memory of processes that no file is behind, in MiB. */
+const anonymousMb = (pids) =>
+  pids.reduce((sum, pid) => {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    return sum + Number(/^RssAnon:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024;
+  }, 0);
+
+/**
  * Stops the page (or the server: `job.server` is its process) for so long that what passes meanwhile fits in no buffer, and
  * lets it go on. What it is told by then, what is drawn as lost, and how long it takes to be at now again.
  */
 export async function stopped(browser, job) {
   const { page, context, faults } = await open(browser, job);
   await until(page, "a picture", full(job.lanes));
-  // Of one status, as its numbers are told together: frames that came, frames that are told as lost, and all up to its newest.
-  const account = ({ status }) => {
-    const { newest } = Object.values(status.clocks)[0];
-    return { newest: Math.round(newest * job.rateHz), came: status.received.samples / job.lanes, lost: status.lost, gaps: status.gaps };
-  };
   // How old the newest frame of the picture is, but for when the ring began.
   const age = (seen) => Date.now() / 1000 - seen.end[0];
   let usual = Infinity;
@@ -392,13 +403,20 @@ export async function stopped(browser, job) {
     usual = Math.min(usual, age(seen));
     return Date.now() - begin > 1000;
   });
-  const pids = job.server ? [job.server] : await renderers(browser);
-  pids.forEach((pid) => process.kill(pid, "SIGSTOP"));
+  const pages = await renderers(browser);
+  const pids = job.server ? [job.server] : pages;
+  const devtools = await context.newCDPSession(page);
+  const turn = async (on) => {
+    if (job.frozen) await devtools.send("Page.setWebLifecycleState", { state: on ? "active" : "frozen" });
+    else pids.forEach((pid) => process.kill(pid, on ? "SIGCONT" : "SIGSTOP"));
+  };
+  const memoryBefore = anonymousMb(pages);
+  await turn(false);
   const stoppedAt = Date.now();
   try {
     await new Promise((done) => setTimeout(done, job.stopMs));
   } finally {
-    pids.forEach((pid) => process.kill(pid, "SIGCONT"));
+    await turn(true);
   }
   const goesOnAt = Date.now();
   await until(page, "the sound of now", (seen) => seen.settled && age(seen) < usual + 0.3, 60);
@@ -411,12 +429,80 @@ export async function stopped(browser, job) {
   const { image, now: after, columnS } = await still(page);
   const lost = await striped(page, image, after.places[0].wave, "--bad");
   const answer = {
-    before: account(before), after: account(after), stoppedMs: goesOnAt - stoppedAt, liveMs, drawnLostS: lost * columnS,
+    before: account(before), after: account(after), stoppedMs: goesOnAt - stoppedAt, liveMs, grownMb: anonymousMb(pages) - memoryBefore, drawnLostS: lost * columnS,
     columnS, faults, violations: await violations(page),
   };
   await context.close();
   return answer;
 }
+
+/** A ring of an unusual kind for three seconds: what came, what was lost, and whether a click is answered. */
+export async function unusual(browser, job) {
+  const { page, context, faults } = await open(browser, job);
+  await until(page, "a picture", full(job.lanes), 60);
+  const before = await figures(page);
+  await page.waitForTimeout(3000);
+  const clickedAt = Date.now();
+  await page.click("#theme");
+  await page.waitForFunction(() => document.documentElement.dataset.theme === "light");
+  const clickMs = Date.now() - clickedAt;
+  const after = await until(page, "the sound of now", (seen) => seen.settled && seen.draws > before.draws && seen.status.clocks[seen.lanes[0].clock]);
+  const numbers = [...after.status.meters.flatMap(({ peak, rms, held }) => [peak, rms, held]), ...after.status.pairs.map(({ value }) => value)];
+  const answer = {
+    before: account(before), after: account(after), clickMs, tone: after.status.tones.at(-1)?.[0] ?? null, finite: numbers.every(Number.isFinite), numbers: numbers.map(String),
+    rateHz: after.lanes[0].rateHz, faults, violations: await violations(page),
+  };
+  await context.close();
+  return answer;
+}
+
+/** A ring that another program's takes the place of, and one whose writer dies: `orders` as in `breaks`; `crash` is a process. */
+export async function replaced(browser, job) {
+  const { writeFileSync } = await import("node:fs");
+  const { page, context, faults } = await open(browser, job);
+  await until(page, "a picture", full(job.lanes));
+  const before = await until(page, "three seconds", (seen) => seen.end[0] > 3);
+  writeFileSync(job.orders, "anew\n", { flag: "a" });
+  const after = await until(page, "the other ring", (seen) =>
+    full(job.lanes)(seen) && seen.lanes[0].clock !== before.lanes[0].clock && seen.end[0] > 0.5 && seen.status.clocks[seen.lanes[0].clock]);
+  await page.waitForTimeout(1000);
+  const later = await figures(page);
+  process.kill(job.crash, "SIGKILL");
+  await page.waitForFunction(() => document.getElementById("connection").dataset.state === "ended", null, { timeout: 30_000 });
+  await page.click("#theme");
+  await page.waitForFunction(() => document.documentElement.dataset.theme === "light");
+  const ended = await figures(page);
+  const answer = { before: account(before), after: account(after), later: account(later), states: ended.lanes.map((lane) => lane.state), faults, violations: await violations(page) };
+  await context.close();
+  return answer;
+}
+
+/** Draws so many frames as fast as they go; the memory of page and server ten times on the way. */
+export async function endure(browser, job) {
+  const { page, context, faults } = await open(browser, job);
+  const begin = await until(page, "a picture", full(job.lanes));
+  await set(page, "speed", 480);
+  const pids = await renderers(browser);
+  const devtools = await context.newCDPSession(page);
+  const looks = [];
+  const beganAt = Date.now();
+  for (let part = 1; part <= 10; part++) {
+    await until(page, `${part} tenths`, (seen) => seen.draws - begin.draws >= (job.frames * part) / 10, job.seconds / 10);
+    await devtools.send("HeapProfiler.collectGarbage");
+    const { usedSize } = await devtools.send("Runtime.getHeapUsage");
+    looks.push({ heapMb: usedSize / 2 ** 20, pageMb: anonymousMb(pids), serverMb: anonymousMb([job.server]), seconds: (Date.now() - beganAt) / 1000 });
+  }
+  const end = await figures(page);
+  const answer = { looks, draws: end.draws - begin.draws, before: account(begin), after: account(end), faults, violations: await violations(page) };
+  await context.close();
+  return answer;
+}
+
+/** Seconds of a processor that a process has used, to a hundredth: what the kernel counts in. */
+const usedSeconds = (pid) => {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+};
 
 /** Figures for the bench: frames drawn, latency, the worker's ticks, the transform's time. */
 export async function bench(browser, job) {
@@ -425,17 +511,26 @@ export async function bench(browser, job) {
   await page.waitForTimeout(2000);
   await page.evaluate(() => globalThis.tympan.forgetLatencies());
   const begin = await figures(page);
-  const at = Date.now();
-  await page.waitForTimeout(job.seconds * 1000);
+  const [at, used] = [Date.now(), usedSeconds(job.server)];
+  // The page keeps the last ten seconds of latencies and the last twenty of ticks: of all of them the worst are told.
+  let [latencyP50, latencyP95, tickP99] = [0, 0, 0];
+  while (Date.now() - at < job.seconds * 1000) {
+    await page.waitForTimeout(Math.min(9000, Math.max(1, job.seconds * 1000 - (Date.now() - at))));
+    const now = await figures(page);
+    latencyP50 = Math.max(latencyP50, now.latencyP50);
+    latencyP95 = Math.max(latencyP95, now.latencyP95);
+    tickP99 = Math.max(tickP99, now.status.tickP99);
+  }
   const end = await figures(page);
   const seconds = (Date.now() - at) / 1000;
+  const serverShare = ((usedSeconds(job.server) - used) / seconds) * 100;
   await page.evaluate((turns) => globalThis.tympan.measure(turns), 20_000);
   const measured = (await until(page, "the transform's time", (seen) => seen.measured > 0, 60)).measured;
   await context.close();
   const received = { bytes: end.status.received.bytes - begin.status.received.bytes, samples: end.status.received.samples - begin.status.received.samples };
   return {
-    fps: (end.draws - begin.draws) / seconds, latencyP50: end.latencyP50, latencyP95: end.latencyP95, tickP99: end.status.tickP99,
-    transformUs: measured, lost: end.status.lost - begin.status.lost, skipped: end.status.skipped, bytesPerSample: received.bytes / received.samples / 4,
+    fps: (end.draws - begin.draws) / seconds, latencyP50, latencyP95, tickP99, serverShare,
+    transformUs: measured, lost: end.status.lost - begin.status.lost, skipped: end.status.skipped - begin.status.skipped, bytesPerSample: received.bytes / received.samples / 4,
     load: end.status.load, quality: end.status.quality, kind: end.kind, seconds, faults,
   };
 }
