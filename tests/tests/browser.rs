@@ -8,13 +8,13 @@ mod web;
 use anyhow::{Context, Result, ensure};
 use http::Http;
 use serde_json::{Value, json};
-use shm_layout::v1;
+use shm_layout::{FrameIndex, v1};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use system_tests::{long, wait_until, watchdog};
-use web::{FakeWords, Page, Writer};
+use system_tests::{CLIPS, Setup, Speech, long, program, wait_until, watchdog, workspace_root};
+use web::{FakeWords, Page, Server, Writer};
 
 /// The five channels that `signals` judges.
 const KNOWN: [&str; 5] = ["sine:440:0.125", "chirp:100:12000:0.4", "click", "silence", "noise:0.25"];
@@ -186,6 +186,64 @@ fn words_stand_under_their_sound_and_are_heard() -> Result<()> {
 }
 
 #[test]
+fn the_words_of_an_instance_stand_under_their_sound_and_are_heard() -> Result<()> {
+    let speech = Speech::join(&CLIPS)?;
+    let mut instance = Setup::run(&[&speech.uri()]).start()?;
+    instance.wait_ready()?;
+    instance.wait_event("a final", watchdog(15.0), |event| event.is("final"))?;
+    let server = Server::start(instance.folders(), &["file"])?;
+    let seen = server.drive("words", &json!({"lanes": 1, "words": 3, "waitS": 100}))?;
+    clean(&seen)?;
+    drop(server);
+    // As the instance said them: text and time.
+    let events = instance.log().all()?;
+    let said: Vec<&Value> =
+        events.iter().flat_map(|event| event.fields["words"].as_array().into_iter().flatten()).collect();
+    let near = |word: &Value, seconds: f64, off_s: f64| {
+        word["start_s"].as_f64().is_some_and(|start| (start - seconds).abs() < off_s)
+    };
+    let words = seen["words"].as_array().context("words")?;
+    for word in words {
+        let at = word["startSeconds"].as_f64().context("startSeconds")?;
+        ensure!(said.iter().any(|one| one["text"] == word["text"] && near(one, at, 0.001)), "{word} was never said");
+    }
+    let place = seen["place"].as_array().context("place")?;
+    ensure!(!place.is_empty() && words.len() >= 3, "{seen}");
+    let mut free = f64::MIN;
+    for word in place {
+        let number = |name: &str| word[name].as_f64().with_context(|| name.to_owned());
+        // A word that is longer than its sound has the next one make way.
+        let expected = number("right")?.max(free);
+        ensure!((number("x")? - expected).abs() < 12.0, "{word} does not stand at {expected}");
+        free = number("x")? + number("wide")? + 3.0;
+    }
+    // The pressed one is marked where it was said, and what is heard is what the ring has there.
+    let (at, length) = (&seen["selected"]["atS"], &seen["selected"]["lengthS"]);
+    let (at, length) = (at.as_f64().context("at")?, length.as_f64().context("length")?);
+    let fits = |word: &&&Value| {
+        near(word, at, 0.05) && word["end_s"].as_f64().is_some_and(|end| (end - at - length).abs() < 0.1)
+    };
+    let word = said.iter().find(fits).with_context(|| format!("no word was said at {at} s for {length} s"))?;
+    let frame = |name: &str| word[name].as_u64().with_context(|| name.to_owned());
+    let margin = (frame("end_frame")? - frame("start_frame")?) as f64
+        / (word["end_s"].as_f64().context("end")? - word["start_s"].as_f64().context("start")?)
+        * 0.05;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few hundred frames")]
+    let margin = margin.round() as u64;
+    let from = frame("start_frame")?.saturating_sub(margin);
+    let mut samples = vec![0.0; usize::try_from(frame("end_frame")? + margin - from)?];
+    let stream = events.iter().find_map(|event| event.fields["stream"].as_str()).context("stream")?;
+    let frames = samples.len();
+    instance.ring(stream)?.read(FrameIndex(from), &mut samples, frames)?;
+    let peak = samples.iter().fold(0.0_f64, |peak, &sample| peak.max(f64::from(sample.abs())));
+    let heard = seen["heard"]["peak"].as_f64().context("peak")?;
+    ensure!(seen["heard"]["missing"] == 0 && peak > 0.01 && (heard - peak).abs() < 1e-6, "{heard} is heard of {peak}");
+    instance.interrupt()?;
+    instance.wait_exit(watchdog(2.0))?;
+    instance.assert_clean()
+}
+
+#[test]
 fn gaps_and_ends_are_seen_by_all_browsers() -> Result<()> {
     let page = Page::new()?;
     let mut writer = Writer::start(&page, "mic", &["sine:440:0.25", "sine:440:0.25"])?;
@@ -218,6 +276,25 @@ fn a_slow_browser_gets_coarser_pictures_and_fine_ones_again() -> Result<()> {
     clean(&seen)?;
     ensure!(seen["coarse"]["quality"].as_u64() > Some(0) || seen["coarse"]["scale"].as_u64() > Some(1), "{seen}");
     ensure!(seen["again"] == json!({"fft": 8_192, "hop": 512}), "{seen}");
+    // Coarser, and nothing is hidden by it.
+    accounts_hold(&seen)?;
+    Ok(())
+}
+
+#[test]
+fn coarser_transforms_overlap_as_is_wished() -> Result<()> {
+    let page = Page::new()?;
+    let seen = page.serve(&[])?.drive("steps", &json!({}))?;
+    let all = seen.as_array().context("steps")?;
+    ensure!(all.len() == 125, "{seen}");
+    for one in all {
+        let number = |value: &Value| value.as_f64().with_context(|| one.to_string());
+        let wished = number(&one["hop"])? / number(&one["fft"])?;
+        let computed = number(&one["computed"]["hop"])? / number(&one["computed"]["fft"])?;
+        // A click between two transforms that do not overlap is in neither.
+        ensure!(computed <= wished.max(0.5), "{one}");
+        ensure!(number(&one["computed"]["fft"])? <= number(&one["fft"])?, "{one}");
+    }
     Ok(())
 }
 
@@ -405,6 +482,47 @@ fn a_ring_may_be_replaced_and_its_writer_die() -> Result<()> {
     let newest = |when: &str| seen[when]["newest"].as_u64().context("newest");
     ensure!(newest("after")? < newest("later")? && newest("before")? > 96_000, "{seen}");
     ensure!(seen["states"] == json!(["crashed", "crashed"]), "{seen}");
+    Ok(())
+}
+
+/// Mean and greatest difference of blocks of 16 x 16 pixels from those of a reference, of 255: other fonts stay below, what
+/// is not where it was does not.
+const MEAN_MOST: f64 = 2.0;
+const BLOCK_MOST: f64 = 56.0;
+
+/// The views of the page beside screenshots that are kept (`tests/tests/golden/page/`). Whoever changes how the page looks has
+/// them taken anew, and looks at each before it is committed:
+/// `TYMPAN_ACCEPT=1 cargo test --release --locked -p system-tests --test browser each_view_looks`. What was seen last lies in
+/// `page/` beside the tested programs.
+#[test]
+fn each_view_looks_as_it_did() -> Result<()> {
+    const END_S: u64 = 20;
+    let page = Page::new()?;
+    let mut known = Writer::start(&page, "known", &["sine:440:0.25", "chirp:100:8000:0.4", "click"])?;
+    let mut pair = Writer::start(&page, "pair", &["sine:300:0.5", "against:300:0.5"])?;
+    known.order(&format!("until {END_S}"))?;
+    pair.order(&format!("until {END_S}"))?;
+    let words =
+        [("some", END_S * 48_000 - 180_000), ("known", END_S * 48_000 - 140_000), ("words", END_S * 48_000 - 90_000)];
+    let _words = FakeWords::start(&page, "known", &words)?;
+    let references = workspace_root().join("tests/tests/golden/page");
+    let seen_in = program("signal-writer")?.with_file_name("page");
+    std::fs::create_dir_all(&references)?;
+    std::fs::create_dir_all(&seen_in)?;
+    let accept = std::env::var_os("TYMPAN_ACCEPT").is_some_and(|value| value == "1");
+    let job = json!({"lanes": 5, "words": words.len(), "endS": END_S, "references": references, "seen": seen_in,
+        "accept": accept});
+    let seen = page.serve(&[])?.drive("references", &job)?;
+    clean(&seen)?;
+    let views = seen["views"].as_array().context("views")?;
+    ensure!(views.len() == 6, "{seen}");
+    for view in views {
+        let (mean, most) = (view["difference"]["mean"].as_f64(), view["difference"]["most"]["by"].as_f64());
+        let (Some(mean), Some(most)) = (mean, most) else {
+            anyhow::bail!("no reference of this size: {view}; seen: {}", seen_in.display())
+        };
+        ensure!(mean <= MEAN_MOST && most <= BLOCK_MOST, "looks different: {view}; seen: {}", seen_in.display());
+    }
     Ok(())
 }
 

@@ -47,11 +47,18 @@ impl Page {
 
     /// Starts `tympan viz --web`.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Result<Server> {
-        let mut command = tympan(&self.folders)?;
+        Server::start(&self.folders, arguments)
+    }
+}
+
+impl Server {
+    /// Of the rings in these folders.
+    pub(crate) fn start(folders: &Folders, arguments: &[&str]) -> Result<Self> {
+        let mut command = tympan(folders)?;
         command.args(["viz", "--web", "--no-open"]).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
         let stdout = child.stdout.take().context("piped")?;
-        let mut server = Server { child, url: String::new(), lines: lines(stdout), folder: self.folder() };
+        let mut server = Self { child, url: String::new(), lines: lines(stdout), folder: folders.notes().to_owned() };
         let first = server.lines.recv_timeout(watchdog(3.0));
         server.url = first.context("no address came")?;
         ensure!(server.url.starts_with("http://"), "no address: {}", server.url);
@@ -180,6 +187,11 @@ impl Writer {
         Ok(RingReader::attach_stream(&self.ring, &self.stream)?.commit().0)
     }
 
+    /// Gives it an order.
+    pub(crate) fn order(&mut self, text: &str) -> Result<()> {
+        Ok(writeln!(self.child.stdin.as_mut().context("followed already")?, "{text}")?)
+    }
+
     /// Gives it the orders that a browser's job appends to a file, until what is returned is dropped.
     pub(crate) fn follow(&mut self, orders: &Path) -> Result<Follow> {
         let mut stdin = self.child.stdin.take().context("followed twice")?;
@@ -244,7 +256,8 @@ impl FakeWords {
             .iter()
             .map(|&(text, from)| {
                 let to = from + WORD_FRAMES;
-                let word = json!({"text": text, "start_frame": from, "end_frame": to, "start_s": seconds(from), "end_s": seconds(to), "confidence": 0.9});
+                let word = json!({"text": text, "start_frame": from, "end_frame": to, "start_s": seconds(from),
+                    "end_s": seconds(to), "confidence": 0.9});
                 json!({"event": "committed", "stream": stream, "text": text, "start_frame": from, "end_frame": to,
                     "start_s": seconds(from), "end_s": seconds(to), "words": [word]})
             })

@@ -1,5 +1,5 @@
 // What the tests do with the page. Each job returns what it saw; the judging is the Rust test's, but for waits.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { figures, open, until } from "./page.mjs";
 
 /** Screenshots, for people. */
@@ -271,7 +271,7 @@ export async function controls(browser, job) {
 /** Words under their sound; one is pressed. */
 export async function words(browser, job) {
   const { page, context, faults } = await open(browser, job);
-  await until(page, "words", (seen) => full(job.lanes)(seen) && seen.words.length === job.words);
+  await until(page, "words", (seen) => full(job.lanes)(seen) && (job.press ? seen.words.length === job.words : seen.words.length >= job.words), job.waitS ?? 30);
   await nextFrame(page);
   const spoken = await page.textContent("#spoken");
   const place = await page.evaluate(async () => {
@@ -280,23 +280,28 @@ export async function words(browser, job) {
     const { end, secondsPerPixel, words } = globalThis.tympan.figures();
     const width = document.getElementById("stage").clientWidth;
     return [...document.querySelectorAll("#words button:not([hidden])")].map((button) => ({
-      text: button.textContent, x: button.getBoundingClientRect().left,
+      text: button.textContent, x: button.getBoundingClientRect().left, wide: button.offsetWidth,
       right: width - (end[0] - words.find((word) => word.text === button.textContent).startSeconds) / secondsPerPixel,
     }));
   });
-  await page.click(`#words button:text-is("${job.press}")`);
+  // The newest of real ones.
+  const { words: shownWords } = await figures(page);
+  if (job.press) await page.click(`#words button:text-is("${job.press}")`);
+  else await page.locator("#words button:not([hidden])").last().click();
   const heard = await until(page, "the word's sound", (seen) => seen.heard.length > 0);
   await until(page, "the word's picture", (seen) => seen.back !== null && seen.settled);
   await nextFrame(page);
   const selection = await page.locator("#selection").boundingBox();
-  const answer = { faults, violations: await violations(page), spoken, place, heard: heard.heard[0][1], back: heard.back, selection, width: await page.evaluate(() => document.getElementById("stage").clientWidth) };
+  const now = await figures(page);
+  const right = await page.evaluate(() => document.getElementById("stage").getBoundingClientRect().right);
+  const selectedS = now.end[0] - (right - selection.x) * now.secondsPerPixel;
+  const answer = { faults, violations: await violations(page), spoken, place, heard: heard.heard[0][1], words: shownWords, selected: { atS: selectedS, lengthS: selection.width * now.secondsPerPixel }, back: heard.back, selection, width: await page.evaluate(() => document.getElementById("stage").clientWidth) };
   await context.close();
   return answer;
 }
 
 /** Gaps, another epoch, an end: told, drawn, and gone through. `orders` are written to files that the test watches. */
 export async function breaks(browser, job) {
-  const { writeFileSync } = await import("node:fs");
   const order = (text) => writeFileSync(job.orders, `${text}\n`, { flag: "a" });
   const [one, two] = [await open(browser, job), await open(browser, job, { viewport: { width: 375, height: 700 } })];
   await until(one.page, "a picture", full(job.lanes));
@@ -368,7 +373,7 @@ export async function throttled(browser, job) {
     await turning;
   }
   const again = await until(page, "the quality again", (seen) => seen.status.quality === 0 && seen.coarse === 1, 60);
-  const answer = { fine: fine.status.fft, coarse: { fft: coarse.status.fft, hop: coarse.status.hop, scale: coarse.coarse, quality: coarse.status.quality }, again: { fft: again.status.fft, hop: again.status.hop }, lost: again.status.lost, skipped: again.status.skipped, faults };
+  const answer = { fine: fine.status.fft, coarse: { fft: coarse.status.fft, hop: coarse.status.hop, scale: coarse.coarse, quality: coarse.status.quality }, again: { fft: again.status.fft, hop: again.status.hop }, before: account(fine), after: account(again), skipped: again.status.skipped, faults };
   await context.close();
   return answer;
 }
@@ -458,7 +463,6 @@ export async function unusual(browser, job) {
 
 /** A ring that another program's takes the place of, and one whose writer dies: `orders` as in `breaks`; `crash` is a process. */
 export async function replaced(browser, job) {
-  const { writeFileSync } = await import("node:fs");
   const { page, context, faults } = await open(browser, job);
   await until(page, "a picture", full(job.lanes));
   const before = await until(page, "three seconds", (seen) => seen.end[0] > 3);
@@ -475,6 +479,108 @@ export async function replaced(browser, job) {
   const answer = { before: account(before), after: account(after), later: account(later), states: ended.lanes.map((lane) => lane.state), faults, violations: await violations(page) };
   await context.close();
   return answer;
+}
+
+/** Of every transform that can be wished: those that are computed for it, step by step. */
+export async function steps() {
+  const { build } = await import("esbuild");
+  const { outputFiles } = await build({ entryPoints: ["src/quality.ts"], bundle: true, format: "esm", write: false });
+  const { Quality } = await import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
+  const quality = new Quality();
+  const all = [];
+  for (quality.step = 0; quality.step < 5; quality.step++) {
+    for (const fft of [512, 1024, 2048, 4096, 8192]) {
+      for (const divisor of [1, 2, 4, 8, 16]) all.push({ fft, hop: fft / divisor, step: quality.step, computed: quality.transform(fft, fft / divisor) });
+    }
+  }
+  return all;
+}
+
+/** Edge of the blocks whose mean colours are compared: within one, fonts and smoothed edges come to the same. */
+const BLOCK = 16;
+
+/** Mean and greatest difference of the blocks of two PNGs, from 0 to 255; null where their sizes differ. */
+const difference = (page, one, other) =>
+  page.evaluate(async ([one, other, block]) => {
+    const decode = async (base64) => {
+      const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+      const image = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+      const context = new OffscreenCanvas(image.width, image.height).getContext("2d");
+      context.drawImage(image, 0, 0);
+      return context.getImageData(0, 0, image.width, image.height);
+    };
+    const [a, b] = [await decode(one), await decode(other)];
+    if (a.width !== b.width || a.height !== b.height) return null;
+    let [sum, count, most] = [0, 0, { by: 0, x: 0, y: 0 }];
+    for (let top = 0; top < a.height; top += block) {
+      for (let left = 0; left < a.width; left += block) {
+        const [bottom, right] = [Math.min(a.height, top + block), Math.min(a.width, left + block)];
+        const sums = [0, 0, 0];
+        for (let y = top; y < bottom; y++) {
+          for (let x = left; x < right; x++) for (let c = 0; c < 3; c++) sums[c] += a.data[(y * a.width + x) * 4 + c] - b.data[(y * a.width + x) * 4 + c];
+        }
+        const by = Math.max(...sums.map(Math.abs)) / ((bottom - top) * (right - left));
+        sum += by;
+        count += 1;
+        if (by > most.by) most = { by, x: left, y: top };
+      }
+    }
+    return { mean: sum / count, most };
+  }, [one.toString("base64"), other.toString("base64"), BLOCK]);
+
+/**
+ * Screenshots of a ring that stands still, beside those that are kept in `job.references`; with `job.accept` they are kept
+ * instead. What was seen lies in `job.seen` afterwards. The figures of the moment are covered.
+ */
+export async function references(browser, job) {
+  const kinds = [
+    { name: "dark", viewport: { width: 960, height: 600 } },
+    { name: "light", viewport: { width: 960, height: 600 }, theme: "light" },
+    { name: "phone", viewport: { width: 375, height: 700 } },
+  ];
+  const open_ = [];
+  // All of them before the ring stands still: meters show what came while one looks.
+  for (const kind of kinds) {
+    const one = { ...kind, ...(await open(browser, job, kind)) };
+    await until(one.page, "a picture", full(job.lanes));
+    open_.push(one);
+  }
+  const early = await figures(open_[2].page);
+  if (early.end[0] > job.endS - 0.5) throw new Error(`the ring stood still before all pages were open: ${early.end[0]} s`);
+  const plain = await browser.newPage();
+  const answers = [];
+  const faults = [];
+  const violated = [];
+  for (const { name, page, context, faults: said } of open_) {
+    await until(page, "the end", (seen) => seen.lanes.length === job.lanes && seen.end.every((end) => Math.abs(end - job.endS) < 0.02), 60);
+    // All of it as finely as it can be.
+    await until(page, "all of the quality", (seen) => seen.status.quality === 0 && seen.coarse === 1 && seen.words.length === job.words, 60);
+    const views = name === "dark" ? [["dark", "both"], ["wave", "wave"], ["spectrogram", "spectrogram"], ["settings", "both"]] : [[name, "both"]];
+    for (const [view, show] of views) {
+      if (view === "settings") await page.click("#open-settings");
+      // Made anew as finely as it can be; a busy machine may need more than one turn.
+      for (let fine = false, turn = 0; !fine; turn++) {
+        if (turn === 10) throw new Error(`${view}: never as fine as it can be`);
+        await set(page, "show", show === "both" ? "wave" : "both");
+        await until(page, "another view", (seen) => seen.settled);
+        await until(page, "all of the quality", (seen) => seen.status.quality === 0 && seen.coarse === 1, 60);
+        await set(page, "show", show);
+        await until(page, "the view", (seen) => seen.settled && (show !== "wave" || seen.places[0].colours.height === 0));
+        const { now } = await still(page);
+        fine = now.status.quality === 0 && now.coarse === 1;
+      }
+      await nextFrame(page);
+      const png = await page.screenshot({ mask: [page.locator("#figures")], maskColor: "#808080", animations: "disabled" });
+      writeFileSync(`${job.seen}/${view}.png`, png);
+      const reference = `${job.references}/${view}.png`;
+      if (job.accept) writeFileSync(reference, png);
+      answers.push({ view, difference: existsSync(reference) ? await difference(plain, readFileSync(reference), png) : null });
+    }
+    faults.push(...said);
+    violated.push(...(await violations(page)));
+    await context.close();
+  }
+  return { views: answers, faults, violations: violated };
 }
 
 /** Draws so many frames as fast as they go; the memory of page and server ten times on the way. */
