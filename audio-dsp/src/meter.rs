@@ -83,7 +83,8 @@ impl Meters {
     #[expect(clippy::cast_possible_truncation, reason = "a level needs no more than f32")]
     pub fn reading(&self, channel: usize) -> Reading {
         let channel = &self.channels[channel];
-        let rms = (channel.squares / self.frames.max(1) as f64).sqrt() as f32;
+        // The square of a sample far beyond full scale is infinite; the mean is never above the peak.
+        let rms = ((channel.squares / self.frames.max(1) as f64).sqrt() as f32).min(channel.peak);
         Reading { peak: channel.peak, rms, held_peak: channel.held, clips: channel.clips }
     }
 
@@ -191,6 +192,13 @@ mod tests {
         meters.push(&[0.25], 1);
         assert_eq!(held_after(&mut meters, 480), 0.25);
         assert_eq!(held_after(&mut meters, 48_000 * 60), 0.0);
+    }
+
+    #[test]
+    fn levels_are_finite_whatever_comes() {
+        let mut meters = Meters::new(RATE_HZ, 1);
+        meters.push(&[f32::NAN, f32::INFINITY, -1e38, 1e-42], 4);
+        assert_eq!((meters.reading(0).peak, meters.reading(0).rms), (1e38, 1e38));
     }
 
     #[test]

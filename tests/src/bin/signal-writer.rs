@@ -5,7 +5,8 @@
 //! of 0.9 at each whole second), `noise:AMPLITUDE`, `silence`, `bad` (what is no number, infinities and denormals).
 //!
 //! Lines on standard input: `gap MS` (so much is not captured), `close` (in order), `epoch` (closes, and goes on in the next
-//! epoch a second later). Everything is written a block of 10 ms at a time.
+//! epoch a second later), `anew` (closes, and begins at frame 0 of another session), `until S` (writes no more after so many
+//! seconds). Everything is written a block of 10 ms at a time.
 
 use anyhow::{Context, Result, bail};
 use shm_layout::{Epoch, FrameIndex, RingSpec, RingWriter, SessionId};
@@ -102,11 +103,13 @@ fn write(dir: &std::path::Path, mut spec: RingSpec, signals: &[Signal], orders: 
     let mut ring = RingWriter::create(dir, &spec)?;
     let mut planar = Vec::new();
     let (mut begin, mut origin) = (Instant::now(), 0);
+    let mut last = u64::MAX;
     loop {
         let mut gap_frames = 0;
         match orders.try_recv() {
             Ok(order) => match order.split_once(' ').unwrap_or((&order, "")) {
                 ("gap", ms) => gap_frames = ms.parse::<u64>()? * u64::from(rate_hz) / 1_000,
+                ("until", seconds) => last = seconds.parse::<u64>()? * u64::from(rate_hz),
                 ("close", _) => {
                     ring.close();
                     // Until the test ends: what is closed stays to be looked at.
@@ -122,12 +125,23 @@ fn write(dir: &std::path::Path, mut spec: RingSpec, signals: &[Signal], orders: 
                     ring = RingWriter::create(dir, &spec)?;
                     (begin, origin) = (Instant::now(), spec.first_frame.0);
                 }
+                ("anew", _) => {
+                    ring.close();
+                    spec.session = SessionId(*b"a later session!");
+                    (spec.epoch, spec.previous_epoch, spec.first_frame) = (Epoch(1), None, FrameIndex(0));
+                    ring = RingWriter::create(dir, &spec)?;
+                    (begin, origin) = (Instant::now(), 0);
+                }
                 (other, _) => bail!("no order: {other}"),
             },
             Err(TryRecvError::Disconnected) => return Ok(()),
             Err(TryRecvError::Empty) => {}
         }
         let from = ring.next_frame().0;
+        if from >= last {
+            std::thread::sleep(Duration::from_millis(10));
+            continue;
+        }
         if gap_frames > 0 {
             ring.mark_gap(FrameIndex(from), FrameIndex(from + gap_frames), 5);
             for _ in 0..gap_frames.div_ceil(block) {

@@ -47,11 +47,18 @@ impl Page {
 
     /// Starts `tympan viz --web`.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Result<Server> {
-        let mut command = tympan(&self.folders)?;
+        Server::start(&self.folders, arguments)
+    }
+}
+
+impl Server {
+    /// Of the rings in these folders.
+    pub(crate) fn start(folders: &Folders, arguments: &[&str]) -> Result<Self> {
+        let mut command = tympan(folders)?;
         command.args(["viz", "--web", "--no-open"]).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
         let stdout = child.stdout.take().context("piped")?;
-        let mut server = Server { child, url: String::new(), lines: lines(stdout), folder: self.folder() };
+        let mut server = Self { child, url: String::new(), lines: lines(stdout), folder: folders.notes().to_owned() };
         let first = server.lines.recv_timeout(watchdog(3.0));
         server.url = first.context("no address came")?;
         ensure!(server.url.starts_with("http://"), "no address: {}", server.url);
@@ -114,11 +121,17 @@ impl Server {
         command.arg(web.join("test/browser.mjs")).arg(job.to_string()).current_dir(&web);
         // What the browser keeps for itself goes with the test.
         command.env("TMPDIR", &self.folder).env("HOME", &self.folder);
-        let done = run_to_end(&mut command, JOB)?;
+        // A long one says how long it may take.
+        let limit = fields_limit(more).unwrap_or(JOB);
+        let done = run_to_end(&mut command, limit)?;
         ensure!(done.code == Some(0), "job {name}: {}", done.stderr);
         let last = done.stdout.lines().last().context("a job without an answer")?;
         serde_json::from_str(last).with_context(|| format!("job {name}: {last}"))
     }
+}
+
+fn fields_limit(job: &Value) -> Option<Duration> {
+    job["limitS"].as_u64().map(Duration::from_secs)
 }
 
 impl Drop for Server {
@@ -149,18 +162,34 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
+    /// At 48 kHz, with 30 s of history.
     pub(crate) fn start(page: &Page, stream: &str, signals: &[&str]) -> Result<Self> {
+        Self::start_at(page, stream, (48_000, 30), signals)
+    }
+
+    /// At this rate in Hz, with so many seconds of history.
+    pub(crate) fn start_at(page: &Page, stream: &str, at: (u32, u32), signals: &[&str]) -> Result<Self> {
         let mut command = Command::new(program("signal-writer")?);
-        command.arg(page.rings()).args([stream, "48000", "30"]).args(signals).stdin(Stdio::piped());
+        command.arg(page.rings()).args([stream, &at.0.to_string(), &at.1.to_string()]).args(signals);
+        command.stdin(Stdio::piped());
         let child = command.spawn().with_context(|| format!("{command:?}"))?;
         let writer = Self { child, ring: page.rings(), stream: stream.to_owned() };
         wait_until("the ring", watchdog(3.0), || Ok(RingReader::attach_stream(&writer.ring, stream).ok()))?;
         Ok(writer)
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// One past its newest frame.
     pub(crate) fn newest(&self) -> Result<u64> {
         Ok(RingReader::attach_stream(&self.ring, &self.stream)?.commit().0)
+    }
+
+    /// Gives it an order.
+    pub(crate) fn order(&mut self, text: &str) -> Result<()> {
+        Ok(writeln!(self.child.stdin.as_mut().context("followed already")?, "{text}")?)
     }
 
     /// Gives it the orders that a browser's job appends to a file, until what is returned is dropped.
@@ -230,7 +259,8 @@ impl FakeWords {
             .iter()
             .map(|&(text, from)| {
                 let to = from + WORD_FRAMES;
-                let word = json!({"text": text, "start_frame": from, "end_frame": to, "start_s": seconds(from), "end_s": seconds(to), "confidence": 0.9});
+                let word = json!({"text": text, "start_frame": from, "end_frame": to, "start_s": seconds(from),
+                    "end_s": seconds(to), "confidence": 0.9});
                 json!({"event": "committed", "stream": stream, "text": text, "start_frame": from, "end_frame": to,
                     "start_s": seconds(from), "end_s": seconds(to), "words": [word]})
             })

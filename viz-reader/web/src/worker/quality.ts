@@ -27,12 +27,12 @@ export class Quality {
   private badSince: number | null = null;
   private goodSince: number | null = null;
 
-  /** The transform that is computed for one that is wished. Transforms overlap by half at the least: no click lies between. */
+  /** The transform that is computed for one that is wished. They overlap by half at the least, or as is wished: no click lies between. */
   transform(fft: number, hop: number): { fft: number; hop: number } {
     const { fft: divisor, hop: factor } = STEPS[this.step];
     if (this.step === 0) return { fft, hop };
     const shorter = Math.max(Math.min(fft, 256), fft / divisor);
-    return { fft: shorter, hop: Math.min(hop * factor, Math.max(shorter / 2, Math.min(hop, shorter))) };
+    return { fft: shorter, hop: Math.min(hop * factor, Math.max(shorter / 2, (shorter * hop) / fft)) };
   }
 
   /** Judges the last moments: true where the step has changed. `behindMs`: the age of the oldest frame that waits. */
