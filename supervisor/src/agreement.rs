@@ -233,13 +233,14 @@ impl Spoken {
             return None;
         }
         self.enter(job.epoch);
-        let new = self.news(job, hearing.from, answer);
+        let mut new = self.news(job, hearing.from, answer);
         let care = care_in(hearing.snr_db);
         let [young, behind, first_s] = [care.young_s, care.behind_s, care.first_s].map(|seconds| self.frames(seconds));
         let utterance = self.open.entry(job.id).or_insert_with(|| Utterance::of(job));
         utterance.to = utterance.to.max(job.to);
         utterance.snr_db = hearing.snr_db;
         let agreed = new.iter().zip(&utterance.tail).take_while(|(word, (before, _))| same(word, before)).count();
+        shorten(&mut new[..agreed], &utterance.tail);
         let young = new.first().is_some_and(|first| job.to.since(first.from) < young);
         let is_doubtful = |first: &Word| first.confidence < care.first_sure && job.to.since(first.from) < first_s;
         let doubtful = utterance.committed.is_empty() && new.first().is_some_and(is_doubtful);
@@ -381,6 +382,17 @@ impl Utterance {
             tail: Vec::new(),
             worded: false,
             snr_db: u8::MAX,
+        }
+    }
+}
+
+/// Where two answers agree on words, the earlier end of each is right: what an answer ends with may be left without any time of
+/// its own, and the word before it has that time, too. The last word of the answer before may have ended only with its sound.
+fn shorten(agreed: &mut [Word], before: &[(Word, u32)]) {
+    let ended = before.len().saturating_sub(1);
+    for (word, (before, _)) in agreed.iter_mut().zip(&before[..ended]) {
+        if before.to > word.from {
+            word.to = word.to.min(before.to);
         }
     }
 }

@@ -5,8 +5,8 @@
 //!   times of its lines, over what the sound takes of the context and a roomy margin. An answer that got stuck, or says
 //!   more than anybody can, is computed once more with the full context.
 //! - `Partial`, `Tentative`, `Final` (`recogniser/live.rs`): one pass over little more than the sound, with what was said
-//!   before it in the same utterance as prompt; of what stays, in noise, the best of several texts. An answer that got stuck, or ran on, is computed once more with the full
-//!   context and Whisper's fallbacks.
+//!   before it in the same utterance as prompt; of what stays, in noise, the best of several texts. An answer that got
+//!   stuck, or ran on, is computed once more with the full context and Whisper's fallbacks.
 //!
 //! Word times come from the alignment of Whisper's cross-attention with the text (dynamic time warping, as OpenAI's
 //! `timing.py`), fitted to the sound's loudness (`recogniser/fit.rs`). Nothing of one call is remembered in the next.
@@ -23,7 +23,6 @@ use crate::stop;
 use crate::vad::SAMPLE_RATE_HZ;
 use control_protocol::JobKind;
 pub use levels::snr_db;
-pub use live::audio_ctx;
 use std::collections::HashMap;
 use std::ffi::c_int;
 use std::path::{Path, PathBuf};

@@ -73,6 +73,21 @@ fn a_word_is_committed_when_two_answers_agree_and_another_follows() {
 }
 
 #[test]
+fn a_word_that_is_left_without_time_is_not_lost() {
+    let mut spoken = Spoken::new(RATE);
+    let first = words("made still more real", 100);
+    let mut second = words("made still more respectable", 100);
+    // The alignment gives its time to the word before it.
+    second[2].to = second[3].to;
+    second[3].from = second[3].to;
+    hear(&mut spoken, &job(1, 0, 1_700), 0, first);
+    let heard = hear(&mut spoken, &job(1, 0, 2_300), 0, second);
+    assert_eq!((texts(&heard.committed).as_str(), heard.committed[2].to.0), ("made still more", 1_200));
+    let settled = settle(&mut spoken, &job(1, 0, 3_500), 0, words("made still more respectable than he", 100));
+    assert_eq!(texts(&settled), "made still more respectable than he");
+}
+
+#[test]
 fn what_is_heard_of_the_first_moments_is_not_trusted() {
     let mut spoken = Spoken::new(RATE);
     let committed = [300, 450, 900, 1_400, 1_900].map(|to| {

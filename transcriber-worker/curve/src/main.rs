@@ -12,11 +12,9 @@ mod bench;
 #[path = "../../../supervisor/src/queue.rs"]
 #[allow(dead_code, reason = "the supervisor uses all of it")]
 mod queue;
-#[path = "../../../supervisor/src/refusal.rs"]
-#[allow(dead_code, unused_imports, unused_macros, reason = "the supervisor uses all of it")]
-mod refusal;
 
 use clap::Parser;
+use control_protocol::refusal;
 use std::path::PathBuf;
 
 /// Errors and latencies of live words, on a virtual clock.

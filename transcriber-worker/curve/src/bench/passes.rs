@@ -1,12 +1,12 @@
 //! What the recogniser hears: computed once, and kept for the next run.
 
 use anyhow::{Context, Result};
-use control_protocol::{Job, Word};
+use control_protocol::{Job, JobKind, Word};
 use serde::{Deserialize, Serialize};
 use shm_layout::FrameIndex;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use transcriber_worker::recogniser::{Recogniser, Speech, audio_ctx, snr_db};
+use transcriber_worker::recogniser::{Recogniser, Speech, snr_db};
 
 /// An answer of the recogniser.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,7 +55,8 @@ impl Passes {
         let (first, last) = (usize::try_from(from.0)?, usize::try_from(job.to.0)?);
         let heard = samples.get(first..last).context("a job beyond the end")?;
         // Whatever decides the answer.
-        let name = format!("{join} {first} {last} {} {} {prompt}", job.speech_end.0, audio_ctx(job.kind, heard.len()));
+        let name =
+            format!("{join} {first} {last} {} {} {prompt}", job.speech_end.0, self.audio_ctx(job.kind, heard.len()));
         if let Some(known) = self.known.get(&name) {
             return Ok(known.clone());
         }
@@ -73,6 +74,11 @@ impl Passes {
         self.computed += 1;
         self.known.insert(name, pass.clone());
         Ok(pass)
+    }
+
+    /// How much the encoder computes for so many samples.
+    pub(super) fn audio_ctx(&self, kind: JobKind, samples: usize) -> usize {
+        self.recogniser.audio_ctx(kind, samples)
     }
 
     /// Writes them down.

@@ -10,7 +10,6 @@ use anyhow::Result;
 use control_protocol::{Hearing, Job, JobId, JobKind, Word, text_of};
 use shm_layout::FrameIndex;
 use std::collections::BTreeMap;
-use transcriber_worker::recogniser::audio_ctx;
 use transcriber_worker::vad::{Detector, FRAME_SAMPLES, SAMPLE_RATE_HZ};
 
 /// The context with which a pass takes as long as it is said to.
@@ -127,7 +126,7 @@ impl<'a> Player<'a> {
             let Some(job) = self.queue.assign(worker, partial_allowed) else { return Ok(()) };
             let (from, prompt) = self.spoken.window(&job);
             let pass = self.passes.of(self.name, &self.samples, &job, from, &prompt)?;
-            let took_s = duration_s(self.args, &job, from, &pass);
+            let took_s = self.duration_s(&job, from, &pass);
             self.heard.busy_s += took_s;
             self.running.insert(worker, Running { until_s: now_s + took_s, id: job.id, from, pass });
         }
@@ -155,18 +154,19 @@ impl<'a> Player<'a> {
         self.heard.words.extend(words.iter().map(|word| (seconds(word.to.0), at_s)));
     }
 
+    /// What a pass is taken to last.
+    fn duration_s(&self, job: &Job, from: FrameIndex, pass: &Pass) -> f64 {
+        let samples = usize::try_from(job.to.since(from)).unwrap_or(usize::MAX).max(SAMPLE_RATE_HZ as usize);
+        #[expect(clippy::cast_precision_loss, reason = "some hundred")]
+        let (context, words) = (self.passes.audio_ctx(job.kind, samples) as f64, pass.words.len() as f64);
+        (self.args.pass * context / PASS_CONTEXT + self.args.word * words) / 1_000.0
+    }
+
     fn trace(&self, at_s: f64, kind: JobKind, text: &str) {
         if self.args.trace {
             eprintln!("{at_s:7.2} {kind:?} {text}");
         }
     }
-}
-
-fn duration_s(args: &Args, job: &Job, from: FrameIndex, pass: &Pass) -> f64 {
-    let samples = usize::try_from(job.to.since(from)).unwrap_or(usize::MAX).max(SAMPLE_RATE_HZ as usize);
-    #[expect(clippy::cast_precision_loss, reason = "some hundred")]
-    let (context, words) = (audio_ctx(job.kind, samples) as f64, pass.words.len() as f64);
-    (args.pass * context / PASS_CONTEXT + args.word * words) / 1_000.0
 }
 
 #[expect(clippy::cast_precision_loss, reason = "some minutes")]
