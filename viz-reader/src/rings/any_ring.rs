@@ -119,7 +119,7 @@ impl AnyRing {
     }
 
     /// Device and inode of its file.
-    pub(super) const fn file(&self) -> Option<(u64, u64)> {
+    pub(crate) const fn file(&self) -> Option<(u64, u64)> {
         self.file
     }
 

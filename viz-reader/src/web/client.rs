@@ -4,11 +4,12 @@
 //! until then its share of each stream is bounded, and what does not fit is told as lost.
 
 use super::catalogue::Stream;
-use super::feed::{Block, Happened};
+use super::feed::{Block, Happened, Life};
 use super::history::{self, Asked};
 use super::request::{self, Request};
 use super::wire::{self, Head, Kind, Span, Why};
 use super::{Server, assets};
+use crate::rings::Shape;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -43,8 +44,8 @@ struct Subscription {
     id: u32,
     channels: u64,
     receiver: broadcast::Receiver<Happened>,
-    /// The shape that it was told last, and one past the last frame.
-    told: Option<(Arc<crate::rings::Shape>, u64)>,
+    /// The ring that it was told of last, and one past the last frame.
+    told: Option<(Arc<Life>, u64)>,
     /// Messages of it were missed.
     missed: bool,
 }
@@ -294,63 +295,226 @@ fn text(message: Value) -> Message {
 
 /// Whether both can go in one message: nothing is between them, and they are of one ring.
 fn follows(earlier: &Block, later: &Block) -> bool {
-    Arc::ptr_eq(&earlier.shape, &later.shape) && earlier.end_frame() == later.first_frame && later.spans.is_empty()
+    Arc::ptr_eq(&earlier.life, &later.life) && earlier.end_frame() == later.first_frame && later.spans.is_empty()
 }
 
 impl Subscription {
     /// One message of blocks that follow each other, and before it what the page must know to understand it.
     fn tell(&mut self, stream: &str, blocks: &[Arc<Block>], messages: &mut Vec<Message>) {
         let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return };
-        let shape = &first.shape;
-        let told =
-            self.told.as_ref().map(|(told, end)| (Arc::ptr_eq(told, shape), told.session == shape.session, *end));
-        if !told.is_some_and(|(same, _, _)| same) {
-            messages.push(text(json!({
-                "type": "epoch", "stream": stream, "id": self.id, "epoch": shape.epoch,
-                "session": shape.session.map(|session| session.to_string()),
-                "sample_rate_hz": shape.sample_rate_hz, "channels": shape.channels,
-                "labels": (0..shape.channels).map(|channel| shape.label(channel)).collect::<Vec<_>>(),
-                "first_frame": shape.first_frame.0, "capacity_frames": shape.capacity_frames,
-                "at": first.first_frame,
-            })));
-        }
         let mut spans = first.spans.clone();
-        if let Some((_, true, end)) = told
-            && std::mem::take(&mut self.missed)
-            && end < first.first_frame
+        if std::mem::take(&mut self.missed)
+            && let Some((told, end)) = &self.told
         {
-            spans.insert(0, Span { from: end, to: first.first_frame, why: Why::Lost });
+            if told.is_counted_as(&first.life) {
+                spans = with_losses(*end, first.first_frame, spans);
+            } else {
+                // What else was read of the ring before is told as its own: frames of the next one are others.
+                if let Some((left, read_to)) = &first.life.left
+                    && std::ptr::eq(left.as_ptr(), Arc::as_ptr(told))
+                    && end < read_to
+                {
+                    let lost = Span { from: *end, to: *read_to, why: Why::Lost };
+                    messages.push(self.message(&told.shape, *read_to, &[lost], &[]));
+                }
+                spans = with_losses(first.life.entered, first.first_frame, spans);
+            }
         }
-        self.missed = false;
+        let life = &first.life;
+        if !self.told.as_ref().is_some_and(|(told, _)| Arc::ptr_eq(told, life)) {
+            messages.push(self.epoch(
+                stream,
+                life,
+                spans.iter().map(|span| span.from).fold(first.first_frame, u64::min),
+            ));
+        }
+        if blocks.iter().any(|block| block.frames > 0) || !spans.is_empty() {
+            messages.push(self.message(&life.shape, first.first_frame, &spans, blocks));
+        }
+        self.told = Some((Arc::clone(life), last.end_frame()));
+    }
+
+    /// A ring was entered. What is told of it begins with frame `at`, be it there or missing.
+    fn epoch(&self, stream: &str, life: &Life, at: u64) -> Message {
+        let shape = &life.shape;
+        text(json!({
+            "type": "epoch", "stream": stream, "id": self.id, "epoch": shape.epoch,
+            "session": shape.session.map(|session| session.to_string()),
+            "file": life.file.map(|(device, inode)| format!("{device:x}-{inode:x}")),
+            "sample_rate_hz": shape.sample_rate_hz, "channels": shape.channels,
+            "labels": (0..shape.channels).map(|channel| shape.label(channel)).collect::<Vec<_>>(),
+            "first_frame": shape.first_frame.0, "capacity_frames": shape.capacity_frames,
+            "at": at,
+        }))
+    }
+
+    /// What is missing, and the frames of blocks of one ring.
+    fn message(&self, shape: &Shape, first_frame: u64, spans: &[Span], blocks: &[Arc<Block>]) -> Message {
         let frames: usize = blocks.iter().map(|block| block.frames).sum();
-        self.told = Some((Arc::clone(shape), last.end_frame()));
-        if frames == 0 && spans.is_empty() {
-            return;
-        }
         let chosen: Vec<usize> = wire::chosen(self.channels, shape.channels).collect();
         let head = Head {
             kind: Kind::Live,
             stream: self.id,
             epoch: shape.epoch,
-            first_frame: first.first_frame,
+            first_frame,
             frames: u32::try_from(frames).unwrap_or(u32::MAX),
             sample_rate_hz: shape.sample_rate_hz,
             channels: chosen.iter().fold(0, |mask, channel| mask | 1 << channel),
-            written_us: last.written_us,
+            written_us: blocks.last().map_or(0, |block| block.written_us),
             request: 0,
             span_frames: frames as u64,
         };
-        let mut bytes = wire::begin(&head, &spans, frames * chosen.len());
+        let mut bytes = wire::begin(&head, spans, frames * chosen.len());
         for channel in chosen {
             for block in blocks {
                 wire::add(&mut bytes, &block.planar[channel * block.frames..(channel + 1) * block.frames]);
             }
         }
-        messages.push(Message::Binary(bytes.into()));
+        Message::Binary(bytes.into())
     }
+}
+
+/// Spans in order, and as lost what they leave out of frames `from..to`: nothing is told twice.
+fn with_losses(from: u64, to: u64, mut spans: Vec<Span>) -> Vec<Span> {
+    spans.sort_unstable_by_key(|span| span.from);
+    let mut all = Vec::with_capacity(spans.len() + 1);
+    let mut rest = from;
+    for span in spans {
+        if rest < span.from.min(to) {
+            all.push(Span { from: rest, to: span.from.min(to), why: Why::Lost });
+        }
+        rest = rest.max(span.to);
+        all.push(span);
+    }
+    if rest < to {
+        all.push(Span { from: rest, to, why: Why::Lost });
+    }
+    all
 }
 
 /// An answer without a page.
 pub(super) fn refused(status: StatusCode, why: &'static str) -> Response {
     (status, assets::rules(), why).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::{HEAD_BYTES, SPAN_BYTES};
+    use super::*;
+    use shm_layout::{FrameIndex, SessionId};
+
+    fn life(session: Option<u8>, epoch: u64, entered: u64, left: Option<(&Arc<Life>, u64)>) -> Arc<Life> {
+        let shape = Shape {
+            version: if session.is_some() { 2 } else { 1 },
+            session: session.map(|byte| SessionId([byte; 16])),
+            epoch,
+            sample_rate_hz: 8_000,
+            channels: 1,
+            capacity_frames: 1_000,
+            first_frame: FrameIndex(0),
+            labels: Vec::new(),
+        };
+        let left = left.map(|(life, read_to)| (Arc::downgrade(life), read_to));
+        Arc::new(Life { shape, file: Some((1, epoch)), entered, left })
+    }
+
+    fn block(life: &Arc<Life>, first_frame: u64, frames: usize, spans: &[Span]) -> Arc<Block> {
+        let (life, planar) = (Arc::clone(life), vec![0.5; frames]);
+        Arc::new(Block { life, first_frame, frames, spans: spans.to_vec(), written_us: 1, planar })
+    }
+
+    const fn span(from: u64, to: u64, why: Why) -> Span {
+        Span { from, to, why }
+    }
+
+    /// A page that was told of a ring up to this frame, and then missed something.
+    fn behind(told: &Arc<Life>, end: u64) -> Subscription {
+        let (_, receiver) = broadcast::channel(1);
+        Subscription { id: 0, channels: 1, receiver, told: Some((Arc::clone(told), end)), missed: true }
+    }
+
+    /// What is told with a block: `at` of an epoch, or the spans and frames of a message.
+    #[derive(Debug, PartialEq, Eq)]
+    enum Told {
+        Epoch(u64),
+        Frames(Vec<(u64, u64, u32)>, u64, u32),
+    }
+
+    fn told(subscription: &mut Subscription, block: Arc<Block>) -> Vec<Told> {
+        let mut messages = Vec::new();
+        subscription.tell("mic", &[block], &mut messages);
+        let read = |message| match message {
+            Message::Text(text) => {
+                Told::Epoch(serde_json::from_str::<Value>(text.as_str()).unwrap()["at"].as_u64().unwrap())
+            }
+            Message::Binary(bytes) => {
+                let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+                let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+                let count = usize::from(u16::from_le_bytes(bytes[2..4].try_into().unwrap()));
+                let at = |index: usize| HEAD_BYTES + index * SPAN_BYTES;
+                let spans = (0..count).map(|n| (u64_at(at(n)), u64_at(at(n) + 8), u32_at(at(n) + 16)));
+                Told::Frames(spans.collect(), u64_at(16), u32_at(24))
+            }
+            other => panic!("{other:?}"),
+        };
+        messages.into_iter().map(read).collect()
+    }
+
+    const GAP: u32 = Why::Gap as u32;
+    const LOST: u32 = Why::Lost as u32;
+
+    #[test]
+    fn what_is_missed_into_the_next_life_is_lost_where_it_is_no_gap() {
+        let first = life(Some(7), 1, 0, None);
+        let second = life(Some(7), 2, 300, Some((&first, 250)));
+        let mut page = behind(&first, 100);
+        let news = told(&mut page, block(&second, 300, 0, &[span(250, 300, Why::Gap)]));
+        let spans = vec![(100, 250, LOST), (250, 300, GAP)];
+        assert_eq!(news, [Told::Epoch(100), Told::Frames(spans, 300, 0)]);
+        // Nothing is missed any more.
+        assert_eq!(told(&mut page, block(&second, 300, 10, &[])), [Told::Frames(vec![], 300, 10)]);
+    }
+
+    #[test]
+    fn what_comes_before_the_first_frame_comes_after_the_epoch_s_own() {
+        let first = life(Some(7), 1, 0, None);
+        let second = life(Some(7), 2, 300, Some((&first, 250)));
+        let mut page = Subscription { missed: false, ..behind(&first, 250) };
+        let news = told(&mut page, block(&second, 300, 10, &[span(250, 300, Why::Gap)]));
+        assert_eq!(news, [Told::Epoch(250), Told::Frames(vec![(250, 300, GAP)], 300, 10)]);
+    }
+
+    #[test]
+    fn what_is_missed_of_two_rings_is_told_of_each() {
+        for session in [None, Some(8)] {
+            let first = life(session.map(|_| 7), 0, 0, None);
+            let second = life(session, 0, 40, Some((&first, 250)));
+            let mut page = behind(&first, 100);
+            let news = told(&mut page, block(&second, 60, 10, &[]));
+            let end = Told::Frames(vec![(100, 250, LOST)], 250, 0);
+            assert_eq!(news, [end, Told::Epoch(40), Told::Frames(vec![(40, 60, LOST)], 60, 10)]);
+        }
+    }
+
+    #[test]
+    fn every_missing_frame_is_told_once() {
+        let inside = [span(12, 15, Why::Gap), span(18, 20, Why::Lost), span(23, 26, Why::Gap)];
+        for (from, to) in (0..30).flat_map(|from| (from..30).map(move |to| (from, to))) {
+            let all = with_losses(from, to, inside.to_vec());
+            for frame in 0..30 {
+                let why = |spans: &[Span]| {
+                    spans
+                        .iter()
+                        .filter(|span| (span.from..span.to).contains(&frame))
+                        .map(|span| span.why)
+                        .collect::<Vec<_>>()
+                };
+                let mut right = why(&inside);
+                if right.is_empty() && (from..to).contains(&frame) {
+                    right.push(Why::Lost);
+                }
+                assert_eq!(why(&all), right, "frame {frame} of {from}..{to}");
+            }
+        }
+    }
 }

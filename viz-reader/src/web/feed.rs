@@ -8,7 +8,7 @@ use super::wire::{Span, Why};
 use crate::rings::{News, Position, RingView, Shape};
 use shm_layout::RingState;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast;
 
@@ -34,10 +34,29 @@ pub(super) enum Happened {
     Failed(Arc<str>),
 }
 
+/// A ring that a feed follows: what it is, and how the feed came to it.
+#[derive(Debug)]
+pub(super) struct Life {
+    pub shape: Shape,
+    /// Device and inode of its file.
+    pub file: Option<(u64, u64)>,
+    /// The frame that the feed began at.
+    pub entered: u64,
+    /// The ring that was followed before, and one past the last frame that was read of it.
+    pub left: Option<(Weak<Self>, u64)>,
+}
+
+impl Life {
+    /// Whether frames of both are counted from the same beginning. Without a session only a ring's own are.
+    pub(super) fn is_counted_as(self: &Arc<Self>, other: &Arc<Self>) -> bool {
+        Arc::ptr_eq(self, other) || (self.shape.session.is_some() && self.shape.session == other.shape.session)
+    }
+}
+
 /// Frames, and what is missing in and before them.
 #[derive(Debug)]
 pub(super) struct Block {
-    pub shape: Arc<Shape>,
+    pub life: Arc<Life>,
     pub first_frame: u64,
     pub frames: usize,
     pub spans: Vec<Span>,
@@ -102,40 +121,61 @@ impl Feeds {
 }
 
 fn follow(mut view: RingView, sender: &broadcast::Sender<Happened>, leave: impl Fn() -> bool) {
-    let mut shape = Arc::new(view.shape().clone());
+    let mut life = enter(&mut view, None);
     let mut planar = Vec::new();
     let mut spans: Vec<Span> = Vec::new();
     let mut heard_at = Instant::now();
+    let mut read_to = view.position().0;
     // What the ring is, at once: nothing may come for long.
     let at = view.position().0;
-    give(sender, block(&mut view, &shape, at, 0, Vec::new(), Vec::new()));
+    give(sender, block(&mut view, &life, at, 0, Vec::new(), Vec::new()));
     loop {
         if sender.receiver_count() > 0 {
             heard_at = Instant::now();
         } else if heard_at.elapsed() > LINGER && leave() {
             return;
         }
-        let most = usize::try_from(u64::from(shape.sample_rate_hz) * BLOCK_MS_MAX / 1_000).unwrap_or(1).max(64);
+        let most = usize::try_from(u64::from(life.shape.sample_rate_hz) * BLOCK_MS_MAX / 1_000).unwrap_or(1).max(64);
         match view.news(&mut planar, most) {
             News::Frames { from, frames, gaps } => {
                 spans.extend(gaps.iter().map(|(from, to)| Span { from: from.0, to: to.0, why: Why::Gap }));
-                let block = block(&mut view, &shape, from.0, frames, std::mem::take(&mut spans), planar.clone());
+                let block = block(&mut view, &life, from.0, frames, std::mem::take(&mut spans), planar.clone());
+                read_to = block.end_frame();
                 give(sender, block);
             }
             News::Lost { from, to } => spans.push(Span { from: from.0, to: to.0, why: Why::Lost }),
-            News::Entered { shape: entered, gap } => {
-                shape = Arc::new(entered);
-                let gap = gap.map(|(from, to)| Span { from: from.0, to: to.0, why: Why::Gap });
-                spans.extend(gap);
-                let at = view.position().0;
-                give(sender, block(&mut view, &shape, at, 0, std::mem::take(&mut spans), Vec::new()));
+            News::Entered { gap, .. } => {
+                read_to = told_losses(sender, &mut view, &life, &mut spans).unwrap_or(read_to);
+                life = enter(&mut view, Some((Arc::downgrade(&life), read_to)));
+                spans.extend(gap.map(|(from, to)| Span { from: from.0, to: to.0, why: Why::Gap }));
+                read_to = view.position().0;
+                give(sender, block(&mut view, &life, read_to, 0, std::mem::take(&mut spans), Vec::new()));
             }
             News::Ended { state, at } => {
+                read_to = told_losses(sender, &mut view, &life, &mut spans).unwrap_or(read_to);
                 let _ = sender.send(Happened::Ended { state, at: at.0 });
             }
-            News::Nothing => wait(&mut view, &shape),
+            News::Nothing => wait(&mut view, &life.shape),
         }
     }
+}
+
+/// The ring that the view has come to.
+fn enter(view: &mut RingView, left: Option<(Weak<Life>, u64)>) -> Arc<Life> {
+    let (shape, entered) = (view.shape().clone(), view.position().0);
+    Arc::new(Life { shape, file: view.ring().file(), entered, left })
+}
+
+/// Gives losses that no frames follow in this ring: in the next one they would stand for other frames. Where they end.
+fn told_losses(
+    sender: &broadcast::Sender<Happened>,
+    view: &mut RingView,
+    life: &Arc<Life>,
+    spans: &mut Vec<Span>,
+) -> Option<u64> {
+    let to = spans.iter().map(|span| span.to).max()?;
+    give(sender, block(view, life, to, 0, std::mem::take(spans), Vec::new()));
+    Some(to)
 }
 
 fn give(sender: &broadcast::Sender<Happened>, block: Block) {
@@ -145,13 +185,13 @@ fn give(sender: &broadcast::Sender<Happened>, block: Block) {
 
 fn block(
     view: &mut RingView,
-    shape: &Arc<Shape>,
+    life: &Arc<Life>,
     first_frame: u64,
     frames: usize,
     spans: Vec<Span>,
     planar: Vec<f32>,
 ) -> Block {
-    Block { shape: Arc::clone(shape), first_frame, frames, spans, written_us: written_us(view), planar }
+    Block { life: Arc::clone(life), first_frame, frames, spans, written_us: written_us(view), planar }
 }
 
 /// Sleeps until there is enough for a block.

@@ -156,7 +156,7 @@ function frame(): void {
   canvas.stretch(moment.back, moment.secondsPerPixel);
   if (moved) pace.draw(canvas.picture?.writtenUs ?? 0);
   beside.draw();
-  if (moved || moment.back !== null) along.move();
+  if (moved || moment.back !== null || along.wanted) along.move();
   second();
 }
 
@@ -220,12 +220,14 @@ worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       return;
     case "words":
       state.wordsLost += data.lost;
+      along.wanted = true;
       return words.take(data.words, data.session);
     case "loudness":
       return showLoudness(data.loudness);
     case "overview": {
       const { from, span, rateHz, clock, peaks } = data;
       along.scrub.overview = { fromSeconds: from / rateHz, toSeconds: (from + span) / rateHz, clock, peaks: peaks[0] };
+      along.wanted = true;
       return;
     }
     case "point":

@@ -48,12 +48,14 @@ export interface EpochInfo {
   id: number;
   epoch: number;
   session: string | null;
+  /** Tells the ring's file from others. Null where that is not known. */
+  file: string | null;
   sample_rate_hz: number;
   channels: number;
   labels: string[];
   first_frame: number;
   capacity_frames: number;
-  /** The frame that comes next. */
+  /** The frame that comes next, be it there or missing. */
   at: number;
 }
 

@@ -9,6 +9,8 @@ import type { Words } from "./words";
 
 export class Along {
   selection: { stream: string; from: number; to: number } | null = null;
+  /** Something is to be drawn though the picture stands still. */
+  wanted = true;
   readonly scrub: Scrub;
   private readonly axis = new TimeAxis(get<HTMLCanvasElement>("time"));
 
@@ -16,13 +18,15 @@ export class Along {
     this.scrub = new Scrub(get<HTMLCanvasElement>("overview"), (seconds) => moment.centre(seconds));
   }
 
-  /** Draws all of it anew with the next move: size or colours have changed. */
+  /** Draws all of it anew with the next frame: size or colours have changed. */
   forget(): void {
+    this.wanted = true;
     this.axis.forget();
     this.scrub.forget();
   }
 
   move(): void {
+    this.wanted = false;
     const { canvas, moment, selection } = this;
     const { back, pausedAt, secondsPerPixel } = moment;
     const shown = canvas.lanes[0] ? canvas.endSeconds(0) : 0;

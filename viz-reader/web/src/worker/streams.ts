@@ -26,7 +26,9 @@ export interface Stream {
   state: string;
   lost: number;
   gaps: number;
-  /** The connection broke since its last frame. */
+  /** One past the last frame that was told, be it there or missing. */
+  told: number;
+  /** The connection broke since then. */
   broken: boolean;
   /** The past is being asked for. */
   asking: boolean;
@@ -37,6 +39,8 @@ export interface Stream {
 export class Streams {
   readonly all = new Map<string, Stream>();
   private wished: LaneName[] = [];
+  /** Rings without a session that were entered: each has a clock of its own. */
+  private rings = 0;
   /** When the newest frames of any stream were written, in microseconds since 1970. */
   writtenUs = 0;
 
@@ -76,23 +80,33 @@ export class Streams {
   /** Makes lanes for a stream, keeping those that it has where its frames go on. */
   private open(name: string, info: EpochInfo, old: Stream | undefined): void {
     const { call } = this.module;
-    const goesOn = old && old.info.session === info.session && info.session !== null
-      && old.info.sample_rate_hz === info.sample_rate_hz;
+    const goesOn = old !== undefined && this.goesOn(old, info);
     const each = HISTORY_BYTES / 4 / Math.max(1, this.wished.length);
     const history = Math.floor(Math.min(each, HISTORY_SECONDS * info.sample_rate_hz));
     const channels = this.channelsOf(name).filter((channel) => channel < info.channels).map((channel) => {
-      const kept = goesOn || old?.info === info ? old?.channels.find((one) => one.channel === channel) : undefined;
+      const kept = goesOn ? old.channels.find((one) => one.channel === channel) : undefined;
       return kept ?? { channel, lane: call.tv_lane_new(info.sample_rate_hz, history) };
     });
     for (const { lane } of old?.channels ?? []) if (!channels.some((one) => one.lane === lane)) call.tv_lane_free(lane);
     const pairs = channels
       .filter(({ channel }, place) => channel % 2 === 1 && channels[place - 1]?.channel === channel - 1)
       .map(({ channel }) => ({ right: channel, pair: call.tv_pair_new(info.sample_rate_hz), value: 0 }));
-    const clock = info.session ? `${info.session} ${info.sample_rate_hz}` : `${name} ${info.epoch}`;
+    const clock = goesOn ? old.clock : info.session ? `${info.session} ${info.sample_rate_hz}` : `${name} ${++this.rings}`;
+    // The channels that are looked at say nothing of the connection.
+    const same = old?.info === info;
     this.all.set(name, {
-      info, clock, channels, pairs, state: "live", lost: old?.lost ?? 0, gaps: old?.gaps ?? 0, broken: false, asking: false,
-        asked: Infinity,
+      info, clock, channels, pairs, state: same ? old.state : "live", lost: old?.lost ?? 0, gaps: old?.gaps ?? 0,
+      told: goesOn ? old.told : info.at, broken: same && old.broken, asking: false, asked: Infinity,
     });
+  }
+
+  /** Whether a ring's frames are counted from the same beginning as those that came before. */
+  private goesOn({ info: before, broken, told }: Stream, info: EpochInfo): boolean {
+    if (before === info) return true;
+    if (before.sample_rate_hz !== info.sample_rate_hz) return false;
+    if (info.session !== null) return before.session === info.session;
+    // It tells of itself once, and again after the connection broke. A writer that begins anew in the same file is behind.
+    return broken && before.session === null && before.file !== null && before.file === info.file && info.at >= told;
   }
 
   /** A ring was entered. True where the view must be made anew. */
@@ -101,7 +115,8 @@ export class Streams {
     const old = this.all.get(info.stream);
     this.open(info.stream, info, old);
     const now = this.all.get(info.stream);
-    if (old?.broken && now?.clock === old.clock) this.loseUpTo(now, info.at);
+    // Of a ring that was entered meanwhile all that was written is lost.
+    if (old?.broken && now) this.lose(now, now.clock === old.clock ? old.told : info.first_frame, info.at);
     if (!old && now) {
       // The right edge stands before the first frame comes.
       for (const { lane } of now.channels) this.module.call.tv_miss(lane, Math.max(0, info.at - 1), info.at, Missing.absent);
@@ -110,11 +125,11 @@ export class Streams {
   }
 
   /** What passed while there was no connection. */
-  private loseUpTo(stream: Stream, frame: number): void {
-    const end = this.end(stream);
-    if (end === 0 || frame <= end) return;
-    for (const { lane } of stream.channels) this.module.call.tv_miss(lane, end, frame, Missing.lost);
-    stream.lost += frame - end;
+  private lose(stream: Stream, from: number, to: number): void {
+    if (to <= from) return;
+    for (const { lane } of stream.channels) this.module.call.tv_miss(lane, from, to, Missing.lost);
+    stream.lost += to - from;
+    stream.told = to;
   }
 
   /** New frames. */
@@ -122,6 +137,7 @@ export class Streams {
     const stream = this.all.get(frames.stream);
     if (!stream) return;
     this.writtenUs = Math.max(this.writtenUs, frames.writtenUs);
+    stream.told = Math.max(stream.told, frames.first + frames.count);
     const { call } = this.module;
     this.module.input(frames.samples);
     for (const { lane, channel } of stream.channels) {
