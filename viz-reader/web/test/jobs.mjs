@@ -489,7 +489,7 @@ export async function replaced(browser, job) {
 /** Of every transform that can be wished: those that are computed for it, step by step. */
 export async function steps() {
   const { build } = await import("esbuild");
-  const { outputFiles } = await build({ entryPoints: ["src/quality.ts"], bundle: true, format: "esm", write: false });
+  const { outputFiles } = await build({ entryPoints: ["src/worker/quality.ts"], bundle: true, format: "esm", write: false });
   const { Quality } = await import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
   const quality = new Quality();
   const all = [];
