@@ -371,7 +371,8 @@ fn a_page_that_was_frozen_for_long_is_at_now_again() -> Result<()> {
     let page = Page::new()?;
     let _writer = Writer::start(&page, "many", &["noise:0.3"; 8])?;
     let server = page.serve(&[])?;
-    let stop_ms = if long() { 3_600_000 } else { 20_000 };
+    // Beyond the server's patience.
+    let stop_ms = if long() { 3_600_000 } else { PATIENCE_MS + 3_000 };
     let job = json!({"lanes": 8, "rateHz": 48_000, "stopMs": stop_ms, "own": true, "frozen": true, "limitS": stop_ms / 1_000 + 300});
     let seen = server.drive("stopped", &job)?;
     accounts_hold(&seen)?;
@@ -499,7 +500,7 @@ const BLOCK_MOST: f64 = 56.0;
 /// `page/` beside the tested programs.
 #[test]
 fn each_view_looks_as_it_did() -> Result<()> {
-    const END_S: u64 = 20;
+    const END_S: u64 = 12;
     let page = Page::new()?;
     let mut known = Writer::start(&page, "known", &["sine:440:0.25", "chirp:100:8000:0.4", "click"])?;
     let mut pair = Writer::start(&page, "pair", &["sine:300:0.5", "against:300:0.5"])?;
@@ -536,7 +537,7 @@ fn frames_without_end_need_no_more_memory() -> Result<()> {
     let _writer = Writer::start(&page, "pair", &["chirp:100:12000:0.4"; LANES])?;
     let server = page.serve(&[])?;
     // All of them take more than half an hour.
-    let (frames, seconds) = if long() { (216_000, 9_000) } else { (1_200, 600) };
+    let (frames, seconds) = if long() { (216_000, 9_000) } else { (600, 600) };
     let job = json!({"lanes": LANES, "frames": frames, "seconds": seconds, "server": server.pid(), "limitS": seconds + 60,
         "args": ["--disable-frame-rate-limit", "--disable-gpu-vsync"]});
     let seen = server.drive("endure", &job)?;
