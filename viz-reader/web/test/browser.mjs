@@ -23,19 +23,21 @@ const launch = (job) =>
     args: ["--no-sandbox", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", ...(job.args ?? [])],
   });
 
+/** Promises of browsers: one that still starts has to end, too. */
 const open = new Set();
 let shared = null;
 
 async function work(job) {
   const own = job.own || job.args;
-  const browser = own || !shared?.isConnected() ? await launch(job) : shared;
-  open.add(browser);
+  const starting = own || !shared?.isConnected() ? launch(job) : Promise.resolve(shared);
+  open.add(starting);
+  const browser = await starting;
   if (!own) shared = browser;
   try {
     return await jobs[job.name](browser, job);
   } finally {
     if (own) {
-      open.delete(browser);
+      open.delete(starting);
       await browser.close();
     } else {
       // A job that failed leaves its pages open.
@@ -46,7 +48,7 @@ async function work(job) {
 
 const input = createInterface({ input: process.stdin });
 input.on("close", async () => {
-  await Promise.allSettled([...open].map((browser) => browser.close()));
+  await Promise.allSettled([...open].map(async (starting) => (await starting).close()));
   process.exit(0);
 });
 // One after the other, in the order of the lines.
