@@ -273,7 +273,7 @@ fn a_slow_browser_gets_coarser_pictures_and_fine_ones_again() -> Result<()> {
     let page = Page::new()?;
     let _writer = Writer::start(&page, "many", &["noise:0.3"; 8])?;
     let server = page.serve(&["--fft", "8192", "--hop", "512"])?;
-    let seen = server.drive("throttled", &json!({"lanes": 8}))?;
+    let seen = server.drive("throttled", &json!({"lanes": 8, "own": true}))?;
     clean(&seen)?;
     ensure!(seen["coarse"]["quality"].as_u64() > Some(0) || seen["coarse"]["scale"].as_u64() > Some(1), "{seen}");
     ensure!(seen["again"] == json!({"fft": 8_192, "hop": 512}), "{seen}");
@@ -340,7 +340,7 @@ fn what_a_stopped_page_missed_is_told_and_drawn() -> Result<()> {
     // Until all buffers are full, the server's patience has ended, and a second is lost.
     let bytes_a_ms = LANES as u64 * u64::from(RATE_HZ) * 4 / 1_000;
     let stop_ms = (kernel_bytes()? + BROWSER_BYTES) / bytes_a_ms + PATIENCE_MS + 1_000;
-    let seen = server.drive("stopped", &json!({"lanes": LANES, "rateHz": RATE_HZ, "stopMs": stop_ms}))?;
+    let seen = server.drive("stopped", &json!({"lanes": LANES, "rateHz": RATE_HZ, "stopMs": stop_ms, "own": true}))?;
     let lost = nothing_is_hidden(&seen, RATE_HZ)?;
     ensure!(
         lost >= u64::from(RATE_HZ),
@@ -357,8 +357,10 @@ fn what_a_stopped_server_missed_is_told_and_drawn() -> Result<()> {
     let server = page.serve(&[])?;
     // The ring goes round without it.
     let stop_ms = 2_000 * HISTORY_S;
-    let seen =
-        server.drive("stopped", &json!({"lanes": 2, "rateHz": 48_000, "stopMs": stop_ms, "server": server.pid()}))?;
+    let seen = server.drive(
+        "stopped",
+        &json!({"lanes": 2, "rateHz": 48_000, "stopMs": stop_ms, "own": true, "server": server.pid()}),
+    )?;
     let lost = nothing_is_hidden(&seen, 48_000)?;
     ensure!(lost >= u64::from(HISTORY_S) * 48_000, "overwritten, and told of {lost} frames: {seen}");
     Ok(())
@@ -369,8 +371,9 @@ fn a_page_that_was_frozen_for_long_is_at_now_again() -> Result<()> {
     let page = Page::new()?;
     let _writer = Writer::start(&page, "many", &["noise:0.3"; 8])?;
     let server = page.serve(&[])?;
-    let stop_ms = if long() { 3_600_000 } else { 20_000 };
-    let job = json!({"lanes": 8, "rateHz": 48_000, "stopMs": stop_ms, "frozen": true, "limitS": stop_ms / 1_000 + 300});
+    // Beyond the server's patience.
+    let stop_ms = if long() { 3_600_000 } else { PATIENCE_MS + 3_000 };
+    let job = json!({"lanes": 8, "rateHz": 48_000, "stopMs": stop_ms, "own": true, "frozen": true, "limitS": stop_ms / 1_000 + 300});
     let seen = server.drive("stopped", &job)?;
     accounts_hold(&seen)?;
     clean(&seen)?;
@@ -497,7 +500,7 @@ const BLOCK_MOST: f64 = 56.0;
 /// `page/` beside the tested programs.
 #[test]
 fn each_view_looks_as_it_did() -> Result<()> {
-    const END_S: u64 = 20;
+    const END_S: u64 = 12;
     let page = Page::new()?;
     let mut known = Writer::start(&page, "known", &["sine:440:0.25", "chirp:100:8000:0.4", "click"])?;
     let mut pair = Writer::start(&page, "pair", &["sine:300:0.5", "against:300:0.5"])?;
@@ -534,7 +537,7 @@ fn frames_without_end_need_no_more_memory() -> Result<()> {
     let _writer = Writer::start(&page, "pair", &["chirp:100:12000:0.4"; LANES])?;
     let server = page.serve(&[])?;
     // All of them take more than half an hour.
-    let (frames, seconds) = if long() { (216_000, 9_000) } else { (1_200, 600) };
+    let (frames, seconds) = if long() { (216_000, 9_000) } else { (600, 600) };
     let job = json!({"lanes": LANES, "frames": frames, "seconds": seconds, "server": server.pid(), "limitS": seconds + 60,
         "args": ["--disable-frame-rate-limit", "--disable-gpu-vsync"]});
     let seen = server.drive("endure", &job)?;

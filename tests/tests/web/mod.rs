@@ -1,6 +1,8 @@
 //! What the tests of the page need: rings of known signals, the server, a browser that a script drives, and a client that is
 //! no browser.
 
+mod driver;
+
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -17,10 +19,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use system_tests::{Folders, program, run_to_end, tympan, wait_until, watchdog, workspace_root};
+use system_tests::{Folders, program, tympan, wait_until, watchdog};
 
-/// What `scripts/setup test` brings, under its names elsewhere.
-const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 /// How long a browser's job may take: ten times what the longest takes.
 const JOB: Duration = Duration::from_secs(300);
 
@@ -58,7 +58,7 @@ impl Server {
         command.args(["viz", "--web", "--no-open"]).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
         let stdout = child.stdout.take().context("piped")?;
-        let mut server = Self { child, url: String::new(), lines: lines(stdout), folder: folders.notes().to_owned() };
+        let mut server = Self { child, url: String::new(), lines: lines(stdout) };
         let first = server.lines.recv_timeout(watchdog(3.0));
         server.url = first.context("no address came")?;
         ensure!(server.url.starts_with("http://"), "no address: {}", server.url);
@@ -83,7 +83,6 @@ pub(crate) struct Server {
     child: Child,
     url: String,
     lines: Receiver<String>,
-    folder: PathBuf,
 }
 
 impl Server {
@@ -109,24 +108,11 @@ impl Server {
 
     /// Has a browser do a job (`viz-reader/web/test/jobs.mjs`): what it saw.
     pub(crate) fn drive(&self, name: &str, more: &Value) -> Result<Value> {
-        let web = workspace_root().join("viz-reader/web");
-        ensure!(
-            web.join("node_modules/playwright-core").is_dir(),
-            "playwright-core is missing: run scripts/build-web --check"
-        );
-        let mut job = json!({"name": name, "url": self.url, "chromium": browser()?});
+        let mut job = json!({"name": name, "url": self.url});
         let fields = more.as_object().context("an object")?.clone();
         job.as_object_mut().context("an object")?.extend(fields);
-        let mut command = Command::new("node");
-        command.arg(web.join("test/browser.mjs")).arg(job.to_string()).current_dir(&web);
-        // What the browser keeps for itself goes with the test.
-        command.env("TMPDIR", &self.folder).env("HOME", &self.folder);
         // A long one says how long it may take.
-        let limit = fields_limit(more).unwrap_or(JOB);
-        let done = run_to_end(&mut command, limit)?;
-        ensure!(done.code == Some(0), "job {name}: {}", done.stderr);
-        let last = done.stdout.lines().last().context("a job without an answer")?;
-        serde_json::from_str(last).with_context(|| format!("job {name}: {last}"))
+        driver::drive(job, fields_limit(more).unwrap_or(JOB))
     }
 }
 
@@ -146,12 +132,6 @@ impl Drop for Server {
         assert!(clean || std::thread::panicking(), "the server did not end in order");
         drop(self.lines.try_recv());
     }
-}
-
-fn browser() -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").context("PATH")?;
-    let all = std::env::split_paths(&path).flat_map(|folder| BROWSERS.map(|name| folder.join(name)));
-    all.into_iter().find(|file| file.is_file()).context("no Chromium is here: run scripts/setup test")
 }
 
 /// A ring of known signals. Dropped, its writer ends.

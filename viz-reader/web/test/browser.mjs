@@ -1,19 +1,61 @@
-// Drives the page in a headless Chromium, for tests/tests/browser.rs and the bench. Its argument is a job as JSON; it
-// prints one JSON object. What a job does is one of the functions in jobs.mjs.
+// Drives the page in a headless Chromium, for tests/tests/browser.rs and the bench. Each line of its input is a job as JSON;
+// it answers each with a line: {"seen": ...} or {"error": ...}. What a job does is one of the functions in jobs.mjs.
 //
-// The browser is the system's: nothing is fetched. It talks to the one address of the job and to nobody else.
+// The browser is the system's: nothing is fetched. It talks to the one address of the job and to nobody else. One serves all
+// jobs, each with contexts of its own, but those that look at its processes or give it arguments: these have an own one.
+// Where the input ends, all of it ends: the program that gave the jobs is gone, however it went.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 import * as jobs from "./jobs.mjs";
 
-const job = JSON.parse(process.argv[2]);
-const browser = await chromium.launch({
-  executablePath: job.chromium,
-  // As root there is no sandbox; containers have a small /dev/shm, where rings are wanted.
-  args: ["--no-sandbox", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", ...(job.args ?? [])],
-});
-try {
-  const answer = await jobs[job.name](browser, job);
-  console.log(JSON.stringify(answer));
-} finally {
-  await browser.close();
+// What browsers keep for themselves goes with this process.
+const folder = mkdtempSync(join(tmpdir(), "browser-"));
+process.env.TMPDIR = process.env.HOME = folder;
+process.on("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
+
+const launch = (job) =>
+  chromium.launch({
+    executablePath: job.chromium,
+    // As root there is no sandbox; containers have a small /dev/shm, where rings are wanted.
+    args: ["--no-sandbox", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", ...(job.args ?? [])],
+  });
+
+/** Promises of browsers: one that still starts has to end, too. */
+const open = new Set();
+let shared = null;
+
+async function work(job) {
+  const own = job.own || job.args;
+  const starting = own || !shared?.isConnected() ? launch(job) : Promise.resolve(shared);
+  open.add(starting);
+  const browser = await starting;
+  if (!own) shared = browser;
+  try {
+    return await jobs[job.name](browser, job);
+  } finally {
+    if (own) {
+      open.delete(starting);
+      await browser.close();
+    } else {
+      // A job that failed leaves its pages open.
+      await Promise.all(browser.contexts().map((context) => context.close()));
+    }
+  }
 }
+
+const input = createInterface({ input: process.stdin });
+input.on("close", async () => {
+  await Promise.allSettled([...open].map(async (starting) => (await starting).close()));
+  process.exit(0);
+});
+// One after the other, in the order of the lines.
+let last = Promise.resolve();
+input.on("line", (line) => {
+  last = last.then(async () => {
+    const answer = await work(JSON.parse(line)).then((seen) => ({ seen }), (error) => ({ error: String(error?.stack ?? error) }));
+    process.stdout.write(`${JSON.stringify(answer)}\n`);
+  });
+});

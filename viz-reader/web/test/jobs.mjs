@@ -66,15 +66,17 @@ async function still(page) {
 const nextFrame = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 /** The colours of the map that is chosen. */
 const colourMap = (page) => page.evaluate(() => [...new Uint8Array(globalThis.tympan.colourMap().buffer)]);
-/** The middle column of the first lane's spectrogram, from the top, once all of its pixels are colours of the map. */
-async function middleColumn(page) {
+/** Where on the picture's way to the right is looked: there is sound soon after a ring began. */
+const LOOKED_AT = 0.85;
+/** A column of the first lane's spectrogram, from the top, once all of its pixels are colours of the map. */
+async function oneColumn(page) {
   const begin = Date.now();
   const map = await colourMap(page);
   const colours = new Set(Array.from({ length: 256 }, (_, index) => map.slice(index * 4, index * 4 + 3).join()));
   for (;;) {
     const { image, now } = await glance(page);
     const { top, height } = now.places[0].colours;
-    const column = Array.from({ length: height }, (_, row) => rgb(image, image.width >> 1, top + row));
+    const column = Array.from({ length: height }, (_, row) => rgb(image, Math.floor(image.width * LOOKED_AT), top + row));
     const inside = column.filter((one) => colours.has(one.join())).length;
     if (inside === height || Date.now() - begin > 30_000) return { column, part: inside / height, first: map.slice(0, 3) };
     await page.waitForTimeout(100);
@@ -112,8 +114,9 @@ export async function signals(browser, job) {
   for (const query of ["", "?shared=no", "?draw=webgl"]) {
     const { page, context, faults } = await open(browser, job, { query });
     const sound = (seen) => full(5)(seen) && seen.status.tones[0]?.length > 0 && seen.status.meters[0]?.peak > 0 && seen.status.pairs.length > 0;
-    await until(page, "known signals", sound);
-    await page.waitForTimeout(2500);
+    const first = await until(page, "known signals", sound);
+    // What is judged is 0.85 of the way to the right, and a second of it came live.
+    await until(page, "sound enough", (seen) => seen.end.every((end, lane) => end > Math.max(first.end[lane] + 1, 3)));
     // The tones of a status are up to 120 ms older than what it says of the transform.
     let seen = await figures(page);
     for (let last = null; last !== seen.status.fft; seen = await figures(page)) {
@@ -124,8 +127,8 @@ export async function signals(browser, job) {
     await until(page, "a pause", (now) => now.back === 0 && now.settled);
     const { image, now, columnS } = await still(page);
     const map = await colourMap(page);
-    // Near the right edge: the ring may be younger than the picture is wide.
-    const column = Math.floor(image.width * 0.85);
+    // The ring may be younger than the picture is wide.
+    const column = Math.floor(image.width * LOOKED_AT);
     const lanes = now.places.map(({ wave, colours }) => {
       // From the bottom up: the brightest of the map's colours.
       let [brightest, index] = [0, -1];
@@ -155,8 +158,7 @@ export async function signals(browser, job) {
 export async function controls(browser, job) {
   const { page, context, faults } = await open(browser, job);
   await until(page, "a picture", full(job.lanes));
-  // What is judged stands in the middle of the picture, and the ring is young.
-  await until(page, "half a picture", (now) => now.end[0] > (1280 / 2) * now.secondsPerPixel + 1, 60);
+  await until(page, "sound enough", (now) => now.end[0] > 1280 * (1 - LOOKED_AT) * now.secondsPerPixel + 1, 60);
   const seen = {};
   const status = (what, fits) => until(page, what, (now) => now.settled && now.status && fits(now));
   await page.click("#open-settings");
@@ -174,7 +176,7 @@ export async function controls(browser, job) {
   for (const colours of [0, 1, 2, 3, 4]) {
     await set(page, "colours", colours);
     await status("colours", (now) => now.settings.colours === colours);
-    const { part, first } = await middleColumn(page);
+    const { part, first } = await oneColumn(page);
     seen.palettes.push({ part, first });
   }
   await set(page, "colours", 2);
@@ -183,7 +185,7 @@ export async function controls(browser, job) {
   for (const scale of [0, 1, 2]) {
     await set(page, "scale", scale);
     await status("a scale", (now) => now.settings.scale === scale);
-    const { column } = await middleColumn(page);
+    const { column } = await oneColumn(page);
     const light = column.reverse().map((one) => one.reduce((a, b) => a + b));
     seen.rows.push((light.indexOf(Math.max(...light)) + 0.5) / light.length);
   }
@@ -191,7 +193,7 @@ export async function controls(browser, job) {
   const light = async (lowDb) => {
     await set(page, "lowDb", lowDb);
     await status("a floor", (now) => now.settings.lowDb === lowDb);
-    const { column } = await middleColumn(page);
+    const { column } = await oneColumn(page);
     return column.flat().reduce((a, b) => a + b) / column.length / 3;
   };
   seen.lightLow = await light(-130);
@@ -446,12 +448,12 @@ export async function stopped(browser, job) {
   return answer;
 }
 
-/** A ring of an unusual kind for three seconds: what came, what was lost, and whether a click is answered. */
+/** A ring of an unusual kind for two seconds: what came, what was lost, and whether a click is answered. */
 export async function unusual(browser, job) {
   const { page, context, faults } = await open(browser, job);
   await until(page, "a picture", full(job.lanes), 60);
   const before = await figures(page);
-  await page.waitForTimeout(3000);
+  await until(page, "two seconds", (seen) => seen.end[0] > before.end[0] + 2);
   const clickedAt = Date.now();
   await page.click("#theme");
   await page.waitForFunction(() => document.documentElement.dataset.theme === "light");
@@ -489,7 +491,7 @@ export async function replaced(browser, job) {
 /** Of every transform that can be wished: those that are computed for it, step by step. */
 export async function steps() {
   const { build } = await import("esbuild");
-  const { outputFiles } = await build({ entryPoints: ["src/quality.ts"], bundle: true, format: "esm", write: false });
+  const { outputFiles } = await build({ entryPoints: ["src/worker/quality.ts"], bundle: true, format: "esm", write: false });
   const { Quality } = await import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
   const quality = new Quality();
   const all = [];
@@ -533,58 +535,61 @@ const difference = (page, one, other) =>
     return { mean: sum / count, most };
   }, [one.toString("base64"), other.toString("base64"), BLOCK]);
 
+/** The colour that a page is drawn on. */
+const groundOf = (page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+
 /**
  * Screenshots of a ring that stands still, beside those that are kept in `job.references`; with `job.accept` they are kept
  * instead. What was seen lies in `job.seen` afterwards. The figures of the moment are covered.
  */
 export async function references(browser, job) {
-  const kinds = [
-    { name: "dark", viewport: { width: 960, height: 600 } },
-    { name: "light", viewport: { width: 960, height: 600 }, theme: "light" },
-    { name: "phone", viewport: { width: 375, height: 700 } },
+  const wide = { width: 960, height: 600 };
+  const views = [
+    { view: "dark" },
+    { view: "wave", show: "wave" },
+    { view: "spectrogram", show: "spectrogram" },
+    { view: "light", theme: "light" },
+    { view: "phone", viewport: { width: 375, height: 700 } },
+    { view: "settings" },
   ];
-  const open_ = [];
-  // All of them before the ring stands still: meters show what came while one looks.
-  for (const kind of kinds) {
-    const one = { ...kind, ...(await open(browser, job, kind)) };
-    await until(one.page, "a picture", full(job.lanes));
-    open_.push(one);
-  }
-  const early = await figures(open_[2].page);
-  if (early.end[0] > job.endS - 0.5) throw new Error(`the ring stood still before all pages were open: ${early.end[0]} s`);
+  // Before the ring stands still: meters show what came while one looks.
+  const { page, context, faults } = await open(browser, job, { viewport: wide });
+  const early = await until(page, "a picture", full(job.lanes));
+  if (early.end[0] > job.endS - 0.5) throw new Error(`the ring stood still before the page was open: ${early.end[0]} s`);
+  // Light for who wishes it.
+  const light = await open(browser, job, { theme: "light" });
+  const grounds = { dark: await groundOf(page), light: await groundOf(light.page) };
+  await light.context.close();
+  if (grounds.dark === grounds.light) throw new Error(`light and dark are ${grounds.light}`);
   const plain = await browser.newPage();
   const answers = [];
-  const faults = [];
-  const violated = [];
-  for (const { name, page, context, faults: said } of open_) {
-    await until(page, "the end", (seen) => seen.lanes.length === job.lanes && seen.end.every((end) => Math.abs(end - job.endS) < 0.02), 60);
-    // All of it as finely as it can be.
-    await until(page, "all of the quality", (seen) => seen.status.quality === 0 && seen.coarse === 1 && seen.words.length === job.words, 60);
-    const views = name === "dark" ? [["dark", "both"], ["wave", "wave"], ["spectrogram", "spectrogram"], ["settings", "both"]] : [[name, "both"]];
-    for (const [view, show] of views) {
-      if (view === "settings") await page.click("#open-settings");
-      // Made anew as finely as it can be; a busy machine may need more than one turn.
-      for (let fine = false, turn = 0; !fine; turn++) {
-        if (turn === 10) throw new Error(`${view}: never as fine as it can be`);
-        await set(page, "show", show === "both" ? "wave" : "both");
-        await until(page, "another view", (seen) => seen.settled);
-        await until(page, "all of the quality", (seen) => seen.status.quality === 0 && seen.coarse === 1, 60);
-        await set(page, "show", show);
-        await until(page, "the view", (seen) => seen.settled && (show !== "wave" || seen.places[0].colours.height === 0));
-        const { now } = await still(page);
-        fine = now.status.quality === 0 && now.coarse === 1;
-      }
-      await nextFrame(page);
-      const png = await page.screenshot({ mask: [page.locator("#figures")], maskColor: "#808080", animations: "disabled" });
-      writeFileSync(`${job.seen}/${view}.png`, png);
-      const reference = `${job.references}/${view}.png`;
-      if (job.accept) writeFileSync(reference, png);
-      answers.push({ view, difference: existsSync(reference) ? await difference(plain, readFileSync(reference), png) : null });
+  await until(page, "the end", (seen) => seen.lanes.length === job.lanes && seen.end.every((end) => Math.abs(end - job.endS) < 0.02), 60);
+  await until(page, "all of the words", (seen) => seen.words.length === job.words);
+  for (const { view, show = "both", theme = "dark", viewport = wide } of views) {
+    if ((await groundOf(page)) !== grounds[theme]) await page.keyboard.press("d");
+    if ((await groundOf(page)) !== grounds[theme]) throw new Error(`${view}: not ${theme}`);
+    await page.setViewportSize(viewport);
+    if (view === "settings") await page.click("#open-settings");
+    // Made anew as finely as it can be; a busy machine may need more than one turn.
+    for (let fine = false, turn = 0; !fine; turn++) {
+      if (turn === 10) throw new Error(`${view}: never as fine as it can be`);
+      await set(page, "show", show === "both" ? "wave" : "both");
+      await until(page, "another view", (seen) => seen.settled);
+      await until(page, "all of the quality", (seen) => seen.status.quality === 0 && seen.coarse === 1, 60);
+      await set(page, "show", show);
+      await until(page, "the view", (seen) => seen.settled && (show !== "wave" || seen.places[0].colours.height === 0));
+      const { now } = await still(page);
+      fine = now.status.quality === 0 && now.coarse === 1;
     }
-    faults.push(...said);
-    violated.push(...(await violations(page)));
-    await context.close();
+    await nextFrame(page);
+    const png = await page.screenshot({ mask: [page.locator("#figures")], maskColor: "#808080", animations: "disabled" });
+    writeFileSync(`${job.seen}/${view}.png`, png);
+    const reference = `${job.references}/${view}.png`;
+    if (job.accept) writeFileSync(reference, png);
+    answers.push({ view, difference: existsSync(reference) ? await difference(plain, readFileSync(reference), png) : null });
   }
+  const violated = await violations(page);
+  await context.close();
   return { views: answers, faults, violations: violated };
 }
 
