@@ -2,6 +2,13 @@
 
 use rustfft::num_complex::Complex;
 
+/// Their parts in memory's order: re and im of the first, re and im of the second.
+#[expect(unsafe_code, reason = "the same numbers as another type")]
+pub(crate) const fn flat(numbers: &mut [Complex<f32>]) -> &mut [f32] {
+    // SAFETY: `Complex` is `repr(C)`, two `f32`, and the lifetime stays.
+    unsafe { std::slice::from_raw_parts_mut(numbers.as_mut_ptr().cast(), numbers.len() * 2) }
+}
+
 /// In their order, as many as there are places.
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 pub(crate) fn split(numbers: &[Complex<f32>], re: &mut [f32], im: &mut [f32]) {
@@ -82,6 +89,8 @@ mod tests {
             split(&numbers, &mut re, &mut im);
             assert_eq!(together(&re, &im), numbers);
             split_reversed(&numbers, &mut re, &mut im);
+            let parts: Vec<f32> = numbers.iter().flat_map(|number| [number.re, number.im]).collect();
+            assert_eq!(flat(&mut numbers.clone()), parts);
             assert!(together(&re, &im).iter().eq(numbers.iter().rev()), "{count}");
         }
     }

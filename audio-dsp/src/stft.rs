@@ -1,6 +1,6 @@
 //! Short-time Fourier transform: the levels of a frame's frequencies.
 
-use crate::split::{split, split_reversed};
+use crate::split::{flat, split, split_reversed};
 use crate::window::Window;
 use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
@@ -44,7 +44,6 @@ pub struct StftError {
 pub struct Stft {
     window: Window,
     coefficients: Vec<f32>,
-    windowed: Vec<f32>,
     /// Of half the length: two samples make a complex one.
     transform: Arc<dyn Fft<f32>>,
     packed: Vec<Complex<f32>>,
@@ -71,7 +70,6 @@ impl Stft {
         Ok(Self {
             window,
             coefficients: coefficients.into_iter().map(|coefficient| coefficient as f32).collect(),
-            windowed: vec![0.0; frames],
             packed: vec![Complex::default(); frames / 2],
             scratch: vec![Complex::default(); transform.get_inplace_scratch_len()],
             transform,
@@ -122,11 +120,9 @@ impl Stft {
     pub fn powers(&mut self, samples: &[f32], out: &mut [f32]) {
         assert_eq!(samples.len(), self.frames(), "samples of one transform");
         assert_eq!(out.len(), self.bins(), "a place for each frequency");
-        for ((windowed, &sample), coefficient) in self.windowed.iter_mut().zip(samples).zip(&self.coefficients) {
+        for ((windowed, &sample), coefficient) in flat(&mut self.packed).iter_mut().zip(samples).zip(&self.coefficients)
+        {
             *windowed = tame(sample) * coefficient;
-        }
-        for (packed, [even, odd]) in self.packed.iter_mut().zip(self.windowed.as_chunks().0) {
-            *packed = Complex::new(*even, *odd);
         }
         self.transform.process_with_scratch(&mut self.packed, &mut self.scratch);
         self.halves.powers(&self.packed, self.scale, out);

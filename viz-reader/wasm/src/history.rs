@@ -177,13 +177,15 @@ impl History {
         reason = "2^53 frames"
     )]
     pub fn copy(&self, from: i64, out: &mut [f32]) {
-        out.fill(0.0);
         let (first, end) = (self.first() as i64, self.end as i64);
         let (begin, stop) = (from.max(first), (from + out.len() as i64).min(end));
         if begin >= stop {
-            return;
+            return out.fill(0.0);
         }
-        let out = &mut out[(begin - from) as usize..(stop - from) as usize];
+        let (begins, stops) = ((begin - from) as usize, (stop - from) as usize);
+        out[..begins].fill(0.0);
+        out[stops..].fill(0.0);
+        let out = &mut out[begins..stops];
         let place = self.place(begin as u64);
         let here = out.len().min(self.samples.len() - place);
         let (a, b) = out.split_at_mut(here);
