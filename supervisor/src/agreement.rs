@@ -3,8 +3,8 @@
 //! An utterance is recognised again and again while it grows. A word is *committed* when two successive answers agree on
 //! it and on all before it (LocalAgreement-2, Liu et al. 2020, as in `whisper_streaming`), and when another word follows
 //! it: what ends an answer may be half a word, or may still get its full stop. A word that the recogniser itself doubts
-//! needs three answers; in noise all words need more sound behind them; and where it doubts the first of all, one before it
-//! may be missing, and none stays for a while. What is committed never changes. The utterance's last answer settles the rest.
+//! needs three answers; in noise all words need more sound behind them; and where it doubts the first of all, it may be
+//! another one, or one before it may be missing, and none stays for a while. What is committed never changes. The utterance's last answer settles the rest.
 //!
 //! Answers are matched with what stays by words *and* times: whichever part of an answer is closest to the words that
 //! stand already, by edits and by where it ends, says the same; the rest is new. So an answer may begin with words that
@@ -38,23 +38,43 @@ struct Care {
     /// How much is heard behind a word, in seconds.
     behind_s: f64,
     /// Where the recogniser is less sure than this of the first word of all, in percent, nothing stays before so much of the
-    /// utterance is heard, in seconds: a short word before it may be missing (tiny.en leaves out the "And" of "And Mr. John"
-    /// five times in a row, and then knows it).
+    /// utterance is heard, in seconds: it changes its mind ("Howdy, Mary" of "Had he married").
     first_sure: u8,
     first_s: f64,
+    /// … and where that word takes longer than `LONG_S`, before so much: a short word before it may be missing in it (tiny.en
+    /// leaves out the "And" of "And Mr. John" five times in a row, and then knows it).
+    long_first_s: f64,
     /// An utterance that is no longer than this is heard as a whole, in seconds.
     whole_s: f64,
     /// Where it and the one before it are together no longer than this, in seconds, both are heard for its last text.
     both_s: f64,
 }
 /// In a quiet place. The recogniser's shortest context covers so much as a whole, with the margin that it needs.
-const IN_QUIET: Care =
-    Care { sure: 30, young_s: 0.4, behind_s: 0.0, first_sure: 50, first_s: 4.5, whole_s: 5.1, both_s: 0.0 };
+const IN_QUIET: Care = Care {
+    sure: 30,
+    young_s: 0.4,
+    behind_s: 0.0,
+    first_sure: 50,
+    first_s: 2.0,
+    long_first_s: 4.5,
+    whole_s: 5.1,
+    both_s: 0.0,
+};
 /// In noise ([`CLEAR_DB`]) words settle later, and more is heard at once: with noise 10 dB below the speech, tiny.en has 14 %
 /// errors so, and 19 % as in a quiet place. A last text that is heard with the sentence before it has fewer errors still (199
 /// of 1,840 words, 236 without), and comes 0.15 s later; in a quiet place it would come later for nothing.
-const IN_NOISE: Care =
-    Care { sure: 50, young_s: 3.0, behind_s: 1.0, first_sure: 0, first_s: 0.0, whole_s: 8.0, both_s: 22.0 };
+const IN_NOISE: Care = Care {
+    sure: 50,
+    young_s: 3.0,
+    behind_s: 1.0,
+    first_sure: 0,
+    first_s: 0.0,
+    long_first_s: 0.0,
+    whole_s: 8.0,
+    both_s: 22.0,
+};
+/// A first word that takes longer than this may be two, in seconds.
+const LONG_S: f64 = 0.4;
 /// Beyond a longer pause the sentence before says nothing about this one, in seconds.
 const PAUSE_BETWEEN_S: f64 = 4.0;
 /// How far a word of this utterance may be placed before it, in seconds, where the one before was heard, too.
@@ -235,15 +255,21 @@ impl Spoken {
         self.enter(job.epoch);
         let mut new = self.news(job, hearing.from, answer);
         let care = care_in(hearing.snr_db);
-        let [young, behind, first_s] = [care.young_s, care.behind_s, care.first_s].map(|seconds| self.frames(seconds));
+        let [young, behind] = [care.young_s, care.behind_s].map(|seconds| self.frames(seconds));
+        let doubted = |first: &Word| {
+            let is_long = first.to.since(first.from) > self.frames(LONG_S);
+            self.frames(if is_long { care.long_first_s } else { care.first_s })
+        };
+        let is_doubtful =
+            |first: &Word| first.confidence < care.first_sure && job.to.since(first.from) < doubted(first);
+        let begins_in_doubt = new.first().is_some_and(is_doubtful);
         let utterance = self.open.entry(job.id).or_insert_with(|| Utterance::of(job));
         utterance.to = utterance.to.max(job.to);
         utterance.snr_db = hearing.snr_db;
         let agreed = new.iter().zip(&utterance.tail).take_while(|(word, (before, _))| same(word, before)).count();
         shorten(&mut new[..agreed], &utterance.tail);
         let young = new.first().is_some_and(|first| job.to.since(first.from) < young);
-        let is_doubtful = |first: &Word| first.confidence < care.first_sure && job.to.since(first.from) < first_s;
-        let doubtful = utterance.committed.is_empty() && new.first().is_some_and(is_doubtful);
+        let doubtful = utterance.committed.is_empty() && begins_in_doubt;
         let once = u32::from(!young);
         let times = |at: usize| if at < agreed { utterance.tail[at].1 + once } else { once };
         let mut new: Vec<(Word, u32)> = new.into_iter().enumerate().map(|(at, word)| (word, times(at))).collect();

@@ -114,6 +114,7 @@ fn where_the_first_word_is_in_doubt_one_before_it_may_be_missing() {
     let mut spoken = Spoken::new(RATE);
     let mut mister = words("mr john dashwood had then leisure to consider", 500);
     mister[0].confidence = 45;
+    mister[0].from = FrameIndex(100);
     let mut and = words("and mr john dashwood had then leisure to consider how", 100);
     and[0].confidence = 45;
     let mut committed = Vec::new();
@@ -124,6 +125,19 @@ fn where_the_first_word_is_in_doubt_one_before_it_may_be_missing() {
         committed.push(texts(&hear(&mut spoken, &job(1, 0, to), 0, and.clone()).committed));
     }
     assert_eq!(committed, ["", "", "", "", "", "and mr john dashwood had then leisure to consider"]);
+}
+
+#[test]
+fn where_a_short_first_word_is_in_doubt_it_may_be_another_one() {
+    let mut spoken = Spoken::new(RATE);
+    let (mut how, mut had) = (words("how do you marry a", 100), words("had he married a more", 100));
+    how[0].confidence = 45;
+    had[0].confidence = 45;
+    let mut committed = Vec::new();
+    for (to, answer) in [(1_000, &how), (1_500, &how), (2_000, &had), (2_500, &had)] {
+        committed.push(texts(&hear(&mut spoken, &job(1, 0, to), 0, answer.clone()).committed));
+    }
+    assert_eq!(committed, ["", "", "", "had he married a"]);
 }
 
 #[test]
