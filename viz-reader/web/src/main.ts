@@ -12,7 +12,9 @@ import { listenToKeys } from "./page/keys";
 import { Moment } from "./page/moment";
 import { Pace } from "./page/pace";
 import { Panel, chosenChannels } from "./page/panel";
-import { FFTS, type Settings, defaults, forget, fromCommandLine, load, save } from "./page/settings";
+import {
+  FFTS, type Settings, defaults, forget, fromCommandLine, listenToSystemTheme, save, systemTheme,
+} from "./page/settings";
 import { download, snapshot } from "./page/snapshot";
 import { play } from "./page/sound";
 import { begin } from "./page/state";
@@ -103,17 +105,26 @@ get("png").onclick = () => void savePng();
 get("theme").onclick = theme;
 get("reset").onclick = () => {
   forget();
-  state.settings = { ...state.first };
-  moment.speed(state.settings.speed);
-  applySettings();
+  state.chosen = {};
+  moment.speed(state.first.speed);
+  settle();
 };
+listenToSystemTheme(() => {
+  state.first.theme = systemTheme();
+  settle();
+});
 
 // ---- What is set ----------------------------------------------------------------------------------------------------
 
 function change(changes: Partial<Settings>): void {
-  state.settings = { ...state.settings, ...changes };
+  state.chosen = { ...state.chosen, ...changes };
   save(changes);
   if (changes.speed) moment.speed(changes.speed);
+  settle();
+}
+
+function settle(): void {
+  state.settings = { ...state.first, ...state.chosen };
   applySettings();
 }
 
@@ -176,6 +187,9 @@ function second(): void {
   showFigures(state, pace, moment.back === null, views.coarse);
 }
 
+// Hidden and frozen pages draw nothing.
+for (const event of ["visibilitychange", "resume"]) document.addEventListener(event, () => pace.restart());
+
 new ResizeObserver(() => {
   measureStage();
   along.forget();
@@ -195,8 +209,7 @@ worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       return listStreams();
     case "hello":
       state.first = { ...defaults(), ...fromCommandLine(data.look) };
-      state.settings = { ...state.first, ...load() };
-      return applySettings();
+      return settle();
     case "streams":
       state.streams = data.streams;
       return listStreams();

@@ -1,16 +1,20 @@
 // A page under test: what it says on its console, where it asks, and what it shows.
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { chromium } from "playwright-core";
 
-/** Opens the page. `files`: a folder whose files take the places of those in the program, while one works on them. */
+/**
+ * Opens the page, in a context of its own or the one that is given. `files`: a folder whose files take the places of those in
+ * the program, while one works on them.
+ */
 export async function open(browser, job, options = {}) {
-  const context = await browser.newContext({
+  const context = options.context ?? (await browser.newContext({
     viewport: options.viewport ?? { width: 1280, height: 800 },
     colorScheme: options.theme ?? "dark",
     deviceScaleFactor: options.scale ?? 1,
     hasTouch: options.touch ?? false,
     acceptDownloads: true,
-  });
+  }));
   const page = await context.newPage();
   const faults = (page.faults = []);
   page.on("console", (message) => {
@@ -41,6 +45,16 @@ export async function open(browser, job, options = {}) {
   return { context, page, faults };
 }
 
+/**
+ * A context whose pages may lie behind others: elsewhere all of them are told that they are seen. For a browser that a job
+ * with `background` had started.
+ */
+export async function inBackground() {
+  const kept = readdirSync(process.env.TMPDIR).map((name) => join(process.env.TMPDIR, name, "DevToolsActivePort")).filter(existsSync);
+  const port = readFileSync(kept.at(-1), "utf8").split("\n")[0];
+  return (await chromium.connectOverCDP(`http://127.0.0.1:${port}`, { noDefaults: true })).contexts()[0];
+}
+
 /** What the page says of itself. */
 export const figures = (page) => page.evaluate(() => globalThis.tympan.figures());
 
@@ -59,12 +73,37 @@ export async function until(page, what, fits, seconds = 30) {
   }
 }
 
-/** The picture's pixels in a rectangle, as [r, g, b] rows. */
-export const pixels = (page, x, y, width, height) =>
-  page.evaluate(([x, y, width, height]) => {
-    const source = document.getElementById("picture");
-    const copy = new OffscreenCanvas(source.width, source.height);
-    const context = copy.getContext("2d");
-    context.drawImage(source, 0, 0);
-    return [...context.getImageData(x, y, width, height).data];
-  }, [x, y, width, height]);
+export const shown = (seen) => seen.lanes.length > 0 && seen.settled && seen.draws > 20;
+/** The picture is full: what was there before the page was opened has come too. */
+export const full = (lanes) => (seen) => shown(seen) && seen.lanes.length === lanes && seen.lanes.every((lane) => lane.state === "live");
+export const violations = (page) => page.evaluate(() => globalThis.violations);
+/** The next frame of the page is drawn, and what stands beside the picture is in its place. */
+export const nextFrame = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+/** Sets a field of the settings' panel. */
+export const set = (page, name, value) =>
+  page.locator(`#settings [name=${name}]`).evaluate((field, value) => {
+    if (field.type === "checkbox") field.checked = value;
+    else field.value = String(value);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }, value);
+
+/**
+ * What the page was told by now: all numbers of one status, as they are told together. Frames that came, frames that are told
+ * as lost or never captured, and one past the newest of them.
+ */
+export const account = ({ status, lanes }) => {
+  const { newest } = status.clocks[lanes[0].clock];
+  return { newest: Math.round(newest * lanes[0].rateHz), came: status.received.samples / lanes.length, lost: status.lost, gaps: status.gaps };
+};
+
+/** How old the newest frame of a picture is in the best of a second, but for when the ring began; and what was told by then. */
+export async function pace(page) {
+  const age = (seen) => Date.now() / 1000 - seen.end[0];
+  const begin = Date.now();
+  let usual = Infinity;
+  const before = await until(page, "a look at its pace", (seen) => {
+    usual = Math.min(usual, age(seen));
+    return Date.now() - begin > 1000;
+  });
+  return { before, age, usual };
+}

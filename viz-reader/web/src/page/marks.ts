@@ -11,6 +11,10 @@ export interface Axis {
   highHz(lane: number): number;
 }
 
+/** Half the height of a label, with some air; and from a lane's top to the lower end of its name. */
+const HALF = 8;
+const NAME = 17;
+
 /**
  * `lanes` in CSS pixels. The canvas is as wide as what stands on it: whatever lies over the picture is mixed in every
  * frame.
@@ -18,7 +22,10 @@ export interface Axis {
 export function drawMarks(canvas: HTMLCanvasElement, lanes: Lane[], names: string[], axis: Axis): void {
   const measure = canvas.getContext("2d")!;
   measure.font = `600 ${FONT}`;
-  canvas.style.width = `${Math.ceil(Math.max(40, ...names.map((name) => measure.measureText(name).width + 10)))}px`;
+  const ends = names.map((name) => measure.measureText(name).width + 10);
+  // A frequency at a lane's upper edge stands beside the name.
+  const crowded = lanes.some(({ top, colours }) => colours.height > 0 && colours.top < top + NAME);
+  canvas.style.width = `${Math.ceil(Math.max(40, ...ends.map((end) => end + (crowded ? 40 : 0))))}px`;
   const { context } = fit(canvas);
   context.font = FONT;
   context.textBaseline = "middle";
@@ -30,9 +37,10 @@ export function drawMarks(canvas: HTMLCanvasElement, lanes: Lane[], names: strin
       const y = top + height * (1 - position(axis.scale, hz, axis.lowHz, highHz));
       if (height < 26 || y > free || y < top + 7) continue;
       free = y - 17;
+      const x = y - HALF < lane.top + NAME ? ends[index] : 0;
       context.fillStyle = "#fff8";
-      context.fillRect(0, Math.round(y), 5, 1);
-      write(context, hz >= 1000 ? `${hz / 1000}k` : String(hz), 8, y, "#fff", "#000a");
+      context.fillRect(x, Math.round(y), 5, 1);
+      write(context, hz >= 1000 ? `${hz / 1000}k` : String(hz), x + 8, y, "#fff", "#000a");
     }
     write(context, names[index], 6, lane.top + 9, colour("text"), colour("shade"), true);
   });

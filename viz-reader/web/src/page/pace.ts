@@ -1,20 +1,22 @@
 /** How fast is drawn, how long after its sound, and whether drawing keeps up. */
 
+import { Patience } from "../patience";
+
 /** Latencies that are remembered: ten seconds of them. */
 const LATENCIES = 600;
-/** Frames a second: below is too slow, above is quick; and how many such seconds there must be before a step. */
+/** Frames a second: below is too slow, above is quick; and how many such seconds must follow one before a step. */
 const SLOW = 24;
 const QUICK = 45;
-const SLOW_SECONDS = 2;
-const QUICK_SECONDS = 4;
+const SLOW_SECONDS = 1;
+const QUICK_SECONDS = 3;
 const COARSE_MAX = 4;
 
 export class Pace {
   private turns = 0;
   private drawn = 0;
   private secondAt = performance.now();
-  private slowSeconds = 0;
-  private quickSeconds = 0;
+  private readonly patience = new Patience(SLOW_SECONDS, QUICK_SECONDS);
+  private seconds = 0;
   private latencies: number[] = [];
   private writtenUs = 0;
   /** Pictures drawn in the last second. */
@@ -43,13 +45,18 @@ export class Pace {
     return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
   }
 
+  /** Begins a second: in the one before nobody looked, and its few frames say nothing. */
+  restart(): void {
+    [this.turns, this.drawn, this.secondAt] = [0, 0, performance.now()];
+  }
+
   /** Once a second: how many frames the browser asked for, in a second; null before. */
   second(): number | null {
     const seconds = (performance.now() - this.secondAt) / 1000;
     if (seconds < 1) return null;
     const rate = this.turns / seconds;
     this.framesPerSecond = this.drawn / seconds;
-    [this.turns, this.drawn, this.secondAt] = [0, 0, performance.now()];
+    this.restart();
     return rate;
   }
 
@@ -58,12 +65,8 @@ export class Pace {
    * seconds.
    */
   coarse(now: number, rate: number): number {
-    this.slowSeconds = rate < SLOW ? this.slowSeconds + 1 : 0;
-    this.quickSeconds = rate > QUICK ? this.quickSeconds + 1 : 0;
-    let next = now;
-    if (this.slowSeconds >= SLOW_SECONDS && now < COARSE_MAX) next *= 2;
-    if (this.quickSeconds >= QUICK_SECONDS && now > 1) next /= 2;
-    if (next !== now) [this.slowSeconds, this.quickSeconds] = [0, 0];
-    return next;
+    this.seconds += 1;
+    const step = this.patience.judge(this.seconds, rate < SLOW, rate > QUICK);
+    return Math.min(COARSE_MAX, Math.max(1, now * 2 ** -step));
   }
 }

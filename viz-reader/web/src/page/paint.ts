@@ -1,6 +1,6 @@
 /** Paints columns into an image: the wave of each lane as a line from its least to its greatest sample, levels as colours. */
 
-import type { Lane } from "./layout";
+import type { Lane, Strip } from "./layout";
 import { Missing, type Picture } from "../picture";
 
 export interface Ink {
@@ -27,12 +27,11 @@ export class Painter {
 
   /** A column of the wave. */
   wave(picture: Picture, lane: number, column: number): void {
-    const { top, height } = this.lanes[lane].wave;
-    if (height === 0) return;
+    const strip = this.lanes[lane].wave;
+    if (!this.sounds(strip, picture.missingAt(lane, column), column)) return;
+    const { top, height } = strip;
     const { pixels, width, ink } = this;
     const x = column % width;
-    const missing = picture.missingAt(lane, column);
-    if (missing !== Missing.sound) return this.hatch(x, top, height, missing, column);
     const [low, high, rms] = picture.waveAt(lane, column);
     const middle = top + (height - 1) / 2;
     const scale = ((height - 1) / 2) * this.gain;
@@ -49,33 +48,36 @@ export class Painter {
 
   /** A column of the spectrogram. */
   spectrum(picture: Picture, lane: number, column: number): void {
-    const { top, height } = this.lanes[lane].colours;
-    if (height === 0) return;
+    const strip = this.lanes[lane].colours;
+    if (!this.sounds(strip, picture.darkAt(lane, column), column)) return;
+    const { top, height } = strip;
     const { pixels, width, colours } = this;
     const x = column % width;
-    const missing = picture.darkAt(lane, column);
-    if (missing !== Missing.sound) return this.hatch(x, top, height, missing, column);
     const [levels, begin] = picture.coloursAt(lane, column);
     const last = begin + Math.min(height, picture.shape.rows) - 1;
     for (let level = last, at = top * width + x; level >= begin; level--, at += width) pixels[at] = colours[levels[level]];
   }
 
   /** Nothing is known of this column yet. */
-  blank(strip: { top: number; height: number }, column: number): void {
+  blank(strip: Strip, column: number): void {
     const x = column % this.width;
     for (let row = strip.top, at = strip.top * this.width + x; row < strip.top + strip.height; row++, at += this.width) {
       this.pixels[at] = this.ink.ground;
     }
   }
 
-  /** Sound that is missing: stripes, which no sound looks like. */
-  private hatch(x: number, top: number, height: number, missing: number, column: number): void {
+  /** Whether there is sound to be painted; what is missing is painted here: as stripes, which no sound looks like. */
+  private sounds({ top, height }: Strip, missing: number, column: number): boolean {
+    if (height === 0) return false;
+    if (missing === Missing.sound) return true;
     const { pixels, width, ink } = this;
+    const x = column % width;
     const colour = missing === Missing.gap ? ink.gap : missing === Missing.absent || missing === Missing.overwritten
       ? ink.ground
       : missing === Missing.skipped ? ink.skipped : ink.lost;
     for (let row = top, at = top * width + x; row < top + height; row++, at += width) {
       pixels[at] = ((row + column) >> 2) & 1 ? colour : ink.ground;
     }
+    return false;
   }
 }

@@ -32,11 +32,16 @@ const HOP_MIN = 16;
 const HOP_MAX = 8192;
 export const LOW_HZ = 40;
 
+const light = matchMedia("(prefers-color-scheme: light)");
+
+/** What the system is set to, and calls `changed` whenever that is another. */
+export const systemTheme = () => (light.matches ? "light" : "dark");
+export const listenToSystemTheme = (changed: () => void) => light.addEventListener("change", changed);
+
 export function defaults(): Settings {
-  const theme = matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
   return {
     fft: 2048, hop: null, window: 0, show: "both", colours: 2, scale: 1, speed: 120, lowDb: -100, highDb: -10, gainDb: 0,
-    labels: true, theme, channels: {},
+    labels: true, theme: systemTheme(), channels: {},
   };
 }
 

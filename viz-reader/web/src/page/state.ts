@@ -5,8 +5,9 @@ import type { StreamInfo } from "../ring-client";
 import { LOW_HZ, type Settings, defaults, load } from "./settings";
 
 export interface State {
-  /** As the command line wished it; then what was set in this browser. */
+  /** As the command line and the system wish it; what was chosen in this browser; and what comes of both. */
   first: Settings;
+  chosen: Partial<Settings>;
   settings: Settings;
   streams: StreamInfo[];
   /** The channels that are shown. */
@@ -21,10 +22,10 @@ export interface State {
 }
 
 export function begin(): State {
-  const first = defaults();
+  const [first, chosen] = [defaults(), load()];
   return {
-    first, settings: { ...first, ...load() }, streams: [], lanes: [], colourMaps: [], status: null, connection: "connecting",
-      why: "", wordsLost: 0,
+    first, chosen, settings: { ...first, ...chosen }, streams: [], lanes: [], colourMaps: [], status: null,
+    connection: "connecting", why: "", wordsLost: 0,
   };
 }
 

@@ -3,6 +3,8 @@
  * when there is time; frames that are missing are never hidden by it.
  */
 
+import { Patience } from "../patience";
+
 /** Divisors of the transform's length and factors of its hop. */
 const STEPS = [
   { fft: 1, hop: 1 },
@@ -24,8 +26,7 @@ const GOOD_MS = 2000;
 
 export class Quality {
   step = 0;
-  private badSince: number | null = null;
-  private goodSince: number | null = null;
+  private readonly patience = new Patience(BAD_MS, GOOD_MS);
 
   /** The transform that is computed for one that is wished. They overlap by half at the least, or as is wished: no click lies between. */
   transform(fft: number, hop: number): { fft: number; hop: number } {
@@ -39,18 +40,8 @@ export class Quality {
   judge(now: number, load: number, behindMs: number, framesPerSecond: number): boolean {
     const bad = load > LOAD_HIGH || behindMs > 250 || framesPerSecond < FRAMES_LOW;
     const good = load < LOAD_LOW && behindMs < 100 && framesPerSecond > 2 * FRAMES_LOW - 8;
-    this.badSince = bad ? (this.badSince ?? now) : null;
-    this.goodSince = good ? (this.goodSince ?? now) : null;
-    if (this.badSince !== null && now - this.badSince > BAD_MS && this.step < STEPS.length - 1) {
-      this.step += 1;
-      this.badSince = now;
-      return true;
-    }
-    if (this.goodSince !== null && now - this.goodSince > GOOD_MS && this.step > 0) {
-      this.step -= 1;
-      this.goodSince = now;
-      return true;
-    }
-    return false;
+    const before = this.step;
+    this.step = Math.min(STEPS.length - 1, Math.max(0, before - this.patience.judge(now, bad, good)));
+    return this.step !== before;
   }
 }

@@ -1,0 +1,22 @@
+// The loudness of an instance's mix.
+import { open, violations } from "../page.mjs";
+
+/** What the page says of it once the short-term loudness does not change any more; and when the instance has ended. */
+export async function loudness(browser, job) {
+  const { page, context, faults } = await open(browser, job);
+  const text = (id) => page.textContent(`#${id}`);
+  const begin = Date.now();
+  for (let [last, same] = ["", 0]; same < 5; ) {
+    await page.waitForTimeout(250);
+    const now = await text("loudness");
+    same = now === last && /\d.*\d.*\d/.test(now) ? same + 1 : 0;
+    last = now;
+    if (Date.now() - begin > 60_000) throw new Error(`a steady loudness: not within 60 s: ${now}`);
+  }
+  const seen = { loudness: await text("loudness"), truePeak: await text("true-peak"), shown: await page.isVisible("#loudness-figure") };
+  process.kill(job.instance, "SIGINT");
+  await page.waitForFunction(() => document.getElementById("loudness-figure").hidden, null, { timeout: 30_000 });
+  const answer = { ...seen, faults, violations: await violations(page) };
+  await context.close();
+  return answer;
+}
