@@ -11,10 +11,13 @@ fn a_slow_browser_gets_coarser_pictures_and_fine_ones_again() -> Result<()> {
         ["noise:0.3", "noise:0.3", "noise:0.3", "noise:0.3", "noise:0.3", "noise:0.3", "noise:0.3", "click"];
     const RATE_HZ: u32 = 192_000;
     let page = Page::new()?;
-    let _writer = Writer::start_at(&page, "many", (RATE_HZ, 10), &SIGNALS)?;
+    let writer = Writer::start_at(&page, "many", (RATE_HZ, 10), &SIGNALS)?;
     let server = page.serve(&["--fft", "8192", "--hop", "2048"])?;
     let stop_ms = until_lost_ms(SIGNALS.len(), RATE_HZ)?;
-    let seen = server.drive("throttled", &json!({"lanes": SIGNALS.len(), "stopMs": stop_ms, "own": true}))?;
+    let seen = server.drive(
+        "throttled",
+        &json!({"lanes": SIGNALS.len(), "stopMs": stop_ms, "beganS": writer.began_s()?, "own": true}),
+    )?;
     ensure!(seen["coarse"]["quality"].as_u64() > Some(0) || seen["coarse"]["scale"].as_u64() > Some(1), "{seen}");
     ensure!(seen["again"] == json!({"fft": 8_192, "hop": 2_048}), "{seen}");
     // Coarser, and nothing is hidden by it: nothing keeps what a page missed that stood still for so long.

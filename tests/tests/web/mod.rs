@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use system_tests::{Folders, program, tympan, wait_until, watchdog};
 
 /// How long a browser's job may take: ten times what the longest takes.
@@ -165,6 +165,13 @@ impl Writer {
     /// One past its newest frame.
     pub(crate) fn newest(&self) -> Result<u64> {
         Ok(RingReader::attach_stream(&self.ring, &self.stream)?.commit().0)
+    }
+
+    /// When it began, in seconds since 1970, give or take a block or two.
+    pub(crate) fn began_s(&self) -> Result<f64> {
+        let reader = RingReader::attach_stream(&self.ring, &self.stream)?;
+        let written_s = reader.commit().seconds(reader.info().sample_rate_hz);
+        Ok(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs_f64() - written_s)
     }
 
     /// Gives it an order.

@@ -50,8 +50,13 @@ export async function open(browser, job, options = {}) {
  * with `background` had started.
  */
 export async function inBackground() {
-  const kept = readdirSync(process.env.TMPDIR).map((name) => join(process.env.TMPDIR, name, "DevToolsActivePort")).filter(existsSync);
-  const port = readFileSync(kept.at(-1), "utf8").split("\n")[0];
+  const find = () => readdirSync(process.env.TMPDIR).map((name) => join(process.env.TMPDIR, name, "DevToolsActivePort")).find(existsSync);
+  const begin = Date.now();
+  while (!find()) {
+    if (Date.now() - begin > 30_000) throw new Error("the browser tells no port: not within 30 s");
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  const port = readFileSync(find(), "utf8").split("\n")[0];
   return (await chromium.connectOverCDP(`http://127.0.0.1:${port}`, { noDefaults: true })).contexts()[0];
 }
 

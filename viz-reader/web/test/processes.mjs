@@ -17,14 +17,13 @@ export function aSixth(pids) {
   let [on, longer] = [true, null];
   const turning = (async () => {
     while (on) {
+      const now = longer;
+      longer = null;
       stop(pids);
       const from = Date.now();
-      await pause(longer?.ms ?? 50);
+      await pause(now?.ms ?? 50);
       goOn(pids);
-      if (longer) {
-        longer.done({ from, to: Date.now() });
-        longer = null;
-      }
+      now?.done({ from, to: Date.now() });
       await pause(10);
     }
   })();

@@ -71,7 +71,7 @@ const WAYS = {
 
 /**
  * `job.way` goes away for so long that not all that passes meanwhile can be kept, and comes back. What the page is told by
- * then, what is drawn, and how long it takes to be at now again.
+ * then, what is drawn, and how long it takes to be at now again. `job.beganS` is when the ring began, in seconds since 1970.
  */
 export async function away(browser, job) {
   const background = job.way === "hidden" ? await inBackground() : null;
@@ -83,8 +83,8 @@ export async function away(browser, job) {
   const { from, to, drawn = null } = await WAYS[job.way]({ page, context, pages, server: job.server }, job.stopMs, job.lostMs);
   const liveMs = await nowAgain(page, age, usual);
   const { quality, ...rest } = (await figures(page)).status;
-  const grownMb = anonymousMb(pages) - memoryBefore;
-  const ringS = (ms) => ms / 1000 - usual;
+  const grownMb = anonymousMb(await renderers(browser)) - memoryBefore;
+  const ringS = (ms) => ms / 1000 - job.beganS;
   const answer = {
     before: account(before), stoppedMs: to - from, liveMs, grownMb, drawn, quality, fft: rest.fft,
     awayS: [ringS(from), ringS(to + liveMs)], ...(await drawnSince(page, before.end[0])), faults, violations: await violations(page),

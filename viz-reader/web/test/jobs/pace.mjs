@@ -22,13 +22,16 @@ export async function throttled(browser, job) {
   } finally {
     await slow.end();
   }
-  const again = await until(page, "the quality again", (seen) => seen.status.quality === 0 && seen.coarse === 1, 60);
-  const ringS = (ms) => ms / 1000 - usual;
+  // Before what was lost is longer ago than the page remembers.
+  const drawn = await drawnSince(page, before.end[0]);
+  await page.keyboard.press("Home");
+  const again = await until(page, "the quality again", (seen) => seen.back === null && seen.status.quality === 0 && seen.coarse === 1, 60);
+  const ringS = (ms) => ms / 1000 - job.beganS;
   const answer = {
     coarse: { fft: coarse.status.fft, hop: coarse.status.hop, scale: coarse.coarse, quality: coarse.status.quality },
     again: { fft: again.status.fft, hop: again.status.hop }, before: account(before), skipped: again.status.skipped,
     stoppedMs: held.to - held.from, liveMs, awayS: [ringS(held.from), ringS(held.to + liveMs)],
-    ...(await drawnSince(page, before.end[0])), faults, violations: await violations(page),
+    ...drawn, faults, violations: await violations(page),
   };
   await context.close();
   return answer;
