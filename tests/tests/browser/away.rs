@@ -1,6 +1,6 @@
 //! What a page missed that was away for a while is told and drawn.
 
-use super::judge::{accounts_hold, clean, count, grown, number, numbers};
+use super::judge::{accounts_hold, clean, grown, number, numbers};
 use crate::web::{Page, Writer};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -39,6 +39,7 @@ pub(crate) fn nothing_is_hidden(seen: &Value, rate_hz: u32) -> Result<u64> {
     let (all, came, lost) = (grown(seen, "newest")?, grown(seen, "came")?, grown(seen, "lost")?);
     ensure!(all == came + lost, "of {all} frames {came} came and {lost} are told as lost: {seen}");
     ensure!(grown(seen, "gaps")? == 0, "a loss is no gap: {seen}");
+    ensure!(number(seen, "skipped")? < lost as f64 / 2.0, "what is lost is told as not drawn, too: {seen}");
     ensure!(all as f64 / f64::from(rate_hz) * 1_000.0 > number(seen, "stoppedMs")?, "not at now: {seen}");
     // What is promised is a second.
     ensure!(number(seen, "liveMs")? < watchdog(1.0).as_secs_f64() * 1_000.0, "{seen}");
@@ -60,7 +61,7 @@ pub(crate) fn nothing_is_hidden(seen: &Value, rate_hz: u32) -> Result<u64> {
     for &click in &clicks {
         ensure!((click - click.round()).abs() <= 1.6 * column_s, "a click at {click} s: {seen}");
     }
-    let before = count(seen, "before", "newest")? as f64 / f64::from(rate_hz);
+    let before = number(seen, "fromS")?;
     let mut whole = before.ceil();
     while whole < number(seen, "endS")? - 2.0 * column_s {
         let near = |at: f64, by: f64| (at - whole).abs() <= by * column_s;

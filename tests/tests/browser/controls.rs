@@ -41,9 +41,13 @@ fn each_control_does_what_it_says() -> Result<()> {
     // The history grows while it is pointed at.
     ensure!((number("scrubbed")? - number("scrubExpected")?).abs() < 1.5, "{seen}");
     ensure!(seen["still"]["end"] == 0.0, "a pause that goes on: {}", seen["still"]);
-    for (name, value) in
-        [("panel", json!(true)), ("closed", json!(true)), ("live", json!(true)), ("theme", json!("light"))]
-    {
+    for (name, value) in [
+        ("panel", json!(true)),
+        ("closed", json!(true)),
+        ("live", json!(true)),
+        ("focus", json!("open-settings")),
+        ("theme", json!("light")),
+    ] {
         ensure!(seen[name] == value, "{name}: {}", seen[name]);
     }
     ensure!(seen["cursor"].as_str().is_some_and(|text| text.contains(':')), "{}", seen["cursor"]);
@@ -76,5 +80,32 @@ fn it_is_as_dark_as_the_system_until_somebody_chooses() -> Result<()> {
     // Dark was chosen where the system is light, and stays whatever it becomes, and when the page is opened again.
     ensure!(seen["chosen"] == json!([dark, dark, dark, dark]), "{seen}");
     ensure!(seen["again"] == json!([light, dark]), "as at first it follows the system: {seen}");
+    Ok(())
+}
+
+#[test]
+fn a_phone_and_a_screen_reader_reach_all_of_it() -> Result<()> {
+    let roles = [
+        ("button", "Pause"),
+        ("button", "Back to now"),
+        ("button", "PNG"),
+        ("button", "Dark or light"),
+        ("button", "Settings"),
+        ("slider", "Place in the history"),
+        ("img", "Level meters"),
+        ("group", "Words"),
+        ("region", "Waveforms and spectrograms"),
+    ];
+    let page = Page::new()?;
+    let _known = Writer::start(&page, "known", &["sine:440:0.125"])?;
+    let seen = page.serve(&[])?.drive("phone", &json!({"lanes": 1, "roles": roles}))?;
+    clean(&seen)?;
+    // A finger over 90 pixels; two, from 50 pixels apart to 150.
+    ensure!((number(&seen, "pannedPixels")? - 90.0).abs() < 9.0, "{seen}");
+    ensure!((number(&seen, "zoomed")? - 1.0 / 3.0).abs() < 0.04, "{seen}");
+    ensure!(number(&seen["panel"], "width")? <= 375.0 && number(&seen, "overflow")? <= 0.0, "{seen}");
+    for (role, name) in roles {
+        ensure!(seen["roles"][format!("{role} {name}")].as_u64() >= Some(1), "no {role} \"{name}\": {seen}");
+    }
     Ok(())
 }

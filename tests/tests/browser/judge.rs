@@ -21,7 +21,7 @@ pub(crate) fn number(seen: &Value, name: &str) -> Result<f64> {
 }
 
 /// One of the page's counts, `before` a job or `after` it.
-pub(crate) fn count(seen: &Value, when: &str, what: &str) -> Result<u64> {
+fn count(seen: &Value, when: &str, what: &str) -> Result<u64> {
     seen[when][what].as_u64().with_context(|| format!("{when} {what}: {seen}"))
 }
 

@@ -6,6 +6,7 @@ export * from "./jobs/looks.mjs";
 export * from "./jobs/loudness.mjs";
 export * from "./jobs/memory.mjs";
 export * from "./jobs/pace.mjs";
+export * from "./jobs/phone.mjs";
 export * from "./jobs/rings.mjs";
 export * from "./jobs/signals.mjs";
 export * from "./jobs/theme.mjs";

@@ -29,6 +29,8 @@ export class Panel {
   }
 
   toggle(open = this.root.hidden): void {
+    // Keys go on where the panel was opened, and not nowhere.
+    if (!open && this.root.contains(document.activeElement)) this.opener.focus();
     this.root.hidden = !open;
     this.opener.setAttribute("aria-expanded", String(open));
   }

@@ -20,8 +20,8 @@ export class Drawing {
   view: View | null = null;
   picture: Picture | null = null;
   lanes: LaneState[] = [];
-  /** Frames whose columns were left out. */
-  skipped = 0;
+  /** Of each lane: frames whose columns were left out. */
+  private readonly leftOut = new Map<number, number>();
   /** The seconds of the clocks' newest frames when it was paused. */
   private pausedAt = new Map<string, number>();
   private scheduled = false;
@@ -35,6 +35,11 @@ export class Drawing {
       this.scheduled = false;
       this.compute();
     };
+  }
+
+  /** Frames whose columns were left out, of the lane that lacks most. */
+  get skipped(): number {
+    return Math.max(0, ...this.leftOut.values());
   }
 
   // ---- Views --------------------------------------------------------------------------------------------------------
@@ -159,7 +164,7 @@ export class Drawing {
     const base = baseFrame / width;
     const total = view.back === null ? Infinity : view.columns;
     const lead = Math.min(-base, view.columns);
-    if (lead > 0 && picture.waveDone(lane) === 0) this.blank(lane, 0, lead, Missing.absent);
+    if (lead > 0 && picture.waveDone(lane) === 0) this.blank(lane, 0, new Uint8Array(lead).fill(Missing.absent));
     if (view.back === null) this.leaveOut(lane, number, base);
     for (;;) {
       const first = picture.waveDone(lane);
@@ -181,9 +186,9 @@ export class Drawing {
     return false;
   }
 
-  /** Columns that have no sound, and why. */
-  private blank(lane: number, first: number, count: number, why: number): void {
-    const missing = new Uint8Array(count).fill(why);
+  /** Columns that have no sound, and why each of them has none. */
+  private blank(lane: number, first: number, missing: Uint8Array): void {
+    const count = missing.length;
     this.give({ lane, first, count, wave: new Float32Array(count * 3), missing,
       colours: new Uint8Array(count * this.view!.rows), dark: missing });
   }
@@ -200,8 +205,16 @@ export class Drawing {
     const begun = first >= columns - 1;
     if (!begun || behind * width < BEHIND_SECONDS * rateHz) return;
     const count = Math.min(newest - first, columns);
-    this.blank(lane, newest - count, count, Missing.skipped);
-    this.skipped += (newest - first) * width;
+    const from = base + newest - count;
+    const why = Uint8Array.from({ length: count }, (_, at) =>
+      this.module.call.tv_missing(number, (from + at) * width, (from + at + 1) * width) || Missing.skipped);
+    const skipped = why.filter((one) => one === Missing.skipped).length;
+    // What is missing anyway is told as that, and is drawn without computing.
+    if (count < columns && skipped * width < BEHIND_SECONDS * rateHz) return;
+    this.blank(lane, newest - count, why);
+    // Beyond the left edge is what is there.
+    const beyond = why[0] === Missing.skipped ? newest - first - count : 0;
+    this.leftOut.set(lane, (this.leftOut.get(lane) ?? 0) + (skipped + beyond) * width);
   }
 
   /** The age of the oldest column that waits to be computed, in milliseconds. */

@@ -38,7 +38,7 @@ export async function drawnSince(page, fromS) {
   const { image, now, columnS } = seen;
   const last = now.places.length - 1;
   const clicks = (await clicksIn(page, image, now.places[last].wave)).map((x) => now.end[last] - (image.width - x - 0.5) * columnS);
-  return { after: account(now), columnS, ...(await stretch(page, seen, fromS)), clicks: clicks.filter((atS) => atS > fromS), endS: now.end[last] };
+  return { after: account(now), skipped: now.status.skipped, columnS, fromS, ...(await stretch(page, seen, fromS)), clicks: clicks.filter((atS) => atS > fromS), endS: now.end[last] };
 }
 
 /** How each of them goes away for `job.stopMs`. `server` is the server's process, `pages` are the renderers. */

@@ -63,8 +63,10 @@ export async function controls(browser, job) {
   await status("a lane less", (now) => now.lanes.length === job.lanes - 1 && now.names.every((lane) => lane.channel !== 1));
   await page.click("#channels [data-channel$=' 1']");
   await status("the lane again", full(job.lanes));
+  await page.focus("#settings [name=hop]");
   await page.keyboard.press("Escape");
   seen.closed = !(await page.isVisible("#settings"));
+  seen.focus = await page.evaluate(() => document.activeElement.id);
   await page.keyboard.press("d");
   seen.theme = await page.evaluate(() => document.documentElement.dataset.theme);
   await page.keyboard.press("d");

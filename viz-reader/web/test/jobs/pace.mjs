@@ -29,7 +29,7 @@ export async function throttled(browser, job) {
   const ringS = (ms) => ms / 1000 - job.beganS;
   const answer = {
     coarse: { fft: coarse.status.fft, hop: coarse.status.hop, scale: coarse.coarse, quality: coarse.status.quality },
-    again: { fft: again.status.fft, hop: again.status.hop }, before: account(before), skipped: again.status.skipped,
+    again: { fft: again.status.fft, hop: again.status.hop }, before: account(before),
     stoppedMs: held.to - held.from, liveMs, awayS: [ringS(held.from), ringS(held.to + liveMs)],
     ...drawn, faults, violations: await violations(page),
   };
