@@ -17,6 +17,8 @@ mod looks;
 mod loudness;
 #[path = "browser/memory.rs"]
 mod memory;
+#[path = "browser/module.rs"]
+mod module;
 #[path = "browser/pace.rs"]
 mod pace;
 #[path = "browser/rings.rs"]

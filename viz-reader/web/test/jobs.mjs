@@ -5,6 +5,7 @@ export * from "./jobs/controls.mjs";
 export * from "./jobs/looks.mjs";
 export * from "./jobs/loudness.mjs";
 export * from "./jobs/memory.mjs";
+export * from "./jobs/module.mjs";
 export * from "./jobs/pace.mjs";
 export * from "./jobs/phone.mjs";
 export * from "./jobs/rings.mjs";
