@@ -81,7 +81,8 @@ fn what_a_stopped_server_missed_is_told_and_drawn() -> Result<()> {
     let server = page.serve(&[])?;
     // The ring goes round without it.
     let stop_ms = 2_000 * HISTORY_S;
-    let job = json!({"lanes": 2, "way": "server", "stopMs": stop_ms, "beganS": writer.began_s()?, "own": true, "server": server.pid()});
+    let job = json!({"lanes": 2, "way": "server", "stopMs": stop_ms, "beganS": writer.began_s()?, "own": true,
+        "server": server.pid()});
     let lost = nothing_is_hidden(&server.drive("away", &job)?, 48_000)?;
     ensure!(lost >= u64::from(HISTORY_S) * 48_000, "overwritten, and told of {lost} frames");
     Ok(())
@@ -94,8 +95,8 @@ fn what_a_hidden_tab_missed_is_told_and_drawn() -> Result<()> {
     let writer = Writer::start_at(&page, "short", (48_000, HISTORY_S), &["noise:0.3", "click"])?;
     let server = page.serve(&[])?;
     let stop_ms = if long() { 3_600_000 } else { 6_000 };
-    let job = json!({"lanes": 2, "way": "hidden", "stopMs": stop_ms, "lostMs": 2_000 * HISTORY_S, "beganS": writer.began_s()?, "background": true,
-        "server": server.pid(), "limitS": stop_ms / 1_000 + 300});
+    let job = json!({"lanes": 2, "way": "hidden", "stopMs": stop_ms, "lostMs": 2_000 * HISTORY_S,
+        "beganS": writer.began_s()?, "background": true, "server": server.pid(), "limitS": stop_ms / 1_000 + 300});
     let seen = server.drive("away", &job)?;
     ensure!(seen["drawn"].as_u64().is_some_and(|drawn| drawn <= 1), "nobody looks, and it is drawn: {seen}");
     if long() {
@@ -118,7 +119,8 @@ fn a_page_that_was_frozen_for_long_is_at_now_again() -> Result<()> {
     let server = page.serve(&[])?;
     // Beyond the server's patience.
     let stop_ms = if long() { 3_600_000 } else { PATIENCE_MS + 3_000 };
-    let job = json!({"lanes": 8, "way": "frozen", "stopMs": stop_ms, "beganS": writer.began_s()?, "own": true, "limitS": stop_ms / 1_000 + 300});
+    let job = json!({"lanes": 8, "way": "frozen", "stopMs": stop_ms, "beganS": writer.began_s()?, "own": true,
+        "limitS": stop_ms / 1_000 + 300});
     let seen = server.drive("away", &job)?;
     accounts_hold(&seen)?;
     clean(&seen)?;

@@ -5,7 +5,7 @@ use crate::web::{Page, Writer};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-/// The five channels that `signals` judges.
+/// Five channels of one ring.
 const KNOWN: [&str; 5] = ["sine:440:0.125", "chirp:100:12000:0.4", "click", "silence", "noise:0.25"];
 
 #[test]

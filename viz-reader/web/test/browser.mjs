@@ -19,7 +19,9 @@ process.env.TMPDIR = process.env.HOME = folder;
 /** How long browsers may take to end, in milliseconds. */
 const END_MS = 5000;
 /** What keeps tabs behind others awake. */
-const BACKGROUND = ["--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding", "--disable-background-timer-throttling"];
+const BACKGROUND = [
+  "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding", "--disable-background-timer-throttling",
+];
 
 const launch = (job) =>
   chromium.launch({

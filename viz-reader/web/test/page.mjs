@@ -50,7 +50,8 @@ export async function open(browser, job, options = {}) {
  * with `background` had started.
  */
 export async function inBackground() {
-  const find = () => readdirSync(process.env.TMPDIR).map((name) => join(process.env.TMPDIR, name, "DevToolsActivePort")).find(existsSync);
+  const folder = process.env.TMPDIR;
+  const find = () => readdirSync(folder).map((name) => join(folder, name, "DevToolsActivePort")).find(existsSync);
   const begin = Date.now();
   while (!find()) {
     if (Date.now() - begin > 30_000) throw new Error("the browser tells no port: not within 30 s");

@@ -90,7 +90,8 @@ export async function stretch(page, { image, now, columnS }, fromS) {
   const lost = new Set(await striped(page, image, wave, "--bad"));
   const drawn = [await styled(page, "--wave"), await styled(page, "--wave-soft")];
   const y = rowOf(wave, 0.1);
-  const kinds = Array.from({ length: image.width }, (_, x) => (lost.has(x) ? "lost" : drawn.includes(rgb(image, x, y).join()) ? "sound" : "blank"));
+  const kindOf = (x) => (lost.has(x) ? "lost" : drawn.includes(rgb(image, x, y).join()) ? "sound" : "blank");
+  const kinds = Array.from({ length: image.width }, (_, x) => kindOf(x));
   const runs = { lost: [], blank: [] };
   for (let x = Math.max(0, Math.ceil(image.width - (now.end[0] - fromS) / columnS)); x < image.width; x++) {
     const of = runs[kinds[x]];

@@ -37,8 +37,11 @@ export async function drawnSince(page, fromS) {
   const seen = await still(page);
   const { image, now, columnS } = seen;
   const last = now.places.length - 1;
-  const clicks = (await clicksIn(page, image, now.places[last].wave)).map((x) => now.end[last] - (image.width - x - 0.5) * columnS);
-  return { after: account(now), skipped: now.status.skipped, columnS, fromS, ...(await stretch(page, seen, fromS)), clicks: clicks.filter((atS) => atS > fromS), endS: now.end[last] };
+  const endS = now.end[last];
+  const columns = await clicksIn(page, image, now.places[last].wave);
+  const clicks = columns.map((x) => endS - (image.width - x - 0.5) * columnS).filter((atS) => atS > fromS);
+  const drawn = await stretch(page, seen, fromS);
+  return { after: account(now), skipped: now.status.skipped, columnS, fromS, endS, clicks, ...drawn };
 }
 
 /** How each of them goes away for `job.stopMs`. `server` is the server's process, `pages` are the renderers. */
@@ -87,7 +90,8 @@ export async function away(browser, job) {
   const ringS = (ms) => ms / 1000 - job.beganS;
   const answer = {
     before: account(before), stoppedMs: to - from, liveMs, grownMb, drawn, quality, fft: rest.fft,
-    awayS: [ringS(from), ringS(to + liveMs)], ...(await drawnSince(page, before.end[0])), faults, violations: await violations(page),
+    awayS: [ringS(from), ringS(to + liveMs)], ...(await drawnSince(page, before.end[0])), faults,
+    violations: await violations(page),
   };
   await context.close();
   return answer;

@@ -13,7 +13,8 @@ export async function loudness(browser, job) {
     last = now;
     if (Date.now() - begin > 60_000) throw new Error(`a steady loudness: not within 60 s: ${now}`);
   }
-  const seen = { loudness: await text("loudness"), truePeak: await text("true-peak"), shown: await page.isVisible("#loudness-figure") };
+  const shown = await page.isVisible("#loudness-figure");
+  const seen = { shown, loudness: await text("loudness"), truePeak: await text("true-peak") };
   process.kill(job.instance, "SIGINT");
   await page.waitForFunction(() => document.getElementById("loudness-figure").hidden, null, { timeout: 30_000 });
   const answer = { ...seen, faults, violations: await violations(page) };

@@ -25,7 +25,8 @@ export async function throttled(browser, job) {
   // Before what was lost is longer ago than the page remembers.
   const drawn = await drawnSince(page, before.end[0]);
   await page.keyboard.press("Home");
-  const again = await until(page, "the quality again", (seen) => seen.back === null && seen.status.quality === 0 && seen.coarse === 1, 60);
+  const again = await until(page, "the quality again",
+    (seen) => seen.back === null && seen.status.quality === 0 && seen.coarse === 1, 60);
   const ringS = (ms) => ms / 1000 - job.beganS;
   const answer = {
     coarse: { fft: coarse.status.fft, hop: coarse.status.hop, scale: coarse.coarse, quality: coarse.status.quality },

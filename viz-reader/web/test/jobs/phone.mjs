@@ -5,7 +5,8 @@ export async function phone(browser, job) {
   const { page, context, faults } = await open(browser, job, { viewport: { width: 375, height: 700 }, touch: true, scale: 2 });
   await until(page, "a picture", full(job.lanes));
   const devtools = await context.newCDPSession(page);
-  const touch = (type, ...points) => devtools.send("Input.dispatchTouchEvent", { type, touchPoints: points.map(([x, y], id) => ({ x, y, id })) });
+  const touch = (type, ...points) =>
+    devtools.send("Input.dispatchTouchEvent", { type, touchPoints: points.map(([x, y], id) => ({ x, y, id })) });
   const steps = async (at) => {
     await touch("touchStart", ...at(0));
     for (let step = 1; step <= 10; step++) await touch("touchMove", ...at(step / 10));
@@ -24,8 +25,9 @@ export async function phone(browser, job) {
   const roles = {};
   for (const [role, name] of job.roles) roles[`${role} ${name}`] = await page.getByRole(role, { name }).count();
   const answer = {
-    pannedPixels: dragged.back / before.secondsPerPixel, zoomed: pinched.secondsPerPixel / dragged.secondsPerPixel, roles, panel,
-    overflow: await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), faults, violations: await violations(page),
+    pannedPixels: dragged.back / before.secondsPerPixel, zoomed: pinched.secondsPerPixel / dragged.secondsPerPixel,
+    roles, panel, overflow: await page.evaluate(() => document.documentElement.scrollWidth - innerWidth),
+    faults, violations: await violations(page),
   };
   await context.close();
   return answer;

@@ -4,7 +4,8 @@ import { full, open, until, violations } from "../page.mjs";
 export async function theme(browser, job) {
   const { page, context, faults } = await open(browser, job);
   await until(page, "a picture", full(job.lanes));
-  const now = () => page.evaluate(() => [document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor]);
+  const now = () =>
+    page.evaluate(() => [document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor]);
   // The system's other theme, and what comes of it; drawing goes on.
   const system = async (colorScheme) => {
     const { draws } = await page.evaluate(() => globalThis.tympan.figures());
