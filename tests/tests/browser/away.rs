@@ -94,7 +94,7 @@ fn what_a_hidden_tab_missed_is_told_and_drawn() -> Result<()> {
     let page = Page::new()?;
     let writer = Writer::start_at(&page, "short", (48_000, HISTORY_S), &["noise:0.3", "click"])?;
     let server = page.serve(&[])?;
-    let stop_ms = if long() { 3_600_000 } else { 6_000 };
+    let stop_ms = if long() { 3_600_000 } else { 4_500 };
     let job = json!({"lanes": 2, "way": "hidden", "stopMs": stop_ms, "lostMs": 2_000 * HISTORY_S,
         "beganS": writer.began_s()?, "background": true, "server": server.pid(), "limitS": stop_ms / 1_000 + 300});
     let seen = server.drive("away", &job)?;

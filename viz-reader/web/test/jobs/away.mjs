@@ -90,7 +90,7 @@ export async function away(browser, job) {
   const ringS = (ms) => ms / 1000 - job.beganS;
   const answer = {
     before: account(before), stoppedMs: to - from, liveMs, grownMb, drawn, quality, fft: rest.fft,
-    awayS: [ringS(from), ringS(to + liveMs)], ...(await drawnSince(page, before.end[0])), faults,
+    awayS: [Math.min(ringS(from), before.end[0]), ringS(to + liveMs)], ...(await drawnSince(page, before.end[0])), faults,
     violations: await violations(page),
   };
   await context.close();

@@ -31,7 +31,8 @@ export async function throttled(browser, job) {
   const answer = {
     coarse: { fft: coarse.status.fft, hop: coarse.status.hop, scale: coarse.coarse, quality: coarse.status.quality },
     again: { fft: again.status.fft, hop: again.status.hop }, before: account(before),
-    stoppedMs: held.to - held.from, liveMs, awayS: [ringS(held.from), ringS(held.to + liveMs)],
+    // What was on its way to a slow page when it was stopped may be lost, too.
+    stoppedMs: held.to - held.from, liveMs, awayS: [Math.min(ringS(held.from), coarse.end[0]), ringS(held.to + liveMs)],
     ...drawn, faults, violations: await violations(page),
   };
   await context.close();
