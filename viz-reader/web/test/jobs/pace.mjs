@@ -22,8 +22,8 @@ export async function throttled(browser, job) {
   } finally {
     await slow.end();
   }
-  // Before what was lost is longer ago than the page remembers.
-  const drawn = await drawnSince(page, before.end[0]);
+  // Before what was lost is longer ago than the page remembers; of what came before only the last second is looked at.
+  const drawn = await drawnSince(page, Math.max(before.end[0], coarse.end[0] - 1));
   await page.keyboard.press("Home");
   const again = await until(page, "the quality again",
     (seen) => seen.back === null && seen.status.quality === 0 && seen.coarse === 1, 60);
