@@ -55,7 +55,7 @@ const IN_QUIET: Care = Care {
     young_s: 0.4,
     behind_s: 0.0,
     first_sure: 50,
-    first_s: 2.0,
+    first_s: 2.5,
     long_first_s: 4.5,
     whole_s: 5.1,
     both_s: 0.0,

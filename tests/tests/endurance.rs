@@ -138,29 +138,29 @@ fn three_who_speak_all_the_time_and_two_workers() -> Result<()> {
 
 #[test]
 fn memory_stays_as_it_is_and_words_on_time() -> Result<()> {
-    // What is heard at once decides how much memory a text takes. An hour has all of it again and again, in both halves. The
-    // short run has two sentences in turn, alone and together, all of which one worker has heard after two thirds.
-    let (speech, workers, part) = if long() {
-        (speech(minutes(1), 0)?, "2", 1.0 / 2.0)
-    } else {
-        (Speech::join(&[CLIPS[1], CLIPS[4]].repeat(3))?, "1", 2.0 / 3.0)
-    };
-    let mut instance = Setup::run(&["--workers", workers, &speech.uri()]).start()?;
+    // What is heard at once decides how much memory a worker takes, and when it hears the longest of it is chance. An hour has
+    // all of it again and again, in both halves; in the short run a worker is held to what it may take at the most. That the
+    // same sounds again and again take no more is tested where they can be the same: `transcriber-worker/tests/memory.rs`.
+    let speech = if long() { speech(minutes(1), 0)? } else { Speech::join(&[CLIPS[1], CLIPS[4]].repeat(2))? };
+    let mut instance = Setup::run(&[&speech.uri()]).start()?;
     instance.wait_ready()?;
     let looks = watch(&instance, "file", speech.seconds())?;
-    let (first, second) = looks.split_at(looks.partition_point(|look| look.at_s < speech.seconds() * part));
+    let (first, second) = looks.split_at(looks.partition_point(|look| look.at_s < speech.seconds() / 2.0));
     ensure!(first.len() > 10 && second.len() > 10, "{} and {} looks", first.len(), second.len());
     let processes: Vec<_> = second.iter().flat_map(|look| look.memory_kb.keys()).collect();
     ensure!(processes.iter().all(|process| first[0].memory_kb.contains_key(process)), "not the same processes");
     for process in first[0].memory_kb.keys() {
         let kb = |look: &Look| look.memory_kb.get(process).map_or(0.0, |kb| *kb as f64);
         let (before, after) = (most(first, kb), most(second, kb));
-        eprintln!("{process:?}: {before} kB in the first part, {after} kB in the second");
-        ensure!(before > 0.0 && after <= 1.05 * before + 2_048.0, "{process:?} grew from {before} to {after} kB");
+        eprintln!("{process:?}: {before} kB in the first half, {after} kB in the second");
+        ensure!(before > 0.0, "{process:?} takes nothing");
+        if long() || process.0 != "worker" {
+            ensure!(after <= 1.05 * before + 2_048.0, "{process:?} grew from {before} to {after} kB");
+        }
         ensure!(after <= MEMORY_KB_MAX, "{process:?} takes {after} kB");
     }
     let (before_s, after_s) = (most(first, |look| look.lag_s), most(second, |look| look.lag_s));
-    eprintln!("at most {before_s:.1} s behind in the first part, {after_s:.1} s in the second");
+    eprintln!("at most {before_s:.1} s behind in the first half, {after_s:.1} s in the second");
     if long() {
         ensure!(after_s <= before_s + 2.0, "words fall behind: by {before_s:.1} s, then by {after_s:.1} s");
     }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Reports that are remembered, and the bytes of their texts: what is older is forgotten first.
-const REPORTS_MAX: usize = 1_024;
+/// Bytes of reports that are remembered, some ten minutes of speech: what is older is forgotten first.
+const BYTES_MAX: usize = 512 * 1024;
 /// Of one answer, which is at most 256 KiB.
 const ANSWER_BYTES: usize = 200 * 1024;
 /// Who asks for words as they are spoken asks again within this time.
@@ -18,6 +18,8 @@ const WATCHED_FOR: Duration = Duration::from_secs(3);
 #[derive(Default)]
 pub(super) struct Told {
     reports: VecDeque<Kept>,
+    /// The lengths of all their lines.
+    bytes: usize,
     /// The number of the newest; the first is 1.
     last: u64,
     /// The highest number of those forgotten that nothing newer stands for.
@@ -28,41 +30,81 @@ pub(super) struct Told {
 
 struct Kept {
     number: u64,
-    report: Report,
-    /// As it is answered, and the length of that.
-    line: Value,
-    bytes: usize,
+    /// What a newer one may stand for; nothing does for others.
+    unfinished: Option<Unfinished>,
+    /// As it is answered: as text, a tenth of what it takes as a tree.
+    line: Box<str>,
+}
+
+/// Words that a final text says again.
+enum Unfinished {
+    Partial(Span),
+    Committed(Span),
+}
+
+impl Unfinished {
+    fn of(report: &Report) -> Option<Self> {
+        match report {
+            Report::Partial { span, .. } => Some(Self::Partial(span.clone())),
+            Report::Committed { span, .. } => Some(Self::Committed(span.clone())),
+            _ => None,
+        }
+    }
+
+    /// Whether this is an unfinished text of the same stream: there is one at a time.
+    fn is_partial_of(&self, newer: &Span) -> bool {
+        matches!(self, Self::Partial(span) if span.stream == newer.stream)
+    }
+
+    /// Whether a final text of this span says all that this does.
+    fn is_within(&self, whole: &Span) -> bool {
+        self.is_partial_of(whole)
+            || matches!(self, Self::Committed(span)
+                if span.stream == whole.stream && span.start_frame >= whole.start_frame && span.end_frame <= whole.end_frame)
+    }
 }
 
 impl Kept {
-    fn new(number: u64, report: Report) -> Self {
+    fn new(number: u64, report: &Report) -> Self {
         #[derive(Serialize)]
         struct Numbered<'a> {
             number: u64,
             #[serde(flatten)]
             said: Stamped<&'a Report>,
         }
-        let said = Stamped { report: &report, emitted_s: monotonic_s() };
-        let line = json!(Numbered { number, said });
-        Self { number, bytes: line.to_string().len(), line, report }
+        let said = Stamped { report, emitted_s: monotonic_s() };
+        let line = json!(Numbered { number, said }).to_string();
+        Self { number, unfinished: Unfinished::of(report), line: line.into() }
     }
 }
 
 impl Told {
     /// Remembers a report, and forgets those whose words it holds.
-    fn remember(&mut self, report: Report) {
-        match &report {
-            Report::Partial { span, .. } => self.reports.retain(|old| !is_partial_of(&old.report, span)),
-            Report::Final { span, .. } => self.reports.retain(|old| !is_within(&old.report, span)),
+    fn remember(&mut self, report: &Report) {
+        match report {
+            Report::Partial { span, .. } => self.replace(|old| old.is_partial_of(span)),
+            Report::Final { span, .. } => self.replace(|old| old.is_within(span)),
             _ => {}
         }
         self.last += 1;
-        self.reports.push_back(Kept::new(self.last, report));
-        if self.reports.len() > REPORTS_MAX
+        let kept = Kept::new(self.last, report);
+        self.bytes += kept.line.len();
+        self.reports.push_back(kept);
+        while self.bytes > BYTES_MAX
             && let Some(oldest) = self.reports.pop_front()
         {
+            self.bytes -= oldest.line.len();
             self.forgotten = oldest.number;
         }
+    }
+
+    /// Drops what something newer stands for.
+    fn replace(&mut self, is_old: impl Fn(&Unfinished) -> bool) {
+        self.reports.retain(|kept| {
+            let stays = !kept.unfinished.as_ref().is_some_and(&is_old);
+            self.bytes -= if stays { 0 } else { kept.line.len() };
+            stays
+        });
     }
 
     /// What came after this number, as much as an answer holds.
@@ -70,7 +112,7 @@ impl Told {
         // One fits in any case: who asks must get on.
         let fits = |bytes: &mut usize, kept: &'_ Kept| {
             let is_first = *bytes == 0;
-            *bytes += kept.bytes;
+            *bytes += kept.line.len();
             is_first || *bytes <= ANSWER_BYTES
         };
         let newer = self.reports.iter().filter(|kept| kept.number > number);
@@ -78,21 +120,9 @@ impl Told {
         json!({
             "last": told.last().map_or(self.last, |kept| kept.number),
             "forgotten": self.forgotten.saturating_sub(number),
-            "words": told.iter().map(|kept| &kept.line).collect::<Vec<_>>(),
+            "words": told.iter().filter_map(|kept| serde_json::from_str(&kept.line).ok()).collect::<Vec<Value>>(),
         })
     }
-}
-
-/// Whether this is an unfinished text of the same stream: there is one at a time.
-fn is_partial_of(report: &Report, newer: &Span) -> bool {
-    matches!(report, Report::Partial { span, .. } if span.stream == newer.stream)
-}
-
-/// Whether a final text of this span says all that this report does.
-fn is_within(report: &Report, whole: &Span) -> bool {
-    is_partial_of(report, whole)
-        || matches!(report, Report::Committed { span, .. }
-            if span.stream == whole.stream && span.start_frame >= whole.start_frame && span.end_frame <= whole.end_frame)
 }
 
 impl Session<'_> {
@@ -114,7 +144,7 @@ impl Session<'_> {
 
     /// Tells words that stay.
     pub(super) fn tell(&mut self, report: Report) {
-        self.told.remember(report.clone());
+        self.told.remember(&report);
         self.reporter.report(report);
     }
 
@@ -123,7 +153,7 @@ impl Session<'_> {
         if self.plan.partials {
             self.tell(report);
         } else {
-            self.told.remember(report);
+            self.told.remember(&report);
         }
     }
 }
@@ -158,10 +188,10 @@ mod tests {
     fn a_newer_text_stands_for_the_older_ones() {
         let mut told = Told::default();
         for report in [partial("a", 0, 10), partial("b", 0, 10), partial("a", 0, 20), committed("a", 0, 9)] {
-            told.remember(report);
+            told.remember(&report);
         }
         assert_eq!(numbers(&told.after(0)), [2, 3, 4]);
-        told.remember(finished("a", 0, 25));
+        told.remember(&finished("a", 0, 25));
         assert_eq!(numbers(&told.after(0)), [2, 5], "what was unfinished in a is not");
         assert_eq!(numbers(&told.after(2)), [5]);
         let nothing = told.after(5);
@@ -171,8 +201,13 @@ mod tests {
     #[test]
     fn what_is_forgotten_is_counted_and_an_answer_is_bounded() {
         let mut told = Told::default();
-        for n in 0..2 * REPORTS_MAX as u64 {
-            told.remember(Report::Final { span: span("a", n, n + 1), text: "x".repeat(1_000), words: Vec::new() });
+        // Twice as many bytes of texts as are kept.
+        let count = 2 * BYTES_MAX as u64 / 1_000;
+        for n in 0..count {
+            told.remember(&Report::Final { span: span("a", n, n + 1), text: "x".repeat(1_000), words: Vec::new() });
+            assert!(
+                told.bytes <= BYTES_MAX && told.bytes == told.reports.iter().map(|kept| kept.line.len()).sum::<usize>()
+            );
         }
         let (mut number, mut seen, mut forgotten) = (0, Vec::new(), 0);
         loop {
@@ -185,7 +220,8 @@ mod tests {
             seen.extend(numbers(&answer));
             number = answer["last"].as_u64().unwrap();
         }
-        assert_eq!((forgotten, seen.len()), (REPORTS_MAX as u64, REPORTS_MAX));
+        assert_eq!(forgotten + seen.len() as u64, count);
+        assert!((count / 3..count / 2).contains(&(seen.len() as u64)), "{} of {count} are kept", seen.len());
         assert!(seen.windows(2).all(|pair| pair[0] + 1 == pair[1]), "in order, and none twice");
     }
 }
