@@ -89,8 +89,7 @@ fn wrong_orders(orders: &mut Orders) -> Result<()> {
     orders.refused(&json!({"command": "source_remove", "stream": "nobody"}), "there is no source nobody")?;
     let twice = json!({"command": "source_add", "stream": "count", "uri": "test:tone"});
     orders.refused(&twice, "there is a source count already")?;
-    orders.refused(&json!({"command": "source_add", "stream": "bell", "uri": "test:bell"}), "bell")?;
-    Ok(())
+    orders.refused(&json!({"command": "output_set", "device": "default", "stream": "nobody"}), "nobody")
 }
 
 /// Half a second of sound in a file.
@@ -120,10 +119,19 @@ fn whatever_is_asked_wrongly_nobody_loses_a_sample() -> Result<()> {
         let done = (|| -> Result<()> {
             let mut orders = Orders::of(&instance)?;
             wrong_orders(&mut orders)?;
-            // A file that ends, and is there no more.
-            orders.add("short", &format!("file:{}", path.display()))?;
-            wait_until("its end", watchdog(5.0), || Ok((orders.state("short")?.as_deref() == Some("ended")).then_some(())))?;
-            orders.give(&json!({"command": "source_remove", "stream": "short"}))?;
+            // A file that ends, one that is not there, a signal and a device that nobody knows.
+            for (uri, state) in [
+                (format!("file:{}", path.display()).as_str(), "ended"),
+                ("file:/no/such/talk.wav", "failed"),
+                ("test:bell", "failed"),
+                ("device:gramophone", "failed"),
+            ] {
+                orders.add("guest", uri)?;
+                let is_so = |now: Option<String>| (now.as_deref() == Some(state)).then_some(());
+                wait_until(state, watchdog(5.0), || Ok(is_so(orders.state("guest")?)))
+                    .with_context(|| uri.to_owned())?;
+                orders.give(&json!({"command": "source_remove", "stream": "guest"}))?;
+            }
             // As many as there can be, at once, and one more.
             for n in 1..SOURCES_MAX {
                 orders.add(&format!("s{n}"), "test:tone")?;

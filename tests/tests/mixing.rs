@@ -106,18 +106,22 @@ fn gain_mute_and_solo_are_heard_in_the_mix_and_in_no_other_ring() -> Result<()> 
 
 #[test]
 fn a_change_is_in_the_mix_soon_and_all_of_it_at_once() -> Result<()> {
+    const TIMES: u32 = 20;
     let mut instance = Setup::run(&["tone=test:tone"]).start()?;
     instance.wait_ready()?;
     let mut switch = MuteSwitch::of(&instance, "tone")?;
     instance.wait_captured(&instance.ring("mix")?, 0.5)?;
-    let mut chance = Chance::of(3);
-    for _ in 0..20 {
+    let (mut chance, mut waited) = (Chance::of(3), Duration::ZERO);
+    let together = watchdog(f64::from(TIMES) * SOON.as_secs_f64());
+    for _ in 0..TIMES {
         // So requests fall anywhere in a block.
         std::thread::sleep(Duration::from_micros(10_000 + chance.below(20_000)));
-        let change = switch.turn(limit(SOON))?;
+        let change = switch.turn(together)?;
+        waited += change.whole;
         // Its end does not wait for another block, however late the first one is.
         ensure!(change.whole == change.first && (100..=240).contains(&change.glide_frames), "{change:?}");
     }
+    ensure!(waited < together, "watchdog: {TIMES} changes took {waited:?}");
     instance.interrupt()?;
     instance.wait_stopped(watchdog(2.0))?;
     instance.assert_clean()
