@@ -156,6 +156,44 @@ fn a_change_makes_no_click_and_the_ceiling_is_never_passed() -> Result<()> {
     instance.assert_clean()
 }
 
+/// The first channel of these frames.
+fn frames_of(ring: &RingReader, from: FrameIndex, frames: usize) -> Result<Vec<f32>> {
+    let mut planar = vec![0.0; frames * ring.info().channels as usize];
+    ring.read(from, &mut planar, frames)?;
+    planar.truncate(frames);
+    Ok(planar)
+}
+
+#[test]
+fn a_stream_keeps_its_level_when_another_joins() -> Result<()> {
+    let mut instance = Setup::run(&["low=test:tone?hz=440"]).arg("--history").arg("5").start()?;
+    instance.wait_ready()?;
+    let (mix, low) = (instance.ring("mix")?, instance.ring("low")?);
+    instance.wait_captured(&mix, 0.5)?;
+    set(&instance, &["low", "gain=0.5"])?;
+    wait_level(&mix, TONE_DB - 6.02)?;
+    let begin = mix.commit();
+    instance.command(&["source", "add", "high=test:tone?hz=1000"])?.expect_success()?;
+    let high = instance.ring("high")?;
+    instance.wait_captured(&high, 0.5)?;
+    // The sum of both, sample by sample: before the other one's first frame, with it and after.
+    let before = usize::try_from(high.info().first_frame.since(begin))?;
+    let frames = before + usize::try_from(mix.commit().since(high.info().first_frame))?;
+    let (sum, low) = (frames_of(&mix, begin, frames)?, frames_of(&low, begin, frames)?);
+    let joined = frames_of(&high, high.info().first_frame, frames - before)?;
+    ensure!(frames > before + 9_600 && level_db(&joined) > TONE_DB - 0.1, "{before} of {frames} frames");
+    let high = std::iter::repeat_n(0.0, before).chain(joined);
+    for (at, ((sum, low), high)) in sum.into_iter().zip(low).zip(high).enumerate() {
+        ensure!(
+            (sum - (0.5 * low + high)).abs() < 1e-6,
+            "{sum} for {low} and {high}, frame {at} of {before}, {frames}"
+        );
+    }
+    instance.interrupt()?;
+    instance.wait_stopped(watchdog(2.0))?;
+    instance.assert_clean()
+}
+
 #[test]
 fn what_is_set_outlives_the_engine_and_what_is_configured_comes_with_its_stream() -> Result<()> {
     let mut instance = start(&["--mix", "high mute=on", "--mix", "third gain=-20dB"])?;
