@@ -11,10 +11,8 @@ use system_tests::*;
 const TONE_DB: f64 = -9.03;
 /// A change is in the mix after so long.
 const SOON: Duration = Duration::from_millis(20);
-/// What is processed, or yet to come, is in the mix after so long: a gate waits for 200 ms before it closes.
-const LATER: Duration = Duration::from_millis(200);
-/// What a level is taken of; all of it is to be as it was set.
-const LOOKED_AT: Duration = Duration::from_millis(50);
+/// All of what a level is taken of is as it was set after so long: 50 ms, and a gate waits for 200 ms before it closes.
+const SETTLED: Duration = Duration::from_millis(200);
 
 fn start(more: &[&str]) -> Result<Instance> {
     let mut setup = Setup::run(&["low=test:tone?hz=440", "high=test:tone?hz=1000"]).arg("--history").arg("5");
@@ -34,9 +32,9 @@ fn set(instance: &Instance, changes: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The newest [`LOOKED_AT`] of the first channel, at 48 kHz, and where they begin.
+/// The newest 50 ms of the first channel, and where they begin.
 fn newest(ring: &RingReader) -> Result<(FrameIndex, Vec<f32>)> {
-    let (channels, frames) = (ring.info().channels as usize, 2_400);
+    let (channels, frames) = (ring.info().channels as usize, ring.info().sample_rate_hz as usize / 20);
     let mut planar = vec![0.0; channels * frames];
     let from = ring.read_newest(&mut planar, frames).context("the newest frames")?;
     planar.truncate(frames);
@@ -50,18 +48,10 @@ fn level_db(samples: &[f32]) -> f64 {
     10.0 * (mean + 1e-20).log10()
 }
 
-fn limit(promised: Duration) -> Duration {
-    watchdog(promised.as_secs_f64()) + LOOKED_AT
-}
-
-/// Waits until the mix has this level, which was set.
+/// Waits until the mix has this level.
 fn wait_level(ring: &RingReader, db: f64) -> Result<()> {
-    wait_level_in(SOON, ring, db)
-}
-
-fn wait_level_in(promised: Duration, ring: &RingReader, db: f64) -> Result<()> {
     let mut last = 0.0;
-    wait_until("the level", limit(promised), || {
+    wait_until("the level", watchdog(SETTLED.as_secs_f64()), || {
         last = level_db(&newest(ring)?.1);
         Ok(((last - db).abs() < 0.1).then_some(()))
     })
@@ -146,7 +136,7 @@ fn a_change_makes_no_click_and_the_ceiling_is_never_passed() -> Result<()> {
     ensure!(step < 0.065, "a step of {step}");
     set(&instance, &["mix", "ceiling=-12dB"])?;
     let ceiling = 10.0_f32.powf(-12.0 / 20.0);
-    wait_until("the ceiling", limit(SOON), || {
+    wait_until("the ceiling", watchdog(SETTLED.as_secs_f64()), || {
         let peak = newest(&mix)?.1.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
         Ok((peak <= ceiling && peak > 0.9 * ceiling).then_some(()))
     })?;
@@ -219,7 +209,7 @@ fn what_is_set_outlives_the_engine_and_what_is_configured_comes_with_its_stream(
     ensure!(shown(&instance)? == before);
     instance.command(&["source", "add", "third=test:tone?hz=2000"])?.expect_success()?;
     set(&instance, &["low", "mute=on"])?;
-    wait_level_in(LATER, &mix, TONE_DB - 20.0)?;
+    wait_level(&mix, TONE_DB - 20.0)?;
     instance.interrupt()?;
     instance.wait_stopped(watchdog(2.0))?;
     instance.assert_clean()
@@ -261,7 +251,7 @@ fn tone_db(samples: &[f32], hz: f64) -> f64 {
 /// Waits until hum and voice have these levels in a ring.
 fn wait_tones(ring: &RingReader, hum: impl Fn(f64) -> bool, voice: impl Fn(f64) -> bool) -> Result<()> {
     let mut last = (0.0, 0.0);
-    wait_until("the levels", limit(LATER), || {
+    wait_until("the levels", watchdog(SETTLED.as_secs_f64()), || {
         // 40 ms: whole periods of both.
         let samples = newest(ring)?.1;
         last = (tone_db(&samples[..1_920], 50.0), tone_db(&samples[..1_920], 1_000.0));
@@ -340,13 +330,13 @@ fn processing_that_is_configured_is_there_from_the_first_frame_on() -> Result<()
     let mut instance = start(&["--mix", "low gate=0dB", "--mix", "high mute=on"])?;
     let mix = instance.ring("mix")?;
     // A gate is open at first, and closes after its hold.
-    wait_level_in(LATER, &mix, TONE_DB - 40.0)?;
+    wait_level(&mix, TONE_DB - 40.0)?;
     let mut first = vec![0.0; 4_800 * mix.info().channels as usize];
     mix.read(mix.info().first_frame, &mut first, 4_800).context("the first frames")?;
     ensure!((level_db(&first[..4_800]) - TONE_DB).abs() < 0.2);
     ensure!(mix.gap_frames() == 0);
     set(&instance, &["low", "gate=off"])?;
-    wait_level_in(LATER, &mix, TONE_DB)?;
+    wait_level(&mix, TONE_DB)?;
     instance.interrupt()?;
     instance.wait_stopped(watchdog(2.0))?;
     instance.assert_clean()
