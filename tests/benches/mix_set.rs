@@ -74,5 +74,5 @@ fn rows(measure: &Measure, plan: &Plan, mut instance: Instance) -> Result<Vec<Ro
     let shares = [0.5, 0.95, 1.0];
     let values = [&mut first_ms, &mut whole_ms].into_iter().flat_map(|ms| shares.map(|share| quantile(ms, share)));
     let row = |(name, value): (&&str, f64)| Row::new(name, value, "ms", changes).against("promised", PROMISED_MS);
-    Ok(measure.names.iter().zip(values.collect::<Vec<_>>()).map(row).collect())
+    Ok(measure.names.iter().zip(values).map(row).collect())
 }

@@ -101,7 +101,7 @@ fn short_file(path: &Path) -> Result<()> {
         sample_format: hound::SampleFormat::Int,
     };
     let mut file = hound::WavWriter::create(path, spec)?;
-    (0..i32::try_from(RATE_HZ / 2)?).try_for_each(|frame| file.write_sample((frame % 200 * 100) as i16))?;
+    (0..i16::try_from(RATE_HZ / 2)?).try_for_each(|frame| file.write_sample(frame % 200 * 100))?;
     Ok(file.finalize()?)
 }
 
