@@ -5,7 +5,9 @@ use crate::equaliser::{Bands, Equaliser};
 use crate::gain::frames_of;
 use crate::gate::{Gate, Gating};
 use crate::high_pass::{HighPass, Slope};
-use crate::strip::GLIDE_SECONDS;
+
+/// How long it takes to switch: four times as long as a gain, for a filter that turns has transients of its own.
+const GLIDE_SECONDS: f64 = 0.020;
 
 /// The processors of one source, in this order: rumble does not open the gate, and noise that it has taken away is not
 /// raised. Each is off until it is set, and off it passes every bit; switching glides.
@@ -21,8 +23,7 @@ impl Chain {
     /// All off, for so many channels.
     #[must_use]
     pub fn new(rate_hz: u32, channels: usize) -> Self {
-        // Twice the glide of a gain: a filter that turns has transients of its own.
-        let glide_frames = 2 * frames_of(GLIDE_SECONDS, rate_hz);
+        let glide_frames = frames_of(GLIDE_SECONDS, rate_hz);
         Self {
             high_pass: HighPass::new(rate_hz, channels, glide_frames),
             gate: Gate::new(rate_hz, channels, glide_frames),

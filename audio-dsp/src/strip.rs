@@ -6,7 +6,13 @@ use crate::sample::finite;
 
 /// How long a change takes to come into effect, unless told otherwise: too short to be heard as a fade, long enough not
 /// to be heard as a click.
-pub const GLIDE_SECONDS: f64 = 0.010;
+///
+/// And not longer: with the look-ahead of a [`Limiter`](crate::Limiter) behind the strip, [`LOOK_AHEAD_SECONDS`], it is
+/// over within 10 ms at every rate, frames rounded up. Where the sum is made in blocks of that length, all of a change
+/// leaves the limiter with the block that it began in; were it longer by a frame, its end would wait for the next one.
+///
+/// [`LOOK_AHEAD_SECONDS`]: crate::LOOK_AHEAD_SECONDS
+pub const GLIDE_SECONDS: f64 = 0.004_8;
 
 /// Fader, mute, pan and channel rules of one source. Each glides to what it is set to.
 ///

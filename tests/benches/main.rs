@@ -8,6 +8,7 @@ mod crowd;
 mod endings;
 mod finals;
 mod footprint;
+mod mix_set;
 mod page;
 mod restarts;
 #[path = "../../audio-engine/benches/rows.rs"]
@@ -41,6 +42,8 @@ const MEASURES: &[Measure] = &[
     restarts::WORKER,
     restarts::ENGINE,
     restarts::TOLD,
+    mix_set::OWN_CLOCK,
+    mix_set::DEVICE,
     commands::STATUS,
     endings::CTRL_C,
     endings::ORPHANS,

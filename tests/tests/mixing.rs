@@ -9,8 +9,10 @@ use system_tests::*;
 
 /// Peak of a test tone, as a level of its root mean square in dB.
 const TONE_DB: f64 = -9.03;
-/// A change is in the mix after so long; promised are 20 ms.
-const SOON: Duration = Duration::from_millis(200);
+/// A change is in the mix after so long.
+const SOON: Duration = Duration::from_millis(20);
+/// All of what a level is taken of is as it was set after so long: 50 ms, and a gate waits for 200 ms before it closes.
+const SETTLED: Duration = Duration::from_millis(200);
 
 fn start(more: &[&str]) -> Result<Instance> {
     let mut setup = Setup::run(&["low=test:tone?hz=440", "high=test:tone?hz=1000"]).arg("--history").arg("5");
@@ -49,7 +51,7 @@ fn level_db(samples: &[f32]) -> f64 {
 /// Waits until the mix has this level.
 fn wait_level(ring: &RingReader, db: f64) -> Result<()> {
     let mut last = 0.0;
-    wait_until("the level", watchdog(SOON.as_secs_f64()), || {
+    wait_until("the level", watchdog(SETTLED.as_secs_f64()), || {
         last = level_db(&newest(ring)?.1);
         Ok(((last - db).abs() < 0.1).then_some(()))
     })
@@ -93,6 +95,29 @@ fn gain_mute_and_solo_are_heard_in_the_mix_and_in_no_other_ring() -> Result<()> 
 }
 
 #[test]
+fn a_change_is_in_the_mix_soon_and_all_of_it_at_once() -> Result<()> {
+    const TIMES: u32 = 20;
+    let mut instance = Setup::run(&["tone=test:tone"]).start()?;
+    instance.wait_ready()?;
+    let mut switch = MuteSwitch::of(&instance, "tone")?;
+    instance.wait_captured(&instance.ring("mix")?, 0.5)?;
+    let (mut chance, mut waited) = (Chance::of(3), Duration::ZERO);
+    let together = watchdog(f64::from(TIMES) * SOON.as_secs_f64());
+    for _ in 0..TIMES {
+        // So requests fall anywhere in a block.
+        std::thread::sleep(Duration::from_micros(10_000 + chance.below(20_000)));
+        let change = switch.turn(together)?;
+        waited += change.whole;
+        // Its end does not wait for another block, however late the first one is.
+        ensure!(change.whole == change.first && (100..=240).contains(&change.glide_frames), "{change:?}");
+    }
+    ensure!(waited < together, "watchdog: {TIMES} changes took {waited:?}");
+    instance.interrupt()?;
+    instance.wait_stopped(watchdog(2.0))?;
+    instance.assert_clean()
+}
+
+#[test]
 fn a_change_makes_no_click_and_the_ceiling_is_never_passed() -> Result<()> {
     let mut instance = start(&[])?;
     let (mix, low) = (instance.ring("mix")?, instance.ring("low")?);
@@ -106,16 +131,54 @@ fn a_change_makes_no_click_and_the_ceiling_is_never_passed() -> Result<()> {
     let frames = usize::try_from(mix.commit().since(begin))?;
     let mut samples = vec![0.0; frames * mix.info().channels as usize];
     mix.read(begin, &mut samples, frames)?;
-    // A sine of 440 Hz at twice its level, 1, changes by 0.058 from frame to frame; a fade of 10 ms adds less than 0.005.
+    // A sine of 440 Hz at twice its level, 1, changes by 0.058 from frame to frame; a fade of 5 ms adds less than 0.005.
     let step = samples[..frames].windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(0.0, f32::max);
     ensure!(step < 0.065, "a step of {step}");
     set(&instance, &["mix", "ceiling=-12dB"])?;
     let ceiling = 10.0_f32.powf(-12.0 / 20.0);
-    wait_until("the ceiling", watchdog(SOON.as_secs_f64()), || {
+    wait_until("the ceiling", watchdog(SETTLED.as_secs_f64()), || {
         let peak = newest(&mix)?.1.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
         Ok((peak <= ceiling && peak > 0.9 * ceiling).then_some(()))
     })?;
     ensure!(low.gap_frames() + mix.gap_frames() == 0);
+    instance.interrupt()?;
+    instance.wait_stopped(watchdog(2.0))?;
+    instance.assert_clean()
+}
+
+/// The first channel of these frames.
+fn frames_of(ring: &RingReader, from: FrameIndex, frames: usize) -> Result<Vec<f32>> {
+    let mut planar = vec![0.0; frames * ring.info().channels as usize];
+    ring.read(from, &mut planar, frames)?;
+    planar.truncate(frames);
+    Ok(planar)
+}
+
+#[test]
+fn a_stream_keeps_its_level_when_another_joins() -> Result<()> {
+    let mut instance = Setup::run(&["low=test:tone?hz=440"]).arg("--history").arg("5").start()?;
+    instance.wait_ready()?;
+    let (mix, low) = (instance.ring("mix")?, instance.ring("low")?);
+    instance.wait_captured(&mix, 0.5)?;
+    set(&instance, &["low", "gain=0.5"])?;
+    wait_level(&mix, TONE_DB - 6.02)?;
+    let begin = mix.commit();
+    instance.command(&["source", "add", "high=test:tone?hz=1000"])?.expect_success()?;
+    let high = instance.ring("high")?;
+    instance.wait_captured(&high, 0.5)?;
+    // The sum of both, sample by sample: before the other one's first frame, with it and after.
+    let before = usize::try_from(high.info().first_frame.since(begin))?;
+    let frames = before + usize::try_from(mix.commit().since(high.info().first_frame))?;
+    let (sum, low) = (frames_of(&mix, begin, frames)?, frames_of(&low, begin, frames)?);
+    let joined = frames_of(&high, high.info().first_frame, frames - before)?;
+    ensure!(frames > before + 9_600 && level_db(&joined) > TONE_DB - 0.1, "{before} of {frames} frames");
+    let high = std::iter::repeat_n(0.0, before).chain(joined);
+    for (at, ((sum, low), high)) in sum.into_iter().zip(low).zip(high).enumerate() {
+        ensure!(
+            (sum - (0.5 * low + high)).abs() < 1e-6,
+            "{sum} for {low} and {high}, frame {at} of {before}, {frames}"
+        );
+    }
     instance.interrupt()?;
     instance.wait_stopped(watchdog(2.0))?;
     instance.assert_clean()
@@ -188,7 +251,7 @@ fn tone_db(samples: &[f32], hz: f64) -> f64 {
 /// Waits until hum and voice have these levels in a ring.
 fn wait_tones(ring: &RingReader, hum: impl Fn(f64) -> bool, voice: impl Fn(f64) -> bool) -> Result<()> {
     let mut last = (0.0, 0.0);
-    wait_until("the levels", watchdog(SOON.as_secs_f64()), || {
+    wait_until("the levels", watchdog(SETTLED.as_secs_f64()), || {
         // 40 ms: whole periods of both.
         let samples = newest(ring)?.1;
         last = (tone_db(&samples[..1_920], 50.0), tone_db(&samples[..1_920], 1_000.0));

@@ -4,7 +4,7 @@ use crate::pan::balance;
 use proptest::prelude::*;
 
 const RATE_HZ: u32 = 48_000;
-const GLIDE_FRAMES: usize = 480;
+const GLIDE_FRAMES: usize = 231;
 
 fn strip(channels: usize, sum_channels: usize) -> Strip {
     Strip::new(RATE_HZ, channels, sum_channels, GLIDE_SECONDS)
