@@ -228,6 +228,7 @@ worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       return;
     }
     case "status":
+      tell({ type: "heard" });
       state.status = data.status;
       beside.statusNew = true;
       return;

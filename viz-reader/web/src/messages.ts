@@ -36,6 +36,8 @@ export type ToWorker =
   | { type: "view"; view: View }
   | { type: "pause" }
   | { type: "drawn"; framesPerSecond: number }
+  /** The last status was heard: a page that does not say so is away. */
+  | { type: "heard" }
   | { type: "overview"; stream: string; columns: number }
   | { type: "point"; serial: number; lane: number; column: number }
   | { type: "sound"; request: number; stream: string; channels: number[]; from: number; to: number }

@@ -13,6 +13,8 @@ import { Streams } from "./worker/streams";
 /** How often levels and counts are told, in milliseconds; and tones, which cost a transform each. */
 const STATUS_MS = 33;
 const TONES_MS = 120;
+/** A page that has not heard a status for so long is away, in milliseconds: frozen, as nobody looks. */
+const AWAY_MS = 3_000;
 const COLOUR_MAPS = 5;
 
 let module: Module;
@@ -26,6 +28,8 @@ const busy = new Busy();
 let framesPerSecond = 60;
 let tones: Tone[][] = [];
 let tonesAt = 0;
+/** When the last status was told, while the page has not heard it. Else what is told would pile up before a frozen page. */
+let unheardSince: number | null = null;
 
 const say = (message: FromWorker, transfer: Transferable[] = []) => postMessage(message, { transfer });
 const tell = (message: FromWorker | null) => message && say(message);
@@ -42,7 +46,7 @@ async function start(url: string, token: string | null, shared: boolean): Promis
     epoch: (info) => {
       if (streams.epoch(info)) drawing.remakeSoon();
       // What was lost is told before it is drawn.
-      status();
+      if (!drawing.resting) tellStatus();
     },
     frames: (frames) => {
       const begin = performance.now();
@@ -56,7 +60,7 @@ async function start(url: string, token: string | null, shared: boolean): Promis
       say({ type: "ended", stream: name, state });
     },
     words: (words, session, lost) => say({ type: "words", words, session, lost }),
-    loudness: (loudness) => say({ type: "loudness", loudness }),
+    loudness: (loudness) => drawing.resting || say({ type: "loudness", loudness }),
     error: (error) => say({ type: "error", error }),
   });
   streams = new Streams(module, client);
@@ -66,13 +70,22 @@ async function start(url: string, token: string | null, shared: boolean): Promis
   say({ type: "ready", colourMaps: Array.from({ length: COLOUR_MAPS }, (_, map) => module.colourMap(map)) });
 }
 
-/** Says how it goes, and computes more coarsely or finely where that is called for. */
+/** Says how it goes where the page listens, and computes more coarsely or finely where that is called for. */
 function status(): void {
   const now = performance.now();
   busy.judge(now);
+  const { view, picture } = drawing;
+  if (!view || !picture || drawing.resting) return;
+  if (unheardSince !== null && now - unheardSince > AWAY_MS) return drawing.rest();
+  if (quality.judge(now, busy.load, drawing.behindMs(), framesPerSecond)) drawing.applyLook();
+  if (unheardSince === null) tellStatus();
+}
+
+function tellStatus(): void {
+  const now = performance.now();
   const { view, picture, lanes, skipped } = drawing;
   if (!view || !picture) return;
-  if (quality.judge(now, busy.load, drawing.behindMs(), framesPerSecond)) drawing.applyLook();
+  unheardSince ??= now;
   const transform = quality.transform(view.look.fft, view.look.hop);
   if (now - tonesAt > TONES_MS) {
     tonesAt = now;
@@ -110,6 +123,9 @@ onmessage = ({ data }: MessageEvent<ToWorker>) => {
       return drawing.begin(data.view);
     case "pause":
       return drawing.pause();
+    case "heard":
+      unheardSince = null;
+      return drawing.goOn();
     case "drawn":
       framesPerSecond = data.framesPerSecond;
       return;

@@ -25,6 +25,8 @@ export class Drawing {
   /** The seconds of the clocks' newest frames when it was paused. */
   private pausedAt = new Map<string, number>();
   private scheduled = false;
+  /** Whether the page is away: nothing is computed, and sound is taken in as ever. */
+  resting = false;
   private readonly turn = new MessageChannel();
   /** What travels in the next message, where memory is not shared. */
   private batch: Columns[] = [];
@@ -52,6 +54,17 @@ export class Drawing {
 
   pause(): void {
     this.pausedAt = this.streams.ends();
+  }
+
+  rest(): void {
+    this.resting = true;
+  }
+
+  /** The page is there: it gets a picture anew, of what there is now. */
+  goOn(): void {
+    if (!this.resting) return;
+    this.resting = false;
+    this.remake();
   }
 
   /** Frames of a column: a whole number, the same for all streams of one rate. */
@@ -126,7 +139,7 @@ export class Drawing {
   /** Computes what can be, for a slice of time; goes on in the next turn where something is left. */
   private compute(): void {
     const { view, picture, batch } = this;
-    if (!view || !picture) return;
+    if (!view || !picture || this.resting) return;
     const begin = performance.now();
     let left = false;
     for (let lane = 0; lane < this.lanes.length; lane++) left = this.columnsOf(lane, begin + SLICE_MS) || left;
