@@ -89,6 +89,7 @@ fn wrong_orders(orders: &mut Orders) -> Result<()> {
     orders.refused(&json!({"command": "source_remove", "stream": "nobody"}), "there is no source nobody")?;
     let twice = json!({"command": "source_add", "stream": "count", "uri": "test:tone"});
     orders.refused(&twice, "there is a source count already")?;
+    orders.refused(&json!({"command": "output_set", "device": ""}), "wants a device's name")?;
     orders.refused(&json!({"command": "output_set", "device": "default", "stream": "nobody"}), "nobody")
 }
 

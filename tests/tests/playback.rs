@@ -99,7 +99,7 @@ fn is_in_ring(playing: &Playing, stream: &str) -> Result<bool> {
 
 #[test]
 fn an_output_that_is_configured_leads_and_plays_the_ring_bit_by_bit() -> Result<()> {
-    let options = "drift_ppm=150&vanish_after_s=12&return_after_s=2";
+    let options = "drift_ppm=150&vanish_after_s=12&return_after_s=5";
     let playing = start(&["mic=virtual:tone?hz=500&drift_ppm=-100"], options, &["--output-stream", "mic"])?;
     let log = playing.instance.log();
     let leads = log.wait(0, "leads", watchdog(3.0), |event| event.is("leads"))?;

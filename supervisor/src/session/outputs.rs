@@ -85,6 +85,9 @@ impl Session<'_> {
         if self.plan.clock == ClockKind::Virtual {
             return Err(refusal!(Refused, "this run is as fast as it goes (--fast): nothing of it is played"));
         }
+        if device.is_empty() {
+            return Err(refusal!(Usage, "an output wants a device's name; `output_off` ends what is played"));
+        }
         if device.len() > URI_BYTES_MAX {
             return Err(refusal!(Usage, "a device's name of {} bytes, and {URI_BYTES_MAX} are the most", device.len()));
         }
