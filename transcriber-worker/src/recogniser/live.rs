@@ -1,6 +1,6 @@
 //! Live speech: one pass over what there is, judged before it is believed.
 
-use super::context::{ROOMY, SHORT, SHORTEST, fitted};
+use super::context::{ROOMY, SHORT, fitted};
 use super::levels::snr_db;
 use super::tokens::{Token, words};
 use super::{CONTEXT_MAX, Recogniser, RecogniserError, SAMPLES_MIN, Speech, Word, fit::fit};
@@ -85,12 +85,7 @@ impl Recogniser {
     #[must_use]
     pub fn audio_ctx(&self, kind: JobKind, samples: usize) -> usize {
         let is_tiny = self.context.model_n_audio_layer() <= LAYERS_OF_TINY;
-        let least = match kind {
-            _ if !is_tiny => SHORTEST,
-            JobKind::Partial => SHORT,
-            _ => ROOMY,
-        };
-        fitted(samples, least)
+        fitted(samples, if is_tiny && kind != JobKind::Partial { ROOMY } else { SHORT })
     }
 
     fn pass(
