@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An instance on a pseudo-terminal.
 #[derive(Debug)]
@@ -89,13 +89,17 @@ impl Terminal {
     /// # Errors
     /// When it is not, in time.
     pub fn wait_shown(&mut self, what: &str, limit: Duration, fits: impl Fn(&str) -> bool) -> Result<()> {
+        let mut ended_since = None;
         wait_until(&format!("{what} on the terminal"), limit, || {
             let shown = self.shown();
             if fits(&shown) {
                 return Ok(Some(()));
             }
-            let ended = self.child.try_wait()?;
-            ensure!(ended.is_none(), "ended with {ended:?}, showing {shown:?}");
+            if let Some(status) = self.child.try_wait()? {
+                // Its last words may still be on their way.
+                let since = *ended_since.get_or_insert_with(Instant::now);
+                ensure!(since.elapsed() < watchdog(0.1), "ended with {status}, showing {shown:?}");
+            }
             Ok(None)
         })
     }
