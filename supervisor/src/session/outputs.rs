@@ -86,7 +86,7 @@ impl Session<'_> {
             return Err(refusal!(Refused, "this run is as fast as it goes (--fast): nothing of it is played"));
         }
         if device.is_empty() {
-            return Err(refusal!(Usage, "an output wants a device's name; `output_off` ends what is played"));
+            return Err(refusal!(Usage, "an output wants a device's name; `tympan output list` shows them"));
         }
         if device.len() > URI_BYTES_MAX {
             return Err(refusal!(Usage, "a device's name of {} bytes, and {URI_BYTES_MAX} are the most", device.len()));
