@@ -10,6 +10,8 @@ pub(super) struct Plan {
     pub from: u64,
     /// How many frames there are.
     pub frames: u64,
+    /// How many come before the first one, for transforms that reach beyond it. What comes after the last one is as much.
+    pub lead: usize,
     /// The channels, counted from 0.
     pub channels: Vec<usize>,
     /// Frames from one transform to the next.
@@ -74,12 +76,16 @@ pub(super) struct Analysis<F> {
     pub channels: Vec<OfChannel>,
     pub columns: Vec<Column>,
     pub holes: Vec<Hole>,
+    /// The same of the frames around those that are meant, counted alike: from, to, why.
+    holes_around: Vec<(i128, i128, Missing)>,
     /// Transforms whose powers are summed up, of each channel.
     pub transforms: u64,
     stft: Stft,
     /// Frames that came, counted from the first one.
     at: u64,
-    /// Where the tails begin: frames before the first one are silence.
+    /// Frames of the lead that are still to come.
+    lead_left: usize,
+    /// Where the tails begin: before the lead and behind all that comes there is silence.
     tail_from: i128,
     /// The next transform.
     next: u64,
@@ -110,8 +116,10 @@ impl<F: FnMut(&Step<'_>) -> Result<()>> Analysis<F> {
             channels: plan.channels.iter().map(|_| of_channel()).collect(),
             columns: vec![Column::Empty; plan.columns],
             holes: Vec::new(),
+            holes_around: Vec::new(),
             transforms: 0,
             at: 0,
+            lead_left: plan.lead.min(before),
             tail_from: -(before as i128),
             next: 0,
             power: vec![0.0; bins],
@@ -165,6 +173,27 @@ impl<F: FnMut(&Step<'_>) -> Result<()>> Analysis<F> {
         }
     }
 
+    /// How many of the next frames are of the lead, and how many are meant; the others are behind these.
+    fn split(&self, frames: usize) -> (usize, usize) {
+        let lead = frames.min(self.lead_left);
+        let own = usize::try_from(self.plan.frames - self.at).unwrap_or(usize::MAX);
+        (lead, own.min(frames - lead))
+    }
+
+    /// Frames around those that are meant: of the lead in the place of silence, of those behind at the end.
+    fn around(&mut self, planar: &[&[f32]]) {
+        let frames = planar[0].len();
+        for (of, &channel) in self.channels.iter_mut().zip(&self.plan.channels) {
+            if self.lead_left == 0 {
+                of.tail.extend_from_slice(planar[channel]);
+                continue;
+            }
+            let from = of.tail.len() - self.lead_left;
+            of.tail[from..from + frames].copy_from_slice(planar[channel]);
+        }
+        self.lead_left -= frames.min(self.lead_left);
+    }
+
     fn append(&mut self, planar: &[&[f32]], frames: u64) -> Result<()> {
         for (place, &channel) in self.plan.channels.iter().enumerate() {
             self.channels[place].tail.extend_from_slice(planar[channel]);
@@ -173,10 +202,21 @@ impl<F: FnMut(&Step<'_>) -> Result<()>> Analysis<F> {
         self.transform_what_is_there(false)
     }
 
+    /// The next frames, of those that are meant, are not there.
+    fn hole(&mut self, frames: u64, why: Missing) {
+        let (from, to) = (self.at, self.at + frames);
+        match self.holes.last_mut() {
+            Some(last) if last.to == from && last.why == why => last.to = to,
+            _ => self.holes.push(Hole { from, to, why }),
+        }
+    }
+
     /// Why a transform cannot be computed: a frame that it needs is not there.
     fn hole_in(&self, begin: i128, end: i128) -> Option<Missing> {
         let mut near = self.holes.iter().rev().take_while(|hole| i128::from(hole.to) > begin);
-        near.find(|hole| i128::from(hole.from) < end).map(|hole| hole.why)
+        let inside = near.find(|hole| i128::from(hole.from) < end).map(|hole| hole.why);
+        let around = || self.holes_around.iter().find(|(from, to, _)| *from < end && *to > begin).map(|hole| hole.2);
+        inside.or_else(around)
     }
 
     /// Computes all transforms whose frames came; `at_end` those that need silence behind them, too.
@@ -314,24 +354,44 @@ impl<F: FnMut(&Step<'_>) -> Result<()>> Analysis<F> {
 
 impl<F: FnMut(&Step<'_>) -> Result<()>> Taker for Analysis<F> {
     fn sound(&mut self, planar: &[&[f32]]) -> Result<()> {
-        for place in 0..self.channels.len() {
-            self.draw_wave(place, planar[self.plan.channels[place]]);
+        let (lead, own) = self.split(planar[0].len());
+        let part = |from: usize, to: usize| planar.iter().map(|plane| &plane[from..to]).collect::<Vec<_>>();
+        if lead > 0 {
+            self.around(&part(0, lead));
         }
-        self.append(planar, planar[0].len() as u64)
+        if own > 0 {
+            let planar = part(lead, lead + own);
+            for place in 0..self.channels.len() {
+                self.draw_wave(place, planar[self.plan.channels[place]]);
+            }
+            self.append(&planar, own as u64)?;
+        }
+        if lead + own < planar[0].len() {
+            self.around(&part(lead + own, planar[0].len()));
+        }
+        Ok(())
     }
 
     fn missing(&mut self, frames: u64, why: Missing) -> Result<()> {
-        let (from, to) = (self.at, self.at + frames);
-        match self.holes.last_mut() {
-            Some(last) if last.to == from && last.why == why => last.to = to,
-            _ => self.holes.push(Hole { from, to, why }),
-        }
         let channels = self.plan.channels.iter().max().map_or(0, |most| most + 1);
         let mut left = frames;
         while left > 0 {
-            let count = left.min(PIECE_FRAMES as u64);
-            self.append(&vec![&SILENCE[..usize::try_from(count)?]; channels], count)?;
-            left -= count;
+            let count = usize::try_from(left.min(PIECE_FRAMES as u64))?;
+            let (lead, own) = self.split(count);
+            // A piece that lies on an end of what is meant is two.
+            let (count, is_own) = if lead > 0 { (lead, false) } else { (if own > 0 { own } else { count }, own > 0) };
+            let silence = vec![&SILENCE[..count]; channels];
+            if is_own {
+                self.hole(count as u64, why);
+                self.append(&silence, count as u64)?;
+            } else {
+                // What comes behind is at the end of the tails.
+                let behind = self.tail_from + self.channels.first().map_or(0, |of| of.tail.len()) as i128;
+                let from = if self.lead_left > 0 { -(self.lead_left as i128) } else { behind };
+                self.holes_around.push((from, from + count as i128, why));
+                self.around(&silence);
+            }
+            left -= count as u64;
         }
         Ok(())
     }
@@ -374,7 +434,7 @@ mod tests {
     fn plan(frames: u64, columns: usize, hop: u64) -> Plan {
         let axis = FrequencyAxis { scale: FrequencyScale::Linear, low_hz: 0.0, high_hz: 4_000.0 };
         let rows = Rows::new(axis, 32, 129, 8_000);
-        Plan { from: 1_000, frames, channels: vec![1], hop, step_every: 1, columns, rows: Some(rows) }
+        Plan { from: 1_000, frames, lead: 0, channels: vec![1], hop, step_every: 1, columns, rows: Some(rows) }
     }
 
     struct Outcome {
@@ -453,6 +513,53 @@ mod tests {
         }
         assert!(columns[52..98].iter().all(|column| *column == Column::Missing));
         assert!(columns[..48].iter().chain(&columns[102..]).all(|column| *column == Column::Levels));
+    }
+
+    #[test]
+    fn a_part_of_a_sound_has_the_levels_that_the_whole_has_there() {
+        let samples: Vec<f32> = (0..20_000_u32).map(|n| (n as f32 * n as f32 * 1e-4).sin() * 0.1).collect();
+        // The levels of each step, from one frame to another, with so much around them.
+        let levels =
+            |from: usize, to: usize, lead: usize, trail: usize, cut: usize, missing: std::ops::Range<usize>| {
+                let mut levels = Vec::new();
+                let frames = (to - from) as u64;
+                let plan = Plan { from: from as u64, lead, ..plan(frames, 0, 100) };
+                let mut analysis = Analysis::new(plan, Stft::new(Window::Hann, 256).unwrap(), |step: &Step<'_>| {
+                    levels.push((step.frame, step.peaks, step.levels.map(<[f32]>::to_vec).ok()));
+                    Ok(())
+                });
+                for at in (from - lead..to + trail).step_by(cut) {
+                    let end = (at + cut).min(to + trail);
+                    if missing.contains(&at) {
+                        analysis.missing((end - at) as u64, Missing::Gap).unwrap();
+                    } else {
+                        analysis.sound(&[&vec![9.0; end - at], &samples[at..end]]).unwrap();
+                    }
+                }
+                analysis.finish().unwrap();
+                assert_eq!(
+                    analysis.holes.iter().map(|hole| hole.to - hole.from).sum::<u64>(),
+                    (from..to).filter(|frame| missing.contains(frame)).count() as u64
+                );
+                levels
+            };
+        let whole = levels(0, 20_000, 0, 0, 20_000, 0..0);
+        for cut in [1, 100, 128, 5_000] {
+            let part = levels(5_000, 10_000, 128, 128, cut, 0..0);
+            let ours: Vec<_> = part.iter().map(|step| (step.0, &step.2)).collect();
+            let theirs: Vec<_> = whole[50..100].iter().map(|step| (step.0, &step.2)).collect();
+            assert_eq!(ours, theirs);
+            assert!(part[1..49].iter().zip(&whole[51..]).all(|(ours, theirs)| ours.1 == theirs.1));
+        }
+        // Without anything around it there is silence; what is missing there is missing in the transforms that need it.
+        let alone = levels(5_000, 10_000, 0, 0, 100, 0..0);
+        assert_ne!(alone[0].2, whole[50].2);
+        assert_eq!(alone[2].2, whole[52].2);
+        for (missing, lost) in [(4_900..5_000, vec![0, 1]), (10_000..10_100, vec![49]), (4_900..5_100, vec![0, 1, 2])] {
+            let part = levels(5_000, 10_000, 100, 100, 100, missing);
+            let none: Vec<usize> = (0..50).filter(|&n| part[n].2.is_none()).collect();
+            assert_eq!(none, lost);
+        }
     }
 
     #[test]

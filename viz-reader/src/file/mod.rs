@@ -57,7 +57,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     let about = source.about().clone();
     let channels = channels_of(&about, look.channels.as_ref())?;
     let labels: Vec<String> = channels.iter().map(|&channel| about.labels[channel].clone()).collect();
-    let (from, to) = source.span(files.from, files.to)?;
+    let span = source.span(files.from, files.to)?;
     let layout = Layout::new(files.size, look.view, channels.len())?;
     // Before there is a file that a signal might leave behind.
     let stop = stop_on_signals()?;
@@ -72,8 +72,10 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     let rows = layout.spectrograms.first().map(|area| Rows::new(axis, area.height, stft.bins(), about.rate_hz));
     // Without a picture nothing of it is computed.
     let (columns, rows) = if png.is_some() { (layout.columns, rows) } else { (0, None) };
-    let (hop, step_every) = hop_and_steps(look, fft, to - from, columns);
-    let plan = Plan { from, frames: to - from, channels, hop, step_every, columns, rows };
+    let (hop, step_every) = hop_and_steps(look, fft, span.frames(), columns);
+    // What lies around a part of a sound belongs into the transforms at its ends: cut off there, it would click.
+    let (lead, read_to) = span.around(fft / 2);
+    let plan = Plan { from: span.from, frames: span.frames(), lead, channels, hop, step_every, columns, rows };
     let each = |step: &Step<'_>| {
         if stop.load(Ordering::Relaxed) {
             refuse!(Incomplete, "{}: stopped; no file was written", about.name);
@@ -82,7 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     };
     let mut analysis = Analysis::new(plan, stft, each);
     let mut watched = Watched { analysis: &mut analysis, progress: Progress::new(&about.name) };
-    let fault = source.read((from, to), &mut watched)?;
+    let fault = source.read((span.from - lead as u64, read_to), &mut watched)?;
     drop(watched);
     analysis.finish()?;
 

@@ -64,6 +64,27 @@ pub(super) trait Taker {
     fn missing(&mut self, frames: u64, why: Missing) -> Result<()>;
 }
 
+/// A part of a sound: its frames `from..to`, and those that are there at all, `oldest..end`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub from: u64,
+    pub to: u64,
+    oldest: u64,
+    end: u64,
+}
+
+impl Span {
+    pub(super) const fn frames(self) -> u64 {
+        self.to - self.from
+    }
+
+    /// How many frames are there before it, of so many; and where as many behind it end.
+    pub(super) fn around(self, frames: usize) -> (usize, u64) {
+        let lead = usize::try_from(self.from - self.oldest).unwrap_or(usize::MAX);
+        (lead.min(frames), self.to.saturating_add(frames as u64).min(self.end))
+    }
+}
+
 /// A source.
 pub(super) enum Source {
     Recording { path: PathBuf, about: About, frames: u64 },
@@ -124,8 +145,8 @@ impl Source {
         }
     }
 
-    /// The frames that are meant, `from..to`.
-    pub(super) fn span(&self, from: Option<When>, to: Option<When>) -> Result<(u64, u64)> {
+    /// The frames that are meant.
+    pub(super) fn span(&self, from: Option<When>, to: Option<When>) -> Result<Span> {
         let (rate_hz, name) = (self.about().rate_hz, &self.about().name);
         let (oldest, end) = match self {
             Self::Recording { frames, .. } => (0, *frames),
@@ -164,7 +185,7 @@ impl Source {
         if stop <= begin {
             refuse!(Usage, "--to ({:.3} s) is not after --from ({:.3} s)", seconds(stop), seconds(begin));
         }
-        Ok((begin, stop))
+        Ok(Span { from: begin, to: stop, oldest, end })
     }
 
     /// Reads these frames. Returns what is wrong with the source, where not all of them are there by its fault.
