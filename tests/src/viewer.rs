@@ -5,8 +5,10 @@ use anyhow::{Context, Result, ensure};
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::Signal;
 use nix::sys::termios::{Termios, tcgetattr};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{FdFlags, fcntl_setfd};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus};
@@ -22,11 +24,20 @@ struct Shown {
 /// A viewer on a pseudo-terminal. Dropped, it is killed.
 pub struct Viewer {
     keyboard: File,
+    /// Closed, it has the thread that reads the screen end.
+    reading: Option<PipeWriter>,
     /// The program's side, kept open so that its settings can be looked at after the program's end.
     line: OwnedFd,
     before: Termios,
     shown: Arc<Mutex<Shown>>,
     child: Child,
+}
+
+/// Waits until there is something to be read; false if the other one is closed before.
+fn is_readable_before(screen: &File, stop: &PipeReader) -> bool {
+    let mut polled = [PollFd::new(screen, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
+    let _ = poll(&mut polled, None);
+    polled[1].revents().is_empty()
 }
 
 const fn winsize((columns, rows): (u16, u16)) -> Winsize {
@@ -45,6 +56,8 @@ impl Viewer {
     /// When that is not possible.
     pub fn start(folders: &Folders, size: (u16, u16), args: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         let pty = openpty(&winsize(size), None)?;
+        // A terminal hangs up when nobody has its side of it any more: not the viewer itself either.
+        fcntl_setfd(&pty.master, FdFlags::CLOEXEC)?;
         let before = tcgetattr(&pty.slave)?;
         // `setsid --ctty` gives a new session this terminal; started here it need not fork, so that its id is the viewer's.
         let mut command = Command::new("setsid");
@@ -68,15 +81,29 @@ impl Viewer {
         let parser = vt100::Parser::new(cells(size.1)?, cells(size.0)?, 0);
         let shown = Arc::new(Mutex::new(Shown { parser, bytes: Vec::new() }));
         let (mut from, to) = (keyboard.try_clone()?, shown.clone());
+        let (stop, reading) = pipe()?;
         std::thread::spawn(move || {
             let mut bytes = [0; 1 << 16];
-            while let Ok(n @ 1..) = from.read(&mut bytes) {
+            while is_readable_before(&from, &stop)
+                && let Ok(n @ 1..) = from.read(&mut bytes)
+            {
                 let mut shown = to.lock().unwrap_or_else(PoisonError::into_inner);
                 shown.parser.process(&bytes[..n]);
                 shown.bytes.extend_from_slice(&bytes[..n]);
             }
         });
-        Ok(Self { keyboard, line: pty.slave, before, shown, child })
+        Ok(Self { keyboard, reading: Some(reading), line: pty.slave, before, shown, child })
+    }
+
+    /// Closes the terminal's window, or breaks the connection to it: what it is afterwards, nobody can see or press a key
+    /// in.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    pub fn hang_up(&mut self) -> Result<()> {
+        drop(self.reading.take());
+        self.keyboard = File::open("/dev/null")?;
+        Ok(())
     }
 
     /// Its process.

@@ -5,12 +5,16 @@
 mod http;
 mod web;
 
+#[path = "browser/agreement.rs"]
+mod agreement;
 #[path = "browser/away.rs"]
 mod away;
 #[path = "browser/controls.rs"]
 mod controls;
 #[path = "browser/judge.rs"]
 mod judge;
+#[path = "browser/keys.rs"]
+mod keys;
 #[path = "browser/looks.rs"]
 mod looks;
 #[path = "browser/loudness.rs"]
@@ -21,10 +25,18 @@ mod memory;
 mod module;
 #[path = "browser/pace.rs"]
 mod pace;
+#[path = "browser/picture_settings.rs"]
+mod picture_settings;
+#[path = "browser/reset.rs"]
+mod reset;
 #[path = "browser/rings.rs"]
 mod rings;
+#[path = "browser/saved.rs"]
+mod saved;
 #[path = "browser/signals.rs"]
 mod signals;
+#[path = "browser/sound.rs"]
+mod sound;
 #[path = "browser/strangers.rs"]
 mod strangers;
 #[path = "browser/words.rs"]

@@ -3,10 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use audio_dsp::ColourMap;
 use nix::sys::signal::Signal;
-use png::Decoder;
 use shm_layout::{Epoch, FrameIndex, RingSpec, RingWriter, SessionId};
 use std::fs;
-use std::io::BufReader;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,61 +39,6 @@ fn write_wav(path: &Path, planar: &[Vec<f32>], rate_hz: u32) -> Result<()> {
         planar.iter().try_for_each(|plane| wav.write_sample(plane[frame]))?;
     }
     Ok(wav.finalize()?)
-}
-
-/// A picture.
-struct Picture {
-    width: usize,
-    height: usize,
-    rgb: Vec<u8>,
-}
-
-impl Picture {
-    fn read(path: &Path) -> Result<Self> {
-        let mut reader = Decoder::new(BufReader::new(fs::File::open(path)?)).read_info()?;
-        let mut rgb = vec![0; reader.output_buffer_size().context("a size")?];
-        let info = reader.next_frame(&mut rgb)?;
-        ensure!(info.color_type == png::ColorType::Rgb && info.bit_depth == png::BitDepth::Eight, "{info:?}");
-        Ok(Self { width: info.width as usize, height: info.height as usize, rgb })
-    }
-
-    fn at(&self, x: usize, y: usize) -> [u8; 3] {
-        let at = (y * self.width + x) * 3;
-        [self.rgb[at], self.rgb[at + 1], self.rgb[at + 2]]
-    }
-
-    /// The panels over time, from above: rectangles of (left, top, right, bottom), inside of their frames of one pixel.
-    fn panels(&self) -> Vec<(usize, usize, usize, usize)> {
-        const RULE: [u8; 3] = [190, 193, 200];
-        // A row of the rule's colour over at least half of the width is the upper or the lower side of a panel.
-        let is_side = |y: usize| (0..self.width).filter(|&x| self.at(x, y) == RULE).count() > self.width / 2;
-        let sides: Vec<usize> = (0..self.height).filter(|&y| is_side(y)).collect();
-        let long = |y: usize| {
-            let line: Vec<usize> = (0..self.width).filter(|&x| self.at(x, y) == RULE).collect();
-            (line[0] + 1, line[line.len() - 1])
-        };
-        // The line of zero in a waveform has no sides, and is not one: sound covers it, or it has a panel's frame around it.
-        let mut panels = Vec::new();
-        let mut rest = sides.as_slice();
-        while let [top, others @ ..] = rest {
-            let (left, _) = long(*top);
-            let bottom = others.iter().find(|&&y| self.at(left - 1, y + 1) != RULE).copied();
-            let Some(bottom) = bottom else { break };
-            // The colour bar, to the right of a spectrogram, may begin on the same row.
-            let right = (left..self.width).find(|&x| self.at(x, top + 1) == RULE).unwrap_or(self.width);
-            panels.push((left, top + 1, right, bottom));
-            rest = &others[others.iter().position(|&y| y == bottom).map_or(0, |n| n + 1)..];
-        }
-        panels
-    }
-}
-
-/// The level that a pixel shows, 0 to 1: the nearest entry of a map.
-fn level_of(map: ColourMap, colour: [u8; 3]) -> f64 {
-    let apart = |index: &u8| -> u32 {
-        map.entry(*index).iter().zip(colour).map(|(a, b)| u32::from(a.abs_diff(b)).pow(2)).sum()
-    };
-    f64::from((0..=255).min_by_key(apart).unwrap_or(0)) / 255.0
 }
 
 /// A part of the way from one pixel to another.
@@ -144,45 +87,6 @@ impl Room {
             overview: false,
         };
         Ok(RingWriter::create(&self.folders.runtime(), &spec)?)
-    }
-}
-
-/// A table: its header, and its rows as texts.
-struct Table {
-    header: Vec<String>,
-    rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path)?;
-        let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
-        let header = lines.next().context("a header")?;
-        let rows: Vec<_> = lines.collect();
-        ensure!(rows.iter().all(|row| row.len() == header.len()), "rows of different lengths");
-        Ok(Self { header, rows })
-    }
-
-    fn column(&self, name: &str) -> Result<usize> {
-        self.header.iter().position(|own| own == name).with_context(|| format!("no column {name}: {:?}", self.header))
-    }
-
-    /// The columns of the levels, and their frequencies.
-    fn bins(&self) -> Vec<(usize, f64)> {
-        let hz = |name: &str| name.strip_prefix("dbfs_")?.strip_suffix("hz")?.parse().ok();
-        self.header.iter().enumerate().filter_map(|(n, name)| Some((n, hz(name)?))).collect()
-    }
-
-    /// The frequency and level of a row's loudest bin.
-    fn loudest(&self, row: &[String]) -> Result<(f64, f64)> {
-        let mut best = (0.0, f64::NEG_INFINITY);
-        for (column, hz) in self.bins() {
-            let level: f64 = row[column].parse()?;
-            if level > best.1 {
-                best = (hz, level);
-            }
-        }
-        Ok(best)
     }
 }
 

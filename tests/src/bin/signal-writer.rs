@@ -1,7 +1,7 @@
 //! Writes a ring of known signals in real time, until its standard input ends.
 //!
-//! `signal-writer FOLDER STREAM RATE_HZ HISTORY_SECONDS SIGNAL…`, a signal for each channel: `sine:HZ:AMPLITUDE`,
-//! `against:HZ:AMPLITUDE` (the same turned over), `chirp:LOW:HIGH:AMPLITUDE` (up in 2 s, again and again), `click` (one sample
+//! `signal-writer FOLDER STREAM RATE_HZ HISTORY_SECONDS SIGNAL…`, a signal for each channel: `sine:HZ:AMPLITUDE` (several of
+//! them, added: `sine:HZ:AMPLITUDE:HZ:AMPLITUDE`), `against:HZ:AMPLITUDE` (the same turned over), `chirp:LOW:HIGH:AMPLITUDE` (up in 2 s, again and again), `click` (one sample
 //! of 0.9 at each whole second), `noise:AMPLITUDE`, `silence`, `bad` (what is no number, infinities and denormals).
 //!
 //! Lines on standard input: `gap MS` (so much is not captured), `close` (in order), `epoch` (closes, and goes on in the next
@@ -15,12 +15,21 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Signal {
-    Sine { hz: f64, amplitude: f64 },
-    Chirp { low: f64, high: f64, amplitude: f64 },
+    /// Frequencies in Hz and amplitudes of tones that are added.
+    Sine {
+        tones: Vec<(f64, f64)>,
+    },
+    Chirp {
+        low: f64,
+        high: f64,
+        amplitude: f64,
+    },
     Click,
-    Noise { amplitude: f64 },
+    Noise {
+        amplitude: f64,
+    },
     Silence,
     Bad,
 }
@@ -34,8 +43,12 @@ impl Signal {
         let name = parts.next().unwrap_or_default();
         let mut number = || -> Result<f64> { Ok(parts.next().context("a number is missing")?.parse()?) };
         Ok(match name {
-            "sine" => Self::Sine { hz: number()?, amplitude: number()? },
-            "against" => Self::Sine { hz: number()?, amplitude: -number()? },
+            "sine" => {
+                let numbers = parts.map(str::parse).collect::<Result<Vec<f64>, _>>()?;
+                let (pairs, []) = numbers.as_chunks::<2>() else { bail!("an amplitude is missing: {text}") };
+                Self::Sine { tones: pairs.iter().map(|&[hz, amplitude]| (hz, amplitude)).collect() }
+            }
+            "against" => Self::Sine { tones: vec![(number()?, -number()?)] },
             "chirp" => Self::Chirp { low: number()?, high: number()?, amplitude: number()? },
             "click" => Self::Click,
             "noise" => Self::Noise { amplitude: number()? },
@@ -46,10 +59,13 @@ impl Signal {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "samples")]
-    fn at(self, frame: u64, rate_hz: u32) -> f32 {
+    fn at(&self, frame: u64, rate_hz: u32) -> f32 {
         let seconds = frame as f64 / f64::from(rate_hz);
-        match self {
-            Self::Sine { hz, amplitude } => (amplitude * (std::f64::consts::TAU * hz * seconds).sin()) as f32,
+        match *self {
+            Self::Sine { ref tones } => {
+                let tone = |&(hz, amplitude): &(f64, f64)| amplitude * (std::f64::consts::TAU * hz * seconds).sin();
+                tones.iter().map(tone).sum::<f64>() as f32
+            }
             Self::Chirp { low, high, amplitude } => {
                 let t = seconds % CHIRP_S;
                 let turns = low * t + (high - low) * t * t / (2.0 * CHIRP_S);

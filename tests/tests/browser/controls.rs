@@ -38,7 +38,8 @@ fn each_control_does_what_it_says() -> Result<()> {
         "{seen}"
     );
     ensure!((number("zoomed")? - 0.7).abs() < 0.01 && number("deep")? > 0.0, "{seen}");
-    // The history grows while it is pointed at.
+    // The history grows while it is pointed at; its edges are elsewhere.
+    ensure!(number("scrubExpected")? > 0.5, "{seen}");
     ensure!((number("scrubbed")? - number("scrubExpected")?).abs() < 1.5, "{seen}");
     ensure!(seen["still"]["end"] == 0.0, "a pause that goes on: {}", seen["still"]);
     for (name, value) in [

@@ -41,6 +41,10 @@ impl Page {
         self.folders.notes().to_owned()
     }
 
+    pub(crate) fn folders(&self) -> &Folders {
+        &self.folders
+    }
+
     fn rings(&self) -> PathBuf {
         self.folders.runtime()
     }

@@ -1,6 +1,7 @@
 //! The terminal while it is ours: entered, left on every way out, put aside by Ctrl-Z.
 
 use anyhow::{Context, Result};
+use control_protocol::Exit;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::terminal::{
@@ -9,13 +10,19 @@ use ratatui::crossterm::terminal::{
 };
 use ratatui::crossterm::{execute, queue};
 use ratatui::{Frame, Terminal};
+use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::iterator::Signals;
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Bytes that go out at once: more than a picture is written in pieces.
 const WRITE_BYTES: usize = 1 << 16;
+
+/// How long a viewer may go on whose terminal has hung up, or that was told so.
+const AFTER_HANG_UP: Duration = Duration::from_secs(1);
 
 /// Whether the terminal is ours now. It is given back once: to leave the alternate screen again would put the cursor where
 /// it was before, over what a panic has said.
@@ -31,7 +38,7 @@ impl Write for Ours {
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stdout().flush()
+        if OURS.load(Ordering::Relaxed) { std::io::stdout().flush() } else { Ok(()) }
     }
 }
 
@@ -43,13 +50,22 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Listens. The second signal to end ends at once: the first may find us waiting for a terminal that takes nothing.
+    /// Listens. The second signal to end ends at once: the first may find us waiting for a terminal that takes nothing. Where
+    /// it is the terminal's end, nobody may be there to send a second one.
     pub(super) fn listen() -> Result<Self> {
         let asked = Self::default();
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             signal_hook::flag::register_conditional_default(signal, Arc::clone(&asked.end)).context("signals")?;
             signal_hook::flag::register(signal, Arc::clone(&asked.end)).context("signals")?;
         }
+        let mut hung_up = Signals::new([SIGHUP]).context("signals")?;
+        std::thread::spawn(move || {
+            if hung_up.forever().next().is_some() {
+                std::thread::sleep(AFTER_HANG_UP);
+                give_back();
+                std::process::exit(Exit::Clean.code().into());
+            }
+        });
         Ok(asked)
     }
 
@@ -86,11 +102,20 @@ impl Screen {
         Ok(Self { terminal: fresh()? })
     }
 
-    /// Shows a picture, of which only what has changed is sent.
-    pub(super) fn show(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> Result<()> {
-        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate).context("the terminal")?;
-        self.terminal.draw(draw).context("the terminal")?;
-        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate).context("the terminal")
+    /// Shows a picture, of which only what has changed is sent; whether there is still a terminal.
+    pub(super) fn show(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> Result<bool> {
+        match self.send(draw) {
+            Ok(()) => Ok(true),
+            // What a terminal says that has hung up.
+            Err(e) if e.raw_os_error() == Some(Errno::IO.raw_os_error()) => Ok(false),
+            Err(e) => Err(e).context("the terminal"),
+        }
+    }
+
+    fn send(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> std::io::Result<()> {
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        self.terminal.draw(draw)?;
+        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
 
     /// Gives the terminal back, stops as Ctrl-Z has it, and takes the terminal again when it goes on.
@@ -145,7 +170,7 @@ mod tests {
     use std::num::NonZero;
     use std::process::Command;
     use std::sync::mpsc::channel;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     /// By this the test knows itself as the program that is to panic.
     const PANICS: &str = "TEST_PANICS_IN_ITS_TERMINAL";

@@ -10,6 +10,7 @@ mod columns;
 mod dots;
 mod draw;
 mod guard;
+mod keys;
 mod layout;
 mod lines;
 mod paint;
@@ -20,12 +21,13 @@ mod stream;
 
 use crate::cli::Arguments;
 use abilities::{Abilities, Depth, Glyphs};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use app::Then;
 use control_protocol::Exit;
 use guard::{Asked, Screen};
+use keys::{Came, Keys};
 use paint::Paint;
-use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use ratatui::crossterm::event::{Event, KeyEventKind};
 use session::Session;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -60,6 +62,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
 /// Draws until the user ends it.
 fn pictures(mut session: Session, rate: u32, asked: &Asked) -> Result<Exit> {
     asked.listen_aside()?;
+    let keys = Keys::open()?;
     let mut screen = Screen::enter()?;
     let period = Duration::from_secs(1) / rate.max(1);
     let work = period / WORK_PART;
@@ -77,7 +80,9 @@ fn pictures(mut session: Session, rate: u32, asked: &Asked) -> Result<Exit> {
             session.app.drawn_a_second = drawn.a_second();
             session.show();
             let mut finished = true;
-            screen.show(|frame| finished = session.app.draw(frame.buffer_mut(), Instant::now() + work))?;
+            if !screen.show(|frame| finished = session.app.draw(frame.buffer_mut(), Instant::now() + work))? {
+                return Ok(Exit::Clean);
+            }
             drawn.one_more();
             changed = !finished;
             due = (due + period).max(Instant::now());
@@ -87,18 +92,20 @@ fn pictures(mut session: Session, rate: u32, asked: &Asked) -> Result<Exit> {
         // It is time for a picture, and its frames will be there any moment.
         let wait = if wait.is_zero() && !changed { period / 4 } else { wait };
         let mut aside = asked.is_aside();
-        let mut waited = event::poll(wait).context("the terminal's keys")?;
-        while waited {
-            match event::read().context("the terminal's keys")? {
-                Event::Key(key) if key.kind != KeyEventKind::Release => match session.app.press(key) {
+        let mut next = keys.next(wait)?;
+        loop {
+            match next {
+                Came::Nothing => break,
+                Came::HungUp => return Ok(Exit::Clean),
+                Came::Event(Event::Key(key)) if key.kind != KeyEventKind::Release => match session.app.press(key) {
                     Then::GoOn => {}
                     Then::Quit => return Ok(Exit::Clean),
                     Then::Suspend => aside = true,
                 },
-                _ => {}
+                Came::Event(_) => {}
             }
             changed = true;
-            waited = event::poll(Duration::ZERO).context("the terminal's keys")?;
+            next = keys.next(Duration::ZERO)?;
         }
         if aside {
             screen.aside()?;

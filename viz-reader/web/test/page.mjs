@@ -5,7 +5,7 @@ import { chromium } from "playwright-core";
 
 /**
  * Opens the page, in a context of its own or the one that is given. `files`: a folder whose files take the places of those in
- * the program, while one works on them.
+ * the program, while one works on them. `before` is called in the page before its scripts run.
  */
 export async function open(browser, job, options = {}) {
   const context = options.context ?? (await browser.newContext({
@@ -39,6 +39,7 @@ export async function open(browser, job, options = {}) {
     globalThis.violations = [];
     document.addEventListener("securitypolicyviolation", (event) => globalThis.violations.push(`${event.violatedDirective}: ${event.blockedURI}`));
   });
+  if (options.before) await page.addInitScript(options.before);
   const address = new URL(job.url);
   address.search = options.query ?? "";
   await page.goto(address.href);
@@ -82,6 +83,18 @@ export async function until(page, what, fits, seconds = 30) {
 export const shown = (seen) => seen.lanes.length > 0 && seen.settled && seen.draws > 20;
 /** The picture is full: what was there before the page was opened has come too. */
 export const full = (lanes) => (seen) => shown(seen) && seen.lanes.length === lanes && seen.lanes.every((lane) => lane.state === "live");
+/** Seconds from the oldest sound that the first lane's ring has to the newest. */
+const historyS = ({ lanes, status }) => {
+  const clock = status?.clocks[lanes[0]?.clock];
+  return clock ? clock.newest - clock.oldest : 0;
+};
+/** Waits until the picture may be moved back by so many seconds: it goes no further than the oldest sound is in its middle. */
+export async function longEnough(page, seconds) {
+  const width = await page.evaluate(() => document.getElementById("stage").clientWidth);
+  return until(page, "a long history", (seen) => seen.settled && historyS(seen) > seconds + (width * seen.secondsPerPixel) / 2);
+}
+/** All movements of mouse or fingers on the picture have arrived. */
+export const letGo = (page) => page.waitForFunction(() => !document.getElementById("stage").classList.contains("dragging"));
 export const violations = (page) => page.evaluate(() => globalThis.violations);
 /** The next frame of the page is drawn, and what stands beside the picture is in its place. */
 export const nextFrame = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));

@@ -74,6 +74,24 @@ export async function striped(page, image, { top, height }, name) {
 }
 /** The row of a strip where a wave has this value. */
 const rowOf = ({ top, height }, value) => Math.round(top + (height - 1) / 2 - value * ((height - 1) / 2));
+/** How many rows above and below its middle the wave of a column reaches. */
+export async function waveIn(page, image, { top, height }, x) {
+  const drawn = [await styled(page, "--wave"), await styled(page, "--wave-soft")];
+  const rows = Array.from({ length: height }, (_, row) => row).filter((row) => drawn.includes(rgb(image, x, top + row).join()));
+  const middle = (height - 1) / 2;
+  return { above: middle - rows[0], below: rows.at(-1) - middle };
+}
+/** Waits until the first lane's wave is drawn at a second of the ring, which the picture reaches to: its sound has come. */
+export async function drawnAt(page, seconds) {
+  const begin = Date.now();
+  for (;;) {
+    const { image, now, columnS } = await glance(page);
+    const x = Math.floor(image.width - (now.end[0] - seconds) / columnS);
+    if (x >= 0 && x < image.width && Number.isFinite((await waveIn(page, image, now.places[0].wave, x)).above)) return;
+    if (Date.now() - begin > 30_000) throw new Error(`the sound of ${seconds} s: not within 30 s`);
+    await page.waitForTimeout(50);
+  }
+}
 /** The columns of a strip whose wave reaches 0.9. */
 export async function clicksIn(page, image, wave) {
   const drawn = [await styled(page, "--wave"), await styled(page, "--wave-soft")];

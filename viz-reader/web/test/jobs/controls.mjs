@@ -1,6 +1,9 @@
 // Controls, used one after the other.
-import { figures, full, open, set, until, violations } from "../page.mjs";
+import { figures, full, letGo, longEnough, open, set, until, violations } from "../page.mjs";
 import { LOOKED_AT, oneColumn } from "../pixels.mjs";
+
+/** Where in the history is pointed, in parts of it: where nothing holds the picture's edges. */
+const SCRUBBED = 0.35;
 
 /** Each control does what it says. */
 export async function controls(browser, job) {
@@ -71,7 +74,8 @@ export async function controls(browser, job) {
   seen.theme = await page.evaluate(() => document.documentElement.dataset.theme);
   await page.keyboard.press("d");
 
-  // Moving in time.
+  // Moving in time: a tenth of the picture, 120 pixels, and to what is seen of the history's beginning.
+  await longEnough(page, 4);
   await page.click("#pause");
   const paused = await status("a pause", (now) => now.back === 0);
   await page.waitForTimeout(400);
@@ -85,6 +89,7 @@ export async function controls(browser, job) {
   await page.mouse.down();
   await page.mouse.move(520, 300, { steps: 4 });
   await page.mouse.up();
+  await letGo(page);
   seen.dragged = (await status("a drag", (now) => now.back > before.back)).back - before.back;
   seen.dragExpected = 120 * before.secondsPerPixel;
   const wide = (await figures(page)).secondsPerPixel;
@@ -96,13 +101,18 @@ export async function controls(browser, job) {
   await page.mouse.move(640, 300);
   await page.waitForFunction(() => document.querySelector("#cursor span").textContent.includes(":"));
   seen.cursor = await page.textContent("#cursor span");
+  // The history is told once a second: it is drawn up to now.
+  await page.waitForFunction(() => {
+    const [clock] = Object.values(globalThis.tympan.figures().status.clocks);
+    return Number(document.getElementById("overview").ariaValueMax) > clock.newest - 2;
+  });
   const box = await page.locator("#overview").boundingBox();
-  await page.mouse.click(box.x + box.width * 0.5, box.y + box.height / 2);
+  await page.mouse.click(box.x + box.width * SCRUBBED, box.y + box.height / 2);
   const scrubbed = await figures(page);
   seen.scrubbed = scrubbed.back;
-  // The middle of the history comes to the middle of the picture.
+  // This place of the history comes to the middle of the picture.
   const { oldest, newest } = Object.values(scrubbed.status.clocks)[0];
-  seen.scrubExpected = paused.end[0] - (oldest + newest) / 2 - (scrubbed.secondsPerPixel * (await page.evaluate(() => document.getElementById("stage").clientWidth))) / 2;
+  seen.scrubExpected = paused.end[0] - (oldest + (newest - oldest) * SCRUBBED) - (scrubbed.secondsPerPixel * (await page.evaluate(() => document.getElementById("stage").clientWidth))) / 2;
   const [save] = await Promise.all([page.waitForEvent("download"), page.click("#png")]);
   await save.saveAs(job.png);
   await page.keyboard.press("Home");

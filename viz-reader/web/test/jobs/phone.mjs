@@ -1,5 +1,5 @@
 // A phone: its width, fingers, and what a screen reader finds.
-import { figures, full, open, until, violations } from "../page.mjs";
+import { full, letGo, longEnough, open, until, violations } from "../page.mjs";
 
 export async function phone(browser, job) {
   const { page, context, faults } = await open(browser, job, { viewport: { width: 375, height: 700 }, touch: true, scale: 2 });
@@ -11,8 +11,10 @@ export async function phone(browser, job) {
     await touch("touchStart", ...at(0));
     for (let step = 1; step <= 10; step++) await touch("touchMove", ...at(step / 10));
     await touch("touchEnd");
+    await letGo(page);
   };
-  const before = await figures(page);
+  // Both drags to the right together, and some more.
+  const before = await longEnough(page, 2);
   await steps((part) => [[150 + 90 * part, 300]]);
   const dragged = await until(page, "a drag", (seen) => seen.back !== null && seen.settled);
   await steps((part) => [[150 - 50 * part, 300], [200 + 50 * part, 300]]);

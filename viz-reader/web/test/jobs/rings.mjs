@@ -66,8 +66,7 @@ export async function replaced(browser, job) {
   writeFileSync(job.orders, "anew\n", { flag: "a" });
   const after = await until(page, "the other ring", (seen) =>
     full(job.lanes)(seen) && seen.lanes[0].clock !== before.lanes[0].clock && seen.end[0] > 0.5 && seen.status.clocks[seen.lanes[0].clock]);
-  await page.waitForTimeout(1000);
-  const later = await figures(page);
+  const later = await until(page, "a second of it", (seen) => account(seen).newest >= account(after).newest + after.lanes[0].rateHz);
   process.kill(job.crash, "SIGKILL");
   await page.waitForFunction(() => document.getElementById("connection").dataset.state === "ended", null, { timeout: 30_000 });
   await page.click("#theme");

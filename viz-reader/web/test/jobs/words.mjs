@@ -1,5 +1,6 @@
 // Words and their sound.
 import { figures, full, nextFrame, open, until, violations } from "../page.mjs";
+import { drawnAt } from "../pixels.mjs";
 
 /** Words under their sound; one is pressed. */
 export async function words(browser, job) {
@@ -21,6 +22,8 @@ export async function words(browser, job) {
   // Of real ones the newest.
   const { words: shownWords } = await figures(page);
   const named = page.locator(job.press ? `#words button:text-is("${job.press}")` : "#words button:not([hidden])");
+  // What is not here yet is not heard.
+  await drawnAt(page, shownWords.findLast((word) => word.text === (job.press ?? word.text)).startSeconds);
   // It moves with every frame, until it is hit.
   for (let turn = 0; turn < 20 && (await figures(page)).back === null; turn++) await named.last().click({ force: true });
   const heard = await until(page, "the word's sound", (seen) => seen.heard.length > 0);
