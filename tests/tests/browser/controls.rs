@@ -46,6 +46,7 @@ fn each_control_does_what_it_says() -> Result<()> {
         ("panel", json!(true)),
         ("closed", json!(true)),
         ("live", json!(true)),
+        ("stoodStill", json!(true)),
         ("focus", json!("open-settings")),
         ("theme", json!("light")),
     ] {

@@ -5,11 +5,12 @@ use crate::web::{Page, Writer};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use shm_layout::v1;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use system_tests::watchdog;
+use system_tests::{wait_until, watchdog};
 
 #[test]
 fn gaps_and_ends_are_seen_by_all_browsers() -> Result<()> {
@@ -127,5 +128,35 @@ fn a_ring_may_be_replaced_and_its_writer_die() -> Result<()> {
     let newest = |when: &str| seen[when]["newest"].as_u64().context("newest");
     ensure!(newest("after")? < newest("later")? && newest("before")? > 96_000, "{seen}");
     ensure!(seen["states"] == json!(["crashed", "crashed"]), "{seen}");
+    Ok(())
+}
+
+#[test]
+fn a_page_that_comes_late_shows_a_ring_that_stands_still() -> Result<()> {
+    const END_S: u64 = 4;
+    let page = Page::new()?;
+    let mut writer = Writer::start(&page, "mic", &["sine:440:0.5"])?;
+    writer.order(&format!("until {END_S}"))?;
+    wait_until("the end", watchdog(6.0), || Ok(Some(writer.newest()?).filter(|&frame| frame >= END_S * 48_000)))?;
+    let seen = page.serve(&[])?.drive("standing", &json!({"endS": END_S}))?;
+    for page in seen.as_array().context("two pages")? {
+        clean(page)?;
+        let (above, half) = (number(page, "above")?, number(page, "half")?);
+        ensure!((above - 0.5 * half).abs() <= 1.5, "{above} of {half} rows: {seen}");
+    }
+    Ok(())
+}
+
+#[test]
+fn who_wants_the_past_gets_it_though_others_want_it_too() -> Result<()> {
+    let page = Page::new()?;
+    let _writer = Writer::start(&page, "mic", &["silence"])?;
+    let seen = page.serve(&[])?.drive("manyWantThePast", &json!({}))?;
+    // What one has asked for is there for the others: nothing is asked for twice.
+    ensure!(seen["asked"] == json!([[24_000, 48_000], [12_000, 24_000]]), "{seen}");
+    ensure!(seen["told"] == json!(["picture", "word"]), "{seen}");
+    let wanted = BTreeMap::from([("picture", 24_000), ("word", 12_000), ("another", 30_000)]);
+    let served: Vec<(String, u64)> = serde_json::from_value(seen["served"].clone())?;
+    ensure!(served.len() == 3 && served.iter().all(|(who, first)| *first <= wanted[who.as_str()]), "{seen}");
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! until then its share of each stream is bounded, and what does not fit is told as lost.
 
 use super::catalogue::Stream;
-use super::feed::{Block, Happened, Life};
+use super::feed::{Block, Happened, Life, Listener};
 use super::history::{self, Asked};
 use super::request::{self, Request};
 use super::wire::{self, Head, Kind, Span, Why};
@@ -43,7 +43,7 @@ enum End {
 struct Subscription {
     id: u32,
     channels: u64,
-    receiver: broadcast::Receiver<Happened>,
+    listener: Listener,
     /// The ring that it was told of last, and one past the last frame.
     told: Option<(Arc<Life>, u64)>,
     /// Messages of it were missed.
@@ -192,11 +192,11 @@ impl Client {
         if self.subscriptions.len() >= SUBSCRIPTIONS_MAX {
             return self.complain(&format!("{SUBSCRIPTIONS_MAX} streams are the most"), None).await;
         }
-        let Some(receiver) = self.server.feeds.listen(&self.server.catalogue, &stream) else {
+        let Some(listener) = self.server.feeds.listen(&self.server.catalogue, &stream) else {
             return self.complain(&format!("there is no stream \"{stream}\""), None).await;
         };
         let id = self.server.catalogue.id(&stream);
-        self.subscriptions.insert(stream, Subscription { id, channels, receiver, told: None, missed: false });
+        self.subscriptions.insert(stream, Subscription { id, channels, listener, told: None, missed: false });
         Ok(())
     }
 
@@ -250,7 +250,7 @@ impl Client {
         for (stream, subscription) in &mut self.subscriptions {
             let mut blocks: Vec<Arc<Block>> = Vec::new();
             loop {
-                match subscription.receiver.try_recv() {
+                match subscription.listener.try_recv() {
                     Ok(Happened::Block(block)) => {
                         if blocks.last().is_some_and(|last| !follows(last, &block)) {
                             subscription.tell(stream, &std::mem::take(&mut blocks), &mut messages);
@@ -429,8 +429,8 @@ mod tests {
 
     /// A page that was told of a ring up to this frame, and then missed something.
     fn behind(told: &Arc<Life>, end: u64) -> Subscription {
-        let (_, receiver) = broadcast::channel(1);
-        Subscription { id: 0, channels: 1, receiver, told: Some((Arc::clone(told), end)), missed: true }
+        let listener = Listener::of_nothing();
+        Subscription { id: 0, channels: 1, listener, told: Some((Arc::clone(told), end)), missed: true }
     }
 
     /// What is told with a block: `at` of an epoch, or the spans and frames of a message.

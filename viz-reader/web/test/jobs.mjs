@@ -17,6 +17,7 @@ export * from "./jobs/rings.mjs";
 export * from "./jobs/saved.mjs";
 export * from "./jobs/signals.mjs";
 export * from "./jobs/sound.mjs";
+export * from "./jobs/streams.mjs";
 export * from "./jobs/theme.mjs";
 export * from "./jobs/token.mjs";
 export * from "./jobs/words.mjs";

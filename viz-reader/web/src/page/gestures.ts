@@ -55,7 +55,8 @@ export function listen(stage: HTMLElement, on: Gestures): void {
   stage.addEventListener("wheel", (event) => {
     event.preventDefault();
     const { left } = stage.getBoundingClientRect();
-    const sideways = event.shiftKey ? event.deltaY : event.deltaX;
+    // Some systems turn the wheel sideways by themselves while shift is held.
+    const sideways = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
     if (Math.abs(sideways) > Math.abs(event.shiftKey ? 0 : event.deltaY)) return on.pan(-sideways);
     on.zoom(Math.exp(Math.max(-80, Math.min(80, event.deltaY)) * 0.004), event.clientX - left);
   }, { passive: false });

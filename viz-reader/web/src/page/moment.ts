@@ -25,6 +25,8 @@ export class Moment {
   back: number | null = null;
   /** The second of the pause. */
   pausedAt = 0;
+  /** The scrolling that was set during the pause, for when it goes on. */
+  private next: number | null = null;
 
   constructor(public secondsPerPixel: number, private readonly around: Around) {}
 
@@ -43,7 +45,8 @@ export class Moment {
 
   live(): void {
     this.back = null;
-    this.secondsPerPixel = Math.min(Math.max(this.secondsPerPixel, LIVE_DEEPEST), LIVE_WIDEST);
+    this.secondsPerPixel = Math.min(Math.max(this.next ?? this.secondsPerPixel, LIVE_DEEPEST), LIVE_WIDEST);
+    this.next = null;
     this.around.changed();
   }
 
@@ -77,9 +80,10 @@ export class Moment {
     this.around.changed();
   }
 
-  /** Another scroll speed was set, in pixels a second. */
+  /** Another scroll speed was set, in pixels a second. What stands still stays as it is until it goes on. */
   speed(pixels: number): void {
     if (this.back === null) this.secondsPerPixel = 1 / pixels;
+    else this.next = 1 / pixels;
     this.around.changed();
   }
 }

@@ -30,8 +30,8 @@ export interface Stream {
   told: number;
   /** The connection broke since then. */
   broken: boolean;
-  /** The past is being asked for. */
-  asking: boolean;
+  /** The past is being asked for: resolved when that has ended. */
+  asking: Promise<void> | null;
   /** The oldest frame that was asked for: asking again is no help. */
   asked: number;
 }
@@ -96,7 +96,7 @@ export class Streams {
     const same = old?.info === info;
     this.all.set(name, {
       info, clock, channels, pairs, state: same ? old.state : "live", lost: old?.lost ?? 0, gaps: old?.gaps ?? 0,
-      told: goesOn ? old.told : info.at, broken: same && old.broken, asking: false, asked: Infinity,
+      told: goesOn ? old.told : info.at, broken: same && old.broken, asking: null, asked: Infinity,
     });
   }
 
@@ -179,19 +179,27 @@ export class Streams {
   }
 
   /**
-   * Asks the server for the past from this frame on, where it is not here. Calls `came` after each part, the newest first.
+   * Asks the server for the past from this frame on, where it is not here, once nobody else asks. Calls `came` after each
+   * part, the newest first.
    */
   async fetch(name: string, from: number, came: () => void): Promise<void> {
     const stream = this.all.get(name);
-    if (!stream || stream.asking || stream.channels.length === 0) return;
+    if (!stream || stream.channels.length === 0) return;
+    while (stream.asking) await stream.asking;
+    stream.asking = this.ask(name, stream, from, came);
+    await stream.asking;
+    stream.asking = null;
+  }
+
+  /** Asks for one part after the other. */
+  private async ask(name: string, stream: Stream, from: number, came: () => void): Promise<void> {
     const { call } = this.module;
     const first = () => Math.max(...stream.channels.map(({ lane }) => this.have(lane)));
     const history = Math.floor(HISTORY_BYTES / 4 / Math.max(1, this.wished.length));
     from = Math.max(0, Math.floor(from), this.end(stream) - Math.min(history, HISTORY_SECONDS * stream.info.sample_rate_hz));
-    stream.asking = true;
     try {
       const part = Math.floor(ASK_SAMPLES / stream.info.channels);
-      while (first() > from && stream.asked > from && this.all.get(name) === stream) {
+      while (this.all.get(name) === stream && first() > from && stream.asked > from) {
         const to = Math.min(first(), stream.asked);
         const begin = Math.max(from, to - part);
         const answer = await this.client.frames(name, begin, to, stream.channels.map((one) => one.channel));
@@ -207,8 +215,6 @@ export class Streams {
       }
     } catch {
       // The connection broke, or the ring is gone: what is not here stays blank.
-    } finally {
-      stream.asking = false;
     }
   }
 

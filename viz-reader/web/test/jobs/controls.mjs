@@ -115,8 +115,14 @@ export async function controls(browser, job) {
   seen.scrubExpected = paused.end[0] - (oldest + (newest - oldest) * SCRUBBED) - (scrubbed.secondsPerPixel * (await page.evaluate(() => document.getElementById("stage").clientWidth))) / 2;
   const [save] = await Promise.all([page.waitForEvent("download"), page.click("#png")]);
   await save.saveAs(job.png);
+  // Another speed is for when it goes on.
+  const stood = (await figures(page)).secondsPerPixel;
+  await set(page, "speed", 60);
+  seen.stoodStill = (await status("still", (now) => now.back !== null)).secondsPerPixel === stood;
   await page.keyboard.press("Home");
-  await status("now", (now) => now.back === null);
+  await status("now", (now) => now.back === null && Math.abs(now.secondsPerPixel - 1 / 60) < 1e-9);
+  await set(page, "speed", 120);
+  await status("the speed", (now) => Math.abs(now.secondsPerPixel - 1 / 120) < 1e-9);
   seen.live = await page.isDisabled("#live");
 
   // What was set is kept.

@@ -1,7 +1,7 @@
 // What rings do: gaps, epochs, ends, others in their places, and kinds that are seldom.
 import { writeFileSync } from "node:fs";
 import { account, figures, full, open, until, violations } from "../page.mjs";
-import { still, striped } from "../pixels.mjs";
+import { LOOKED_AT, still, striped, waveIn } from "../pixels.mjs";
 
 /** Gaps, another epoch, an end: told, drawn, and gone through. `orders` are written to files that the test watches. */
 export async function breaks(browser, job) {
@@ -75,4 +75,18 @@ export async function replaced(browser, job) {
   const answer = { before: account(before), after: account(after), later: account(later), states: ended.lanes.map((lane) => lane.state), faults, violations: await violations(page) };
   await context.close();
   return answer;
+}
+
+/** A page that is opened while another one looks at a ring that stands still: both show its past. */
+export async function standing(browser, job) {
+  const seen = [];
+  for (const number of [1, 2]) {
+    const { page, faults } = await open(browser, job);
+    const stands = (now) => now.lanes.length === 1 && now.settled && Math.abs(now.end[0] - job.endS) < 0.02;
+    const now = await until(page, `page ${number}`, stands, 60);
+    const { image, now: drawn } = await still(page);
+    const wave = await waveIn(page, image, drawn.places[0].wave, Math.floor(image.width * LOOKED_AT));
+    seen.push({ end: now.end[0], above: wave.above, half: (drawn.places[0].wave.height - 1) / 2, faults, violations: await violations(page) });
+  }
+  return seen;
 }
