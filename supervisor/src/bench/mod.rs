@@ -47,8 +47,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Recordings of a quick bench: the shortest.
 const QUICK: usize = 2;
-/// Silence in which the processor is watched, and that of a quick bench.
-const QUIET_S: [f64; 2] = [10.0, 3.0];
+/// Silence in which the processor is watched: a part of the speech before it, but so many seconds.
+const QUIET_PART: f64 = 1.0 / 6.0;
+const QUIET_S: (f64, f64) = (3.0, 10.0);
 
 /// Others that use more than this make everything slower.
 const DISTURBANCE_CORES: f64 = 0.2;
@@ -222,6 +223,6 @@ fn joined(args: &BenchArgs, all: &mut [(Recording, usize, Option<Vec<i16>>)]) ->
             parts.push((recording, own));
         }
     }
-    let quiet_s = QUIET_S[usize::from(args.quick)];
+    let quiet_s = (QUIET_PART * sound::seconds(held)).clamp(QUIET_S.0, QUIET_S.1);
     join::join(parts, join::Plan { seed: args.seed, noise_db: args.noise, quiet_s })
 }
