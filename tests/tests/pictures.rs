@@ -248,11 +248,20 @@ fn a_ring_is_drawn_with_its_gaps() -> Result<()> {
     for row in &table.rows {
         let middle: u64 = row[frame].parse()?;
         let is_gap = middle + 128 > 16_000 && middle < 24_000 + 128;
-        ensure!((row[what] == "gap") == is_gap && (row[what] == "sound") != is_gap, "frame {middle} is {}", row[what]);
-        ensure!(!is_gap || row.last().is_some_and(String::is_empty), "a level in a gap: {row:?}");
+        // The ring goes on: the last transforms would need frames that are still to come.
+        let expected = if is_gap {
+            "gap"
+        } else if middle + 128 > 40_000 {
+            "later"
+        } else {
+            "sound"
+        };
+        ensure!(row[what] == expected, "frame {middle} is {}", row[what]);
+        let has_levels = row.last().is_some_and(|level| !level.is_empty());
+        ensure!(has_levels == (expected == "sound"), "frame {middle}: {row:?}");
         let has_peaks = !row[min].is_empty();
         ensure!(has_peaks != (16_032..=23_968).contains(&middle), "frame {middle}: {row:?}");
-        (gaps, sounds) = (gaps + usize::from(is_gap), sounds + usize::from(!is_gap));
+        (gaps, sounds) = (gaps + usize::from(is_gap), sounds + usize::from(has_levels));
     }
     ensure!(gaps > 100 && sounds > 400, "{gaps} and {sounds} rows");
     let picture = Picture::read(&room.path("ring.png"))?;

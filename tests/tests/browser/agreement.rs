@@ -191,7 +191,7 @@ fn terminal_agrees(folders: &Folders, scipy: &Value) -> Result<()> {
 fn file_agrees(folders: &Folders, scipy: &Value) -> Result<()> {
     let path = |name: &str| folders.notes().join(name);
     let mut command = tympan(folders)?;
-    // With sound around it: at both ends of what is drawn are the levels of all of it.
+    // There is sound before it, and more will come: at both ends of what is drawn are the levels of all of it.
     command.arg("viz").args(LOOK).args([
         "--from",
         "-2s",
@@ -207,8 +207,11 @@ fn file_agrees(folders: &Folders, scipy: &Value) -> Result<()> {
     table_agrees(&path("known.csv"), scipy)?;
     let picture = Picture::read(&path("known.png"))?;
     let (left, top, right, bottom) = picture.panels()[1];
-    let column: Vec<[u8; 3]> = (top..bottom).rev().map(|y| picture.at(left + (right - left) / 2, y)).collect();
-    column_agrees("picture", &column)
+    for (who, x) in [("picture", left + (right - left) / 2), ("its left edge", left), ("its right edge", right - 1)] {
+        let column: Vec<[u8; 3]> = (top..bottom).rev().map(|y| picture.at(x, y)).collect();
+        column_agrees(who, &column)?;
+    }
+    Ok(())
 }
 
 fn table_agrees(path: &Path, scipy: &Value) -> Result<()> {

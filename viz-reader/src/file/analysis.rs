@@ -12,6 +12,8 @@ pub(super) struct Plan {
     pub frames: u64,
     /// How many come before the first one, for transforms that reach beyond it. What comes after the last one is as much.
     pub lead: usize,
+    /// Why nothing is known of what lies before the lead, and behind all that comes; where that is silence, `None`.
+    pub beyond: [Option<Missing>; 2],
     /// The channels, counted from 0.
     pub channels: Vec<usize>,
     /// Frames from one transform to the next.
@@ -248,14 +250,15 @@ impl<F: FnMut(&Step<'_>) -> Result<()>> Analysis<F> {
         let hole = self.hole_in(begin, end);
         let own_is_gone = self.is_hole(own_begin, own_end);
         let column = if self.plan.columns > 0 { self.column_of(middle) } else { 0 };
-        self.transforms += u64::from(is_step && hole.is_none());
+        let why = hole.or_else(|| self.beyond(begin, end));
+        self.transforms += u64::from(is_step && why.is_none());
         for (channel, of) in self.channels.iter_mut().enumerate() {
             let peaks = if own_is_gone || !is_step {
                 Peaks::NONE
             } else {
                 Peaks::of(&of.tail[own.start..own.end.min(of.tail.len())])
             };
-            if let Some(why) = hole {
+            if let Some(why) = why {
                 if is_step {
                     (self.each)(&Step { channel, frame: self.plan.from + middle, peaks, levels: Err(why) })?;
                 }
@@ -285,10 +288,20 @@ impl<F: FnMut(&Step<'_>) -> Result<()>> Analysis<F> {
         if let Some(state) = self.columns.get_mut(column) {
             *state = match (hole, *state) {
                 (Some(_), _) | (_, Column::Missing) => Column::Missing,
+                // Where only what lies beyond is not known, the nearest column is the best guess.
+                (None, state) if why.is_some() => state,
                 (None, _) => Column::Levels,
             };
         }
         Ok(())
+    }
+
+    /// Why a transform cannot be computed that reaches beyond all that came.
+    fn beyond(&self, begin: i128, end: i128) -> Option<Missing> {
+        let [before, behind] = self.plan.beyond;
+        let lead = self.plan.lead.min(self.stft.frames() / 2);
+        let came = self.tail_from + self.channels.first().map_or(0, |of| of.tail.len()) as i128;
+        before.filter(|_| begin < -(lead as i128)).or_else(|| behind.filter(|_| end > came))
     }
 
     /// Whether none of these frames is there.
@@ -434,7 +447,17 @@ mod tests {
     fn plan(frames: u64, columns: usize, hop: u64) -> Plan {
         let axis = FrequencyAxis { scale: FrequencyScale::Linear, low_hz: 0.0, high_hz: 4_000.0 };
         let rows = Rows::new(axis, 32, 129, 8_000);
-        Plan { from: 1_000, frames, lead: 0, channels: vec![1], hop, step_every: 1, columns, rows: Some(rows) }
+        Plan {
+            from: 1_000,
+            frames,
+            lead: 0,
+            beyond: [None; 2],
+            channels: vec![1],
+            hop,
+            step_every: 1,
+            columns,
+            rows: Some(rows),
+        }
     }
 
     struct Outcome {
@@ -560,6 +583,21 @@ mod tests {
             let none: Vec<usize> = (0..50).filter(|&n| part[n].2.is_none()).collect();
             assert_eq!(none, lost);
         }
+    }
+
+    #[test]
+    fn what_would_need_frames_of_which_nothing_is_known_is_not_computed() {
+        let open = Plan { beyond: [Some(Missing::Overwritten), Some(Missing::Later)], ..plan(20_000, 200, 100) };
+        let Outcome { steps, channel, columns } = run(open, 777, &vec![0.5; 20_000], 0..0);
+        for (frame, peaks, has_levels) in steps {
+            let middle = frame - 1_000;
+            assert_eq!(has_levels, (128..=20_000 - 128).contains(&middle), "{middle}");
+            assert_eq!(peaks, Peaks::at(0.5), "{middle}");
+        }
+        // No click stands at the ends: their columns are those beside them.
+        assert!(columns.iter().all(|column| *column == Column::Levels));
+        let rows: Vec<_> = channel.levels.chunks(32).collect();
+        assert!(rows[0] == rows[100] && rows[199] == rows[100]);
     }
 
     #[test]

@@ -75,7 +75,17 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
     let (hop, step_every) = hop_and_steps(look, fft, span.frames(), columns);
     // What lies around a part of a sound belongs into the transforms at its ends: cut off there, it would click.
     let (lead, read_to) = span.around(fft / 2);
-    let plan = Plan { from: span.from, frames: span.frames(), lead, channels, hop, step_every, columns, rows };
+    let plan = Plan {
+        from: span.from,
+        frames: span.frames(),
+        lead,
+        beyond: span.beyond,
+        channels,
+        hop,
+        step_every,
+        columns,
+        rows,
+    };
     let each = |step: &Step<'_>| {
         if stop.load(Ordering::Relaxed) {
             refuse!(Incomplete, "{}: stopped; no file was written", about.name);

@@ -5,7 +5,7 @@ use crate::refusal::{Refusal, refuse};
 use crate::rings::{Position, RingPlace, RingView, What, is_ring_file};
 use anyhow::Result;
 use control_protocol::{Exit, SourceError};
-use shm_layout::FrameIndex;
+use shm_layout::{FrameIndex, RingState};
 use sound_files::{DecodeError, Decoded, Frames, channels_text};
 use std::path::{Path, PathBuf};
 
@@ -34,6 +34,8 @@ pub(super) enum Missing {
     Overwritten,
     /// The recording is cut off.
     CutOff,
+    /// Still to come.
+    Later,
 }
 
 impl Missing {
@@ -43,6 +45,7 @@ impl Missing {
             Self::Gap => "never captured",
             Self::Overwritten => "overwritten",
             Self::CutOff => "cut off",
+            Self::Later => "still to come",
         }
     }
 
@@ -52,6 +55,7 @@ impl Missing {
             Self::Gap => "gap",
             Self::Overwritten => "overwritten",
             Self::CutOff => "cut_off",
+            Self::Later => "later",
         }
     }
 }
@@ -71,6 +75,8 @@ pub(super) struct Span {
     pub to: u64,
     oldest: u64,
     end: u64,
+    /// Why nothing is known of what lies before and behind these; where that is silence, `None`.
+    pub beyond: [Option<Missing>; 2],
 }
 
 impl Span {
@@ -146,12 +152,17 @@ impl Source {
     }
 
     /// The frames that are meant.
-    pub(super) fn span(&self, from: Option<When>, to: Option<When>) -> Result<Span> {
-        let (rate_hz, name) = (self.about().rate_hz, &self.about().name);
-        let (oldest, end) = match self {
-            Self::Recording { frames, .. } => (0, *frames),
-            Self::Ring { view, .. } => (view.oldest().0, view.newest().0),
+    pub(super) fn span(&mut self, from: Option<When>, to: Option<When>) -> Result<Span> {
+        let (oldest, end, beyond) = match self {
+            Self::Recording { frames, .. } => (0, *frames, [None; 2]),
+            Self::Ring { view, .. } => {
+                let (oldest, newest) = (view.oldest(), view.newest());
+                let before = (oldest > view.shape().first_frame).then_some(Missing::Overwritten);
+                let behind = (view.ring().state() == RingState::Live).then_some(Missing::Later);
+                (oldest.0, newest.0, [before, behind])
+            }
         };
+        let (rate_hz, name) = (self.about().rate_hz, &self.about().name);
         let seconds = |frame: u64| FrameIndex(frame).seconds(rate_hz);
         let there = match self {
             Self::Recording { .. } => format!("{name} is {:.2} s long", seconds(end)),
@@ -185,7 +196,7 @@ impl Source {
         if stop <= begin {
             refuse!(Usage, "--to ({:.3} s) is not after --from ({:.3} s)", seconds(stop), seconds(begin));
         }
-        Ok(Span { from: begin, to: stop, oldest, end })
+        Ok(Span { from: begin, to: stop, oldest, end, beyond })
     }
 
     /// Reads these frames. Returns what is wrong with the source, where not all of them are there by its fault.
