@@ -56,11 +56,6 @@ impl Drop for Meters {
     }
 }
 
-fn near(what: &str, value: f64, expected: f64, tolerance: f64) -> Result<()> {
-    ensure!((value - expected).abs() <= tolerance, "{what}: {value} instead of {expected}");
-    Ok(())
-}
-
 fn loudness(reading: &Event, field: &str) -> Result<f64> {
     let loudness = &reading.fields["loudness"];
     loudness[field].as_f64().with_context(|| format!("no {field} in {}", reading.fields))

@@ -30,11 +30,6 @@ fn peak(rows: &[String]) -> Option<(f64, f64)> {
     Some((before(" Hz ")?, before(" dBFS")?))
 }
 
-fn near(what: &str, value: f64, expected: f64, tolerance: f64) -> Result<()> {
-    ensure!((value - expected).abs() <= tolerance, "{what}: {value} instead of {expected}");
-    Ok(())
-}
-
 /// Whether row 0 shows this setting.
 fn heading<'a>(word: &'a str) -> impl Fn(&[String]) -> bool + 'a {
     move |rows| rows[0].contains(word)

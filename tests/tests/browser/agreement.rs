@@ -68,11 +68,6 @@ fn column_agrees(who: &str, column: &[[u8; 3]]) -> Result<()> {
     Ok(())
 }
 
-fn near(what: &str, shown: f64, expected: f64, most: f64) -> Result<()> {
-    ensure!((shown - expected).abs() <= most, "{what}: {shown} instead of {expected}");
-    Ok(())
-}
-
 /// A wave reaches as far above and below silence as numpy says, give or take a row; a sample of 1.0 is `full` rows from it.
 fn wave_agrees(scipy: &Value, above: f64, below: f64, full: f64) -> Result<()> {
     for (what, rows) in [("above", above), ("below", below)] {

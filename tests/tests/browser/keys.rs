@@ -4,6 +4,7 @@ use super::judge::{clean, number, numbers};
 use crate::web::{Page, Writer};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use system_tests::near;
 
 fn list<'a>(seen: &'a Value, name: &str) -> Result<&'a Vec<Value>> {
     seen[name].as_array().with_context(|| format!("{name} in {seen}"))
@@ -11,11 +12,6 @@ fn list<'a>(seen: &'a Value, name: &str) -> Result<&'a Vec<Value>> {
 
 fn is_name_of_a_picture(name: &Value) -> bool {
     name.as_str().is_some_and(|name| name.starts_with("tympan-20") && name.ends_with(".png"))
-}
-
-fn near(what: &str, actual: f64, expected: f64, off: f64) -> Result<()> {
-    ensure!((actual - expected).abs() <= off, "{what}: {actual}, and not {expected}");
-    Ok(())
 }
 
 #[test]
